@@ -1,0 +1,208 @@
+//! `Sandbox`: one pod with a life cycle.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{api::core::v1::PersistentVolumeClaim, apimachinery::pkg::apis::meta::v1::Time};
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{PodTemplate, TemplateRef};
+
+/// Desired state of one sandbox.
+#[derive(Clone, CustomResource, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[kube(
+    group = "agents.kruise.io",
+    version = "v1alpha1",
+    kind = "Sandbox",
+    plural = "sandboxes",
+    shortname = "sbx",
+    namespaced,
+    status = "SandboxStatus",
+    derive = "Default",
+    derive = "PartialEq",
+    validation = Rule::new("has(self.spec.template) != has(self.spec.templateRef)").message("exactly one of spec.template and spec.templateRef is required"),
+    printcolumn = r#"{"name":"Status","type":"string","jsonPath":".status.phase"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"Claimed","type":"string","jsonPath":".metadata.labels.agents\\.kruise\\.io/sandbox-claimed"}"#,
+    printcolumn = r#"{"name":"shutdown_time","type":"string","jsonPath":".spec.shutdownTime"}"#,
+    printcolumn = r#"{"name":"pause_time","type":"string","jsonPath":".spec.pauseTime"}"#,
+    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.message"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct SandboxSpec {
+    /// `true` asks for the sandbox to be paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
+    /// How a pause is carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause_strategy: Option<PauseStrategy>,
+    /// What a pause keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persistent_contents: Option<Vec<String>>,
+    /// The sandbox is deleted at this time; a time in the past deletes it at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shutdown_time: Option<Time>,
+    /// The sandbox is paused at this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause_time: Option<Time>,
+    /// Runtimes to inject into the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtimes: Option<Vec<RuntimeRef>>,
+    /// Object that holds the pod template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_ref: Option<TemplateRef>,
+    /// The pod template itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<PodTemplate>,
+    /// Claims for volumes that outlive the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "preserved_list")]
+    pub volume_claim_templates: Option<Vec<PersistentVolumeClaim>>,
+}
+
+pub(super) fn preserved_list(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "description": "Persistent volume claims (core/v1 PersistentVolumeClaim).",
+        "type": "array",
+        "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+    })
+}
+
+/// A runtime to inject, by name.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct RuntimeRef {
+    /// `agent-runtime` is the only name known.
+    pub name: String,
+}
+
+/// How a pause is carried out.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PauseStrategy {
+    /// Kind of pause.
+    #[serde(default, rename = "type")]
+    pub kind: PauseStrategyType,
+}
+
+/// Kinds of pause.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum PauseStrategyType {
+    /// The pod is deleted, volumes are kept.
+    #[default]
+    Stop,
+}
+
+/// Observed state of one sandbox.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SandboxStatus {
+    /// Where the sandbox is in its life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// Why it is there, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// `metadata.generation` that this status describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Node of the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_name: Option<String>,
+    /// IP address of the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox_ip: Option<String>,
+    /// The pod as last seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_info: Option<PodInfo>,
+    /// Hash of the template that the pod was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_revision: Option<String>,
+    /// `Ready` and others, see [`condition`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// The pod as last seen.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodInfo {
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_name: Option<String>,
+    #[serde(default, rename = "podIP", skip_serializing_if = "Option::is_none")]
+    pub pod_ip: Option<String>,
+    #[serde(default, rename = "podUID", skip_serializing_if = "Option::is_none")]
+    pub pod_uid: Option<String>,
+}
+
+/// Where a sandbox is in its life.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
+pub enum Phase {
+    /// The pod is not running and ready yet.
+    Pending,
+    /// The pod runs.
+    Running,
+    /// The pod is gone, the sandbox can be resumed.
+    Paused,
+    /// A new pod is on its way after a pause.
+    Resuming,
+    /// The pod is being replaced.
+    Upgrading,
+    /// All containers ended with success; terminal.
+    Succeeded,
+    /// The pod failed or vanished; terminal.
+    Failed,
+    /// The sandbox is being deleted.
+    Terminating,
+}
+
+/// One condition (KEP-1623 shape).
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// Type, see [`condition`].
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Whether the condition holds.
+    pub status: ConditionStatus,
+    /// One word for programs.
+    #[serde(default)]
+    pub reason: String,
+    /// A sentence for people.
+    #[serde(default)]
+    pub message: String,
+    /// When `status` last changed.
+    pub last_transition_time: Time,
+    /// `metadata.generation` that the condition describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+}
+
+/// Whether a condition holds.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum ConditionStatus {
+    True,
+    False,
+    Unknown,
+}
+
+/// Condition types and reasons.
+pub mod condition {
+    /// The sandbox accepts requests.
+    pub const READY: &str = "Ready";
+    /// Reason of [`READY`] when true, and while the pod starts when false.
+    pub const POD_READY: &str = "PodReady";
+    /// Reason of a false [`READY`]: the pod could not be created.
+    pub const POD_CREATE_FAILED: &str = "PodCreateFailed";
+    /// Reason of a false [`READY`]: a container does not start.
+    pub const START_CONTAINER_FAILED: &str = "StartContainerFailed";
+    /// The sandbox is paused.
+    pub const PAUSED: &str = "SandboxPaused";
+    /// The sandbox was resumed.
+    pub const RESUMED: &str = "SandboxResumed";
+}

@@ -1,0 +1,11 @@
+//! Facts about Silica's Kubernetes objects, each declared once: names, labels,
+//! ports, and the custom resource types.
+//!
+//! This crate holds data and parsing only. It never talks to a cluster, never
+//! reads a clock, and depends on no other crate of the workspace.
+
+pub mod crd;
+pub mod labels;
+pub mod names;
+pub mod ports;
+pub mod types;

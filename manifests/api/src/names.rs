@@ -1,0 +1,73 @@
+//! Names of the objects that an installation consists of, and of the keys
+//! inside them.
+
+/// API group of the custom resources.
+pub const GROUP: &str = "agents.kruise.io";
+/// Served and stored version of the custom resources.
+pub const VERSION: &str = "v1alpha1";
+
+/// Namespace that an installation lives in.
+pub const NAMESPACE: &str = "sandbox-system";
+/// Value of `app.kubernetes.io/part-of` and `app.kubernetes.io/managed-by`.
+pub const PRODUCT: &str = "silica";
+
+/// Deployment, ServiceAccount and container name of the controller role.
+pub const CONTROLLER: &str = "sandbox-controller";
+/// Deployment, Service, Ingress, ServiceAccount and container name of the server role.
+pub const MANAGER: &str = "sandbox-manager";
+/// Lease that elects the one active controller.
+pub const CONTROLLER_LEASE: &str = "sandbox-controller";
+
+/// `kubernetes.io/tls` Secret with the served certificate chain.
+pub const TLS_SECRET: &str = "sandbox-manager-tls";
+/// `kubernetes.io/tls` Secret with the CA certificate and its private key.
+pub const CA_SECRET: &str = "sandbox-ca-key-pair";
+/// ConfigMap with the trust bundle, key [`CA_BUNDLE_KEY`].
+pub const CA_BUNDLE: &str = "sandbox-ca-bundle";
+/// Key of [`CA_BUNDLE`].
+pub const CA_BUNDLE_KEY: &str = "ca.crt";
+/// Secret with the hashed API keys: [`API_KEYS_PEPPER`], and one JSON entry
+/// (see `silica_core::api_key::StoredKey`) per key, named `<key id>.json`.
+pub const API_KEYS_SECRET: &str = "sandbox-api-keys";
+/// Key of [`API_KEYS_SECRET`] with the 32 random bytes that key the hash.
+pub const API_KEYS_PEPPER: &str = "pepper";
+/// Secret with the generated admin API key in clear text, key [`ADMIN_KEY_KEY`].
+/// Only the administrator reads it; no workload mounts it.
+pub const ADMIN_KEY_SECRET: &str = "sandbox-admin-key";
+/// Key of [`ADMIN_KEY_SECRET`].
+pub const ADMIN_KEY_KEY: &str = "api-key";
+/// Secret with the 32 random bytes that sandbox access tokens are derived from,
+/// key [`TOKEN_KEY_KEY`]; mounted at [`TOKEN_KEY_DIR`] in controller and manager.
+pub const TOKEN_KEY_SECRET: &str = "sandbox-token-key";
+/// Key of [`TOKEN_KEY_SECRET`].
+pub const TOKEN_KEY_KEY: &str = "key";
+/// Mount path of [`TOKEN_KEY_SECRET`].
+pub const TOKEN_KEY_DIR: &str = "/etc/silica/token-key";
+/// ConfigMap with the inventory of an installation.
+pub const INVENTORY: &str = "silica-inventory";
+
+/// Field manager of `silica install`.
+pub const FIELD_MANAGER_INSTALLER: &str = "silica";
+/// Field manager of the controller.
+pub const FIELD_MANAGER_CONTROLLER: &str = "sandbox-controller";
+/// Field manager of the server role.
+pub const FIELD_MANAGER_MANAGER: &str = "sandbox-manager";
+
+/// Image repositories; the tag is the workspace version.
+pub const MANAGER_IMAGE: &str = "docker.io/silica/sandbox-manager";
+/// See [`MANAGER_IMAGE`].
+pub const RUNTIME_IMAGE: &str = "docker.io/silica/sandbox-runtime";
+
+/// Name of the init container that brings the runtime into a sandbox pod, both
+/// in a user's own template and when the controller injects it.
+pub const RUNTIME_CONTAINER: &str = "runtime";
+/// Name under `spec.runtimes` that asks for the injected runtime.
+pub const AGENT_RUNTIME: &str = "agent-runtime";
+/// Volume shared by the runtime container and the main container.
+pub const ENVD_VOLUME: &str = "envd-volume";
+/// Mount path of [`ENVD_VOLUME`].
+pub const ENVD_DIR: &str = "/mnt/envd";
+/// Path of the runtime executable inside a sandbox.
+pub const RUNTIME_BINARY: &str = "/mnt/envd/sandbox-runtime";
+/// Path of the start script that a user's own template calls from `postStart`.
+pub const ENVD_RUN_SCRIPT: &str = "/mnt/envd/envd-run.sh";
