@@ -1,0 +1,15 @@
+"""Templates: the product document's own form of a template works unchanged."""
+
+from e2b_code_interpreter import Sandbox
+
+
+def test_seed_template_runs_code_commands_and_files():
+    sandbox = Sandbox.create(
+        template="seed-template", metadata={"e2b.agents.kruise.io/create-on-no-stock": "true"}
+    )
+    try:
+        assert sandbox.run_code("print('hello, world')").logs.stdout == ["hello, world\n"]
+        sandbox.files.write("text.txt", "seed")
+        assert sandbox.commands.run("cat text.txt").stdout == "seed"
+    finally:
+        sandbox.kill()

@@ -1,0 +1,1 @@
+"""Path-style addressing for the E2B SDK, for installations without wildcard DNS."""
