@@ -15,6 +15,8 @@ pub const PRODUCT: &str = "silica";
 pub const CONTROLLER: &str = "sandbox-controller";
 /// Deployment, Service, Ingress, ServiceAccount and container name of the server role.
 pub const MANAGER: &str = "sandbox-manager";
+/// Service that brings TLS from outside the cluster straight to the manager.
+pub const MANAGER_DIRECT: &str = "sandbox-manager-direct";
 /// Lease that elects the one active controller.
 pub const CONTROLLER_LEASE: &str = "sandbox-controller";
 

@@ -1,0 +1,170 @@
+//! The knobs of an installation. Whatever is not here is not configurable.
+
+use std::collections::BTreeMap;
+
+use silica_api::{
+    ports::Port,
+    types::{Domain, NamespaceName},
+};
+
+/// Everything that an installation's objects depend on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Domains that the manager answers for; the first is the main one.
+    pub domains: Vec<Domain>,
+    /// Image references of our own components.
+    pub images: Images,
+    /// Replicas of the manager (REST API and proxy).
+    pub manager_replicas: u32,
+    /// Replicas of the controller; one is active, the others stand by.
+    pub controller_replicas: u32,
+    /// Compute resources of a manager pod.
+    pub manager_compute: Compute,
+    /// Compute resources of a controller pod.
+    pub controller_compute: Compute,
+    /// Log level of both roles, 1 (quiet) to 5 (everything).
+    pub log_level: u8,
+    /// Whether clients need an API key.
+    pub authentication: Authentication,
+    /// Ingress, when the cluster's ingress controller terminates TLS.
+    pub ingress: Option<IngressOptions>,
+    /// A Service that brings TLS straight to the manager.
+    pub direct: Option<DirectService>,
+    /// Node labels that our own pods ask for.
+    pub node_selector: BTreeMap<String, String>,
+    /// Secret with registry credentials for our own pods.
+    pub image_pull_secret: Option<String>,
+    /// Whether voluntary disruptions leave at least one pod of each role.
+    pub disruption_budget: bool,
+    /// Default templates to create.
+    pub templates: Option<TemplateOptions>,
+}
+
+impl Options {
+    /// The defaults for a domain and images.
+    pub fn new(domain: Domain, images: Images) -> Self {
+        Self {
+            domains: vec![domain],
+            images,
+            manager_replicas: 3,
+            controller_replicas: 2,
+            manager_compute: Compute::default(),
+            controller_compute: Compute::default(),
+            log_level: 1,
+            authentication: Authentication::Required,
+            ingress: None,
+            direct: None,
+            node_selector: BTreeMap::new(),
+            image_pull_secret: None,
+            disruption_budget: true,
+            templates: None,
+        }
+    }
+}
+
+/// Image references, with tag or digest.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Images {
+    /// Image with `/sandbox-manager`.
+    pub manager: String,
+    /// Image with `/sandbox-runtime`.
+    pub runtime: String,
+}
+
+/// Compute resources of a container, as Kubernetes quantities.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Compute {
+    /// `requests.cpu`.
+    pub cpu: String,
+    /// `requests.memory`.
+    pub memory: String,
+    /// `limits.memory`; none by default, so that a burst of connections cannot
+    /// kill the proxy that carries everybody's traffic.
+    pub memory_limit: Option<String>,
+}
+
+impl Default for Compute {
+    fn default() -> Self {
+        Self {
+            cpu: "50m".into(),
+            memory: "64Mi".into(),
+            memory_limit: None,
+        }
+    }
+}
+
+/// Whether clients need an API key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Authentication {
+    /// Every request needs a known key.
+    Required,
+    /// Any key is accepted; for closed networks only.
+    Off,
+}
+
+/// The Ingress.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct IngressOptions {
+    /// `spec.ingressClassName`; the cluster's default class when absent.
+    pub class: Option<String>,
+    /// Annotations on top of the ones that long-lived streams need; they win.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// How the direct Service is reached.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct DirectService {
+    /// Type of the Service.
+    pub service_type: ServiceType,
+    /// Fixed node ports, for the types that have node ports.
+    pub node_ports: NodePorts,
+    /// Annotations for the cloud's load balancer.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Type of the direct Service.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ServiceType {
+    /// An external load balancer.
+    #[default]
+    LoadBalancer,
+    /// A port on every node.
+    NodePort,
+    /// Inside the cluster only.
+    ClusterIp,
+}
+
+impl ServiceType {
+    /// The value of `spec.type`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LoadBalancer => "LoadBalancer",
+            Self::NodePort => "NodePort",
+            Self::ClusterIp => "ClusterIP",
+        }
+    }
+}
+
+/// Fixed node ports.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct NodePorts {
+    /// For TLS; chosen by the cluster when absent.
+    pub https: Option<u16>,
+    /// For plain HTTP; plain HTTP is not exposed at all when absent.
+    pub http: Option<u16>,
+}
+
+/// The default templates.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TemplateOptions {
+    /// Namespace of the pools.
+    pub namespace: NamespaceName,
+    /// Warm sandboxes per pool.
+    pub replicas: u32,
+    /// Image of template `base`.
+    pub base_image: String,
+    /// Image of template `code-interpreter`, when there is one.
+    pub code_interpreter_image: Option<String>,
+    /// Port whose `/health` tells that the interpreter is ready.
+    pub interpreter: Port,
+}

@@ -1,0 +1,382 @@
+//! Deployments and disruption budgets of the two roles.
+//!
+//! Both run the same image with a role argument, under the `restricted` Pod
+//! Security level: no root, no writable file system, no capability.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
+        core::v1::{
+            Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction,
+            LocalObjectReference, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
+            ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext,
+            TopologySpreadConstraint, Volume, VolumeMount,
+        },
+        policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
+    },
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::LabelSelector, util::intstr::IntOrString},
+};
+use kube::core::ObjectMeta;
+use silica_api::{
+    labels, names,
+    ports::{self, Port},
+};
+
+use crate::{
+    bag::{Object, Objects, Phase},
+    namespace::metadata,
+    options::{Authentication, Compute, Options},
+};
+
+/// User and group of our own pods; the number that distroless images use for `nonroot`.
+const UID: i64 = 65_532;
+/// How long a manager may take to finish open streams, in seconds.
+const MANAGER_GRACE: i64 = 60;
+/// How long a controller may take to give up its Lease, in seconds.
+const CONTROLLER_GRACE: i64 = 10;
+const TOKEN_KEY_VOLUME: &str = "token-key";
+/// Readable by the pod's own user and group only.
+const TOKEN_KEY_MODE: i32 = 0o440;
+
+struct Role<'a> {
+    name: &'static str,
+    args: Vec<String>,
+    ports: Vec<Port>,
+    replicas: u32,
+    compute: &'a Compute,
+    grace: i64,
+}
+
+/// Adds the workloads of both roles.
+pub(crate) fn add(bag: &mut Objects, options: &Options) {
+    for role in [controller(options), manager(options)] {
+        bag.add(Phase::Workloads, [Object::of(&deployment(&role, options))]);
+        // A budget on a single replica would block every node drain.
+        if options.disruption_budget && role.replicas > 1 {
+            bag.add(Phase::Workloads, [Object::of(&disruption_budget(role.name))]);
+        }
+    }
+}
+
+fn controller(options: &Options) -> Role<'_> {
+    let mut args: Vec<String> = vec!["controller".into()];
+    args.extend(["--runtime-image".into(), options.images.runtime.clone()]);
+    args.extend(common_args(options));
+    Role {
+        name: names::CONTROLLER,
+        args,
+        ports: vec![ports::ADMIN],
+        replicas: options.controller_replicas,
+        compute: &options.controller_compute,
+        grace: CONTROLLER_GRACE,
+    }
+}
+
+fn manager(options: &Options) -> Role<'_> {
+    let mut args: Vec<String> = vec!["server".into()];
+    for domain in &options.domains {
+        args.extend(["--domain".into(), domain.to_string()]);
+    }
+    args.extend(["--http-port".into(), ports::MANAGER_HTTP.number.to_string()]);
+    args.extend(["--https-port".into(), ports::MANAGER_HTTPS.number.to_string()]);
+    args.extend(["--tls-secret".into(), names::TLS_SECRET.into()]);
+    let auth = options.authentication == Authentication::Required;
+    args.extend(["--auth".into(), auth.to_string()]);
+    args.extend(common_args(options));
+    Role {
+        name: names::MANAGER,
+        args,
+        ports: vec![ports::MANAGER_HTTP, ports::MANAGER_HTTPS, ports::ADMIN],
+        replicas: options.manager_replicas,
+        compute: &options.manager_compute,
+        grace: MANAGER_GRACE,
+    }
+}
+
+fn common_args(options: &Options) -> Vec<String> {
+    vec![
+        "--admin-port".into(),
+        ports::ADMIN.number.to_string(),
+        "--token-key-file".into(),
+        format!("{}/{}", names::TOKEN_KEY_DIR, names::TOKEN_KEY_KEY),
+        "--log-level".into(),
+        options.log_level.to_string(),
+    ]
+}
+
+fn deployment(role: &Role<'_>, options: &Options) -> Deployment {
+    let identity = identity(role.name);
+    let mut pod_labels = labels::component(role.name);
+    pod_labels.extend(identity.clone());
+    Deployment {
+        metadata: metadata(role.name, role.name),
+        spec: Some(DeploymentSpec {
+            replicas: Some(i32::try_from(role.replicas).unwrap_or(i32::MAX)),
+            revision_history_limit: Some(3),
+            selector: LabelSelector {
+                match_labels: Some(identity.clone()),
+                ..LabelSelector::default()
+            },
+            // New pods serve before old ones go, so that an upgrade drops no request.
+            strategy: Some(DeploymentStrategy {
+                type_: Some("RollingUpdate".into()),
+                rolling_update: Some(RollingUpdateDeployment {
+                    max_surge: Some(IntOrString::Int(1)),
+                    max_unavailable: Some(IntOrString::Int(0)),
+                }),
+            }),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(pod_labels),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(pod(role, options, identity)),
+            },
+            ..DeploymentSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// Labels that never change over versions, since a selector is immutable.
+fn identity(component: &str) -> BTreeMap<String, String> {
+    [
+        (labels::APP_NAME.to_owned(), component.to_owned()),
+        (labels::APP_PART_OF.to_owned(), names::PRODUCT.to_owned()),
+    ]
+    .into()
+}
+
+fn pod(role: &Role<'_>, options: &Options, identity: BTreeMap<String, String>) -> PodSpec {
+    PodSpec {
+        service_account_name: Some(role.name.into()),
+        automount_service_account_token: Some(true),
+        enable_service_links: Some(false),
+        termination_grace_period_seconds: Some(role.grace),
+        node_selector: (!options.node_selector.is_empty()).then(|| options.node_selector.clone()),
+        image_pull_secrets: options
+            .image_pull_secret
+            .as_ref()
+            .map(|name| vec![LocalObjectReference { name: name.clone() }]),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: Some(UID),
+            run_as_group: Some(UID),
+            fs_group: Some(UID),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".into(),
+                ..SeccompProfile::default()
+            }),
+            ..PodSecurityContext::default()
+        }),
+        topology_spread_constraints: Some(vec![TopologySpreadConstraint {
+            max_skew: 1,
+            topology_key: "kubernetes.io/hostname".into(),
+            when_unsatisfiable: "ScheduleAnyway".into(),
+            label_selector: Some(LabelSelector {
+                match_labels: Some(identity),
+                ..LabelSelector::default()
+            }),
+            ..TopologySpreadConstraint::default()
+        }]),
+        containers: vec![container(role, options)],
+        volumes: Some(vec![Volume {
+            name: TOKEN_KEY_VOLUME.into(),
+            secret: Some(SecretVolumeSource {
+                secret_name: Some(names::TOKEN_KEY_SECRET.into()),
+                default_mode: Some(TOKEN_KEY_MODE),
+                ..SecretVolumeSource::default()
+            }),
+            ..Volume::default()
+        }]),
+        ..PodSpec::default()
+    }
+}
+
+fn container(role: &Role<'_>, options: &Options) -> Container {
+    Container {
+        name: role.name.into(),
+        image: Some(options.images.manager.clone()),
+        image_pull_policy: Some("IfNotPresent".into()),
+        args: Some(role.args.clone()),
+        env: Some(vec![
+            from_field("POD_NAMESPACE", "metadata.namespace"),
+            from_field("POD_NAME", "metadata.name"),
+        ]),
+        ports: Some(role.ports.iter().map(container_port).collect()),
+        resources: Some(resources(role.compute)),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            read_only_root_filesystem: Some(true),
+            capabilities: Some(Capabilities {
+                drop: Some(vec!["ALL".into()]),
+                ..Capabilities::default()
+            }),
+            ..SecurityContext::default()
+        }),
+        // Starting is probed every second, so that a pod counts as ready as
+        // soon as its caches are filled; afterwards less often.
+        startup_probe: Some(probe("/readyz", 1, 120)),
+        readiness_probe: Some(probe("/readyz", 5, 2)),
+        liveness_probe: Some(probe("/healthz", 10, 3)),
+        volume_mounts: Some(vec![VolumeMount {
+            name: TOKEN_KEY_VOLUME.into(),
+            mount_path: names::TOKEN_KEY_DIR.into(),
+            read_only: Some(true),
+            ..VolumeMount::default()
+        }]),
+        ..Container::default()
+    }
+}
+
+fn from_field(name: &str, path: &str) -> EnvVar {
+    EnvVar {
+        name: name.into(),
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector {
+                field_path: path.into(),
+                ..ObjectFieldSelector::default()
+            }),
+            ..EnvVarSource::default()
+        }),
+        ..EnvVar::default()
+    }
+}
+
+fn container_port(port: &Port) -> ContainerPort {
+    ContainerPort {
+        name: Some(port.name.into()),
+        container_port: port.number.into(),
+        ..ContainerPort::default()
+    }
+}
+
+fn resources(compute: &Compute) -> ResourceRequirements {
+    let quantity = |value: &String| Quantity(value.clone());
+    ResourceRequirements {
+        requests: Some(
+            [
+                ("cpu".to_owned(), quantity(&compute.cpu)),
+                ("memory".to_owned(), quantity(&compute.memory)),
+            ]
+            .into(),
+        ),
+        limits: compute
+            .memory_limit
+            .as_ref()
+            .map(|limit| [("memory".to_owned(), quantity(limit))].into()),
+        ..ResourceRequirements::default()
+    }
+}
+
+fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.into()),
+            port: IntOrString::String(ports::ADMIN.name.into()),
+            ..HTTPGetAction::default()
+        }),
+        period_seconds: Some(period_seconds),
+        failure_threshold: Some(failure_threshold),
+        timeout_seconds: Some(2),
+        ..Probe::default()
+    }
+}
+
+fn disruption_budget(component: &str) -> PodDisruptionBudget {
+    PodDisruptionBudget {
+        metadata: metadata(component, component),
+        spec: Some(PodDisruptionBudgetSpec {
+            max_unavailable: Some(IntOrString::Int(1)),
+            selector: Some(LabelSelector {
+                match_labels: Some(identity(component)),
+                ..LabelSelector::default()
+            }),
+            ..PodDisruptionBudgetSpec::default()
+        }),
+        status: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Images;
+
+    fn options() -> Options {
+        let images = Images {
+            manager: "m:1".into(),
+            runtime: "r:1".into(),
+        };
+        Options::new("sbx.example.com".parse().unwrap(), images)
+    }
+
+    fn pod_spec(role: &Role<'_>, options: &Options) -> PodSpec {
+        deployment(role, options).spec.unwrap().template.spec.unwrap()
+    }
+
+    #[test]
+    fn pods_meet_the_restricted_level() {
+        let options = options();
+        for role in [controller(&options), manager(&options)] {
+            let spec = pod_spec(&role, &options);
+            let pod = spec.security_context.unwrap();
+            assert_eq!(
+                (pod.run_as_non_root, pod.seccomp_profile.unwrap().type_.as_str()),
+                (Some(true), "RuntimeDefault")
+            );
+            let container = spec.containers[0].security_context.clone().unwrap();
+            assert_eq!(container.allow_privilege_escalation, Some(false));
+            assert_eq!(container.read_only_root_filesystem, Some(true));
+            assert_eq!(container.capabilities.unwrap().drop.unwrap(), ["ALL"]);
+        }
+    }
+
+    #[test]
+    fn every_domain_reaches_the_server_role() {
+        let mut options = options();
+        options.domains.push("two.example.com".parse().unwrap());
+        let args = manager(&options).args.join(" ");
+        assert!(
+            args.contains("--domain sbx.example.com --domain two.example.com"),
+            "{args}"
+        );
+        assert!(args.contains("--auth true"), "{args}");
+    }
+
+    #[test]
+    fn a_single_replica_has_no_disruption_budget() {
+        let mut options = options();
+        options.manager_replicas = 1;
+        let mut bag = Objects::default();
+        add(&mut bag, &options);
+        assert!(bag.find("PodDisruptionBudget", names::MANAGER).is_none());
+        assert!(bag.find("PodDisruptionBudget", names::CONTROLLER).is_some());
+    }
+
+    #[test]
+    fn the_selector_is_part_of_the_pod_labels_and_holds_no_version() {
+        let options = options();
+        let spec = deployment(&manager(&options), &options).spec.unwrap();
+        let labels = spec.template.metadata.unwrap().labels.unwrap();
+        let selector = spec.selector.match_labels.unwrap();
+        assert!(selector.iter().all(|(key, value)| labels.get(key) == Some(value)));
+        assert!(!selector.contains_key(labels::APP_VERSION));
+    }
+
+    #[test]
+    fn secrets_are_mounted_never_put_into_the_environment() {
+        let options = options();
+        for role in [controller(&options), manager(&options)] {
+            let container = &pod_spec(&role, &options).containers[0];
+            let from_secret = |env: &EnvVar| {
+                env.value_from
+                    .as_ref()
+                    .is_some_and(|source| source.secret_key_ref.is_some())
+            };
+            assert!(!container.env.iter().flatten().any(from_secret));
+        }
+    }
+}
