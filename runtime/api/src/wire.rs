@@ -1,0 +1,43 @@
+//! Ports, header names, paths and environment variables.
+
+/// Port of the process, filesystem and file API.
+pub const DAEMON_PORT: u16 = 49983;
+/// Port of the code interpreter.
+pub const INTERPRETER_PORT: u16 = 49999;
+
+/// Header that carries the sandbox's access token.
+pub const ACCESS_TOKEN_HEADER: &str = "x-access-token";
+/// Header with the seconds between keep-alive messages that a client wants on a stream.
+pub const KEEPALIVE_HEADER: &str = "keepalive-ping-interval";
+/// Prefix of the upload headers that become metadata of a file.
+pub const METADATA_HEADER_PREFIX: &str = "x-metadata-";
+
+/// Answers 204 while the daemon runs; needs no token.
+pub const HEALTH_PATH: &str = "/health";
+/// Accepts an [`InitRequest`](crate::InitRequest).
+pub const INIT_PATH: &str = "/init";
+/// JSON object of the sandbox's resource usage.
+pub const METRICS_PATH: &str = "/metrics";
+/// JSON object of the global environment variables.
+pub const ENVS_PATH: &str = "/envs";
+/// Downloads (GET) and uploads (POST) files.
+pub const FILES_PATH: &str = "/files";
+/// Concatenates uploaded files.
+pub const COMPOSE_PATH: &str = "/files/compose";
+
+/// Environment variable of the daemon: lower-case hex SHA-256 of the access
+/// token. When set, the token is required from the first request on.
+pub const ACCESS_TOKEN_SHA256_ENV: &str = "SILICA_ACCESS_TOKEN_SHA256";
+/// Environment variable of the daemon: user of requests that name none.
+pub const DEFAULT_USER_ENV: &str = "SILICA_DEFAULT_USER";
+/// Environment variable: directory that `install` fills.
+pub const INSTALL_DIR_ENV: &str = "ENVD_DIR";
+/// Directory that `install` fills when [`INSTALL_DIR_ENV`] is not set.
+pub const INSTALL_DIR: &str = "/mnt/envd";
+/// File name of the daemon below the install directory.
+pub const BINARY_NAME: &str = "sandbox-runtime";
+/// File name of the start script below the install directory.
+pub const START_SCRIPT_NAME: &str = "envd-run.sh";
+
+/// Name of the user that sandboxes run commands as by default.
+pub const SANDBOX_USER: &str = "user";

@@ -1,0 +1,5 @@
+//! System calls that need unsafe code, each behind a safe function.
+
+pub mod spawn;
+pub mod tty;
+pub mod xattr;
