@@ -10,16 +10,37 @@ pub struct Port {
 }
 
 /// Plain HTTP of the manager: REST API and data-plane proxy.
-pub const MANAGER_HTTP: Port = Port { name: "http", number: 7788 };
+pub const MANAGER_HTTP: Port = Port {
+    name: "http",
+    number: 7788,
+};
 /// TLS of the manager in direct mode (container port).
-pub const MANAGER_HTTPS: Port = Port { name: "https", number: 8443 };
+pub const MANAGER_HTTPS: Port = Port {
+    name: "https",
+    number: 8443,
+};
 /// Health, readiness and metrics of both roles; never exposed outside the cluster.
-pub const ADMIN: Port = Port { name: "admin", number: 9090 };
+pub const ADMIN: Port = Port {
+    name: "admin",
+    number: 9090,
+};
 /// Service port for plain HTTP on the default port.
-pub const SERVICE_HTTP: Port = Port { name: "http-web", number: 80 };
+pub const SERVICE_HTTP: Port = Port {
+    name: "http-web",
+    number: 80,
+};
 /// Service port for TLS.
-pub const SERVICE_HTTPS: Port = Port { name: "https", number: 443 };
+pub const SERVICE_HTTPS: Port = Port {
+    name: "https",
+    number: 443,
+};
 /// In-sandbox daemon (envd protocol).
-pub const ENVD: Port = Port { name: "envd", number: 49983 };
+pub const ENVD: Port = Port {
+    name: "envd",
+    number: 49983,
+};
 /// In-sandbox code interpreter.
-pub const INTERPRETER: Port = Port { name: "interpreter", number: 49999 };
+pub const INTERPRETER: Port = Port {
+    name: "interpreter",
+    number: 49999,
+};

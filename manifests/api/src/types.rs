@@ -7,7 +7,12 @@ use std::{fmt, str::FromStr};
 pub enum Error {
     /// The text is empty or longer than the limit.
     #[error("{kind} {value:?} has {length} characters; 1 to {max} are allowed")]
-    Length { kind: &'static str, value: String, length: usize, max: usize },
+    Length {
+        kind: &'static str,
+        value: String,
+        length: usize,
+        max: usize,
+    },
     /// A character is not allowed at its place.
     #[error(
         "{kind} {value:?} is not valid: labels consist of lower-case letters, digits and '-', \
@@ -32,7 +37,12 @@ fn is_label(text: &str) -> bool {
 
 fn check_length(kind: &'static str, value: &str, max: usize) -> Result<(), Error> {
     if value.is_empty() || value.len() > max {
-        return Err(Error::Length { kind, value: value.to_owned(), length: value.len(), max });
+        return Err(Error::Length {
+            kind,
+            value: value.to_owned(),
+            length: value.len(),
+            max,
+        });
     }
     Ok(())
 }
@@ -75,7 +85,10 @@ impl FromStr for NamespaceName {
     fn from_str(value: &str) -> Result<Self, Error> {
         check_length("namespace", value, 63)?;
         if !is_label(value) {
-            return Err(Error::Characters { kind: "namespace", value: value.to_owned() });
+            return Err(Error::Characters {
+                kind: "namespace",
+                value: value.to_owned(),
+            });
         }
         Ok(Self(value.to_owned()))
     }
@@ -110,13 +123,21 @@ impl FromStr for Domain {
         for label in lower.split('.') {
             check_length("label of the domain", label, 63)?;
             if !is_label(label) {
-                return Err(Error::Characters { kind: "domain", value: value.to_owned() });
+                return Err(Error::Characters {
+                    kind: "domain",
+                    value: value.to_owned(),
+                });
             }
             labels += 1;
         }
-        let numeric_end = lower.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+        let numeric_end = lower
+            .rsplit('.')
+            .next()
+            .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
         if labels < 2 || numeric_end {
-            return Err(Error::Domain { value: value.to_owned() });
+            return Err(Error::Domain {
+                value: value.to_owned(),
+            });
         }
         Ok(Self(lower))
     }
@@ -166,11 +187,18 @@ impl FromStr for SandboxId {
 
     fn from_str(value: &str) -> Result<Self, Error> {
         check_length("sandbox id", value, SANDBOX_ID_MAX)?;
-        let separator = value.find("--").ok_or_else(|| Error::SandboxId { value: value.to_owned() })?;
+        let separator = value.find("--").ok_or_else(|| Error::SandboxId {
+            value: value.to_owned(),
+        })?;
         if !is_label(&value[..separator]) || !is_label(&value[separator + 2..]) {
-            return Err(Error::SandboxId { value: value.to_owned() });
+            return Err(Error::SandboxId {
+                value: value.to_owned(),
+            });
         }
-        Ok(Self { text: value.to_owned(), separator })
+        Ok(Self {
+            text: value.to_owned(),
+            separator,
+        })
     }
 }
 
@@ -180,13 +208,31 @@ mod tests {
 
     #[test]
     fn domain_is_lower_cased_and_loses_its_root_dot() {
-        assert_eq!("Sbx.Example.COM.".parse::<Domain>().unwrap().as_str(), "sbx.example.com");
-        assert_eq!("silica.localhost".parse::<Domain>().unwrap().wildcard(), "*.silica.localhost");
+        assert_eq!(
+            "Sbx.Example.COM.".parse::<Domain>().unwrap().as_str(),
+            "sbx.example.com"
+        );
+        assert_eq!(
+            "silica.localhost".parse::<Domain>().unwrap().wildcard(),
+            "*.silica.localhost"
+        );
     }
 
     #[test]
     fn domain_refuses_what_is_not_a_dns_name() {
-        for bad in ["", "localhost", "a..b", "-a.b", "a-.b", "*.a.b", "a b.c", "a_b.c", "10.0.0.1", "http://a.b", "ä.b"] {
+        for bad in [
+            "",
+            "localhost",
+            "a..b",
+            "-a.b",
+            "a-.b",
+            "*.a.b",
+            "a b.c",
+            "a_b.c",
+            "10.0.0.1",
+            "http://a.b",
+            "ä.b",
+        ] {
             assert!(bad.parse::<Domain>().is_err(), "{bad:?} was accepted");
         }
         assert!(format!("{}.com", "a".repeat(64)).parse::<Domain>().is_err());
@@ -200,7 +246,15 @@ mod tests {
 
     #[test]
     fn sandbox_id_refuses_what_is_not_one_dns_label() {
-        for bad in ["", "default", "default--", "--a", "Default--a", "default--a.b", "a--b/../c"] {
+        for bad in [
+            "",
+            "default",
+            "default--",
+            "--a",
+            "Default--a",
+            "default--a.b",
+            "a--b/../c",
+        ] {
             assert!(bad.parse::<SandboxId>().is_err(), "{bad:?} was accepted");
         }
         assert!(SandboxId::new("default", &"a".repeat(60)).is_err());

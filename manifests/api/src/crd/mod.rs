@@ -6,12 +6,12 @@ mod sandbox_template;
 mod template;
 
 pub use sandbox::{
-    Condition, ConditionStatus, PauseStrategy, PauseStrategyType, Phase, PodInfo, RuntimeRef, Sandbox, SandboxSpec,
-    SandboxStatus, condition,
+    Condition, ConditionStatus, PauseStrategy, PauseStrategyType, Phase, PodInfo, RuntimeRef, Sandbox,
+    SandboxSpec, SandboxStatus, condition,
 };
 pub use sandbox_set::{SandboxSet, SandboxSetSpec, SandboxSetStatus, ScaleStrategy, UpdateStrategy};
 pub use sandbox_template::{SandboxTemplate, SandboxTemplateSpec};
-pub use template::{PodTemplate, TemplateRef};
+pub use template::{PodTemplate, TemplateRef, VolumeClaimTemplate};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{api::core::v1::PersistentVolumeClaim, apimachinery::pkg::apis::meta::v1::Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{PodTemplate, TemplateRef};
+use super::{PodTemplate, TemplateRef, VolumeClaimTemplate};
 
 /// Desired state of one sandbox.
 #[derive(Clone, CustomResource, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -57,16 +57,7 @@ pub struct SandboxSpec {
     pub template: Option<PodTemplate>,
     /// Claims for volumes that outlive the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "preserved_list")]
-    pub volume_claim_templates: Option<Vec<PersistentVolumeClaim>>,
-}
-
-pub(super) fn preserved_list(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({
-        "description": "Persistent volume claims (core/v1 PersistentVolumeClaim).",
-        "type": "array",
-        "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
-    })
+    pub volume_claim_templates: Option<Vec<VolumeClaimTemplate>>,
 }
 
 /// A runtime to inject, by name.
@@ -201,8 +192,28 @@ pub mod condition {
     pub const POD_CREATE_FAILED: &str = "PodCreateFailed";
     /// Reason of a false [`READY`]: a container does not start.
     pub const START_CONTAINER_FAILED: &str = "StartContainerFailed";
+    /// Reason of a false [`READY`]: the template cannot become a pod.
+    pub const INVALID_TEMPLATE: &str = "InvalidTemplate";
+    /// Reason of a false [`READY`]: a pod of the same name belongs to somebody else.
+    pub const POD_OWNER_MISMATCH: &str = "PodOwnerMismatch";
+    /// Reason of a false [`READY`]: no node takes the pod.
+    pub const UNSCHEDULABLE: &str = "Unschedulable";
+    /// Reason of a false [`READY`]: the pod is being deleted.
+    pub const POD_TERMINATING: &str = "PodTerminating";
+    /// Reason of a false [`READY`]: the pod vanished.
+    pub const POD_LOST: &str = "PodLost";
+    /// Reason of a false [`READY`]: the pod ended, with success or without.
+    pub const POD_ENDED: &str = "PodEnded";
     /// The sandbox is paused.
     pub const PAUSED: &str = "SandboxPaused";
+    /// Reason of a false [`PAUSED`]: the pod is on its way out.
+    pub const PAUSE_PENDING: &str = "Pending";
+    /// Reason of a true [`PAUSED`]: the pod is gone.
+    pub const STOP_PAUSE_SUCCEEDED: &str = "StopPauseSucceed";
     /// The sandbox was resumed.
     pub const RESUMED: &str = "SandboxResumed";
+    /// Reason of [`RESUMED`]: a new pod is made.
+    pub const CREATE_POD: &str = "CreatePod";
+    /// On a SandboxSet: sandboxes cannot be made, or do not start.
+    pub const REPLICA_FAILURE: &str = "ReplicaFailure";
 }

@@ -1,12 +1,11 @@
 //! `SandboxSet`: a pool of warm sandboxes, which the E2B API offers as a template.
 
-use k8s_openapi::{api::core::v1::PersistentVolumeClaim, apimachinery::pkg::util::intstr::IntOrString};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::sandbox::preserved_list;
-use super::{Condition, PauseStrategy, PodTemplate, RuntimeRef, TemplateRef};
+use super::{Condition, PauseStrategy, PodTemplate, RuntimeRef, TemplateRef, VolumeClaimTemplate};
 
 /// Desired state of a pool.
 #[derive(Clone, CustomResource, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -52,8 +51,7 @@ pub struct SandboxSetSpec {
     pub template: Option<PodTemplate>,
     /// See `Sandbox`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "preserved_list")]
-    pub volume_claim_templates: Option<Vec<PersistentVolumeClaim>>,
+    pub volume_claim_templates: Option<Vec<VolumeClaimTemplate>>,
     /// Limits on growing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale_strategy: Option<ScaleStrategy>,

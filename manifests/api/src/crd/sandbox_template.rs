@@ -1,12 +1,10 @@
 //! `SandboxTemplate`: a pod template that several pools can share.
 
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::sandbox::preserved_list;
-use super::{PauseStrategy, PodTemplate, RuntimeRef};
+use super::{PauseStrategy, PodTemplate, RuntimeRef, VolumeClaimTemplate};
 
 /// A pod template with its runtimes and volumes.
 #[derive(Clone, CustomResource, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -36,6 +34,5 @@ pub struct SandboxTemplateSpec {
     pub persistent_contents: Option<Vec<String>>,
     /// See `Sandbox`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "preserved_list")]
-    pub volume_claim_templates: Option<Vec<PersistentVolumeClaim>>,
+    pub volume_claim_templates: Option<Vec<VolumeClaimTemplate>>,
 }
