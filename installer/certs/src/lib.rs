@@ -1,1 +1,31 @@
+//! Certificates of a Silica installation: a private CA whose reach is limited
+//! to its domains, server certificates, and the judgement of existing ones.
+//!
+//! Nothing here knows Kubernetes or reads a clock: the time is always a
+//! parameter, so every decision can be tested at any moment of a
+//! certificate's life. Only [`files`] touches the disk.
+//!
+//! - [`authority`] makes or loads a CA, [`leaf`] describes what it issues
+//! - [`names`] says which names a server certificate carries
+//! - [`inspect`] reads certificates, [`decide`] compares them with what is wanted
+//! - [`verify`] asks the verifier that TLS clients use
+//! - [`import`] judges certificates that somebody else issued
+//! - [`bundle`] merges trust bundles, [`pem`] and [`secret`] hold the text forms
 
+pub mod authority;
+pub mod bundle;
+pub mod decide;
+mod distinguished_name;
+pub mod files;
+pub mod import;
+pub mod inspect;
+pub mod leaf;
+pub mod names;
+pub mod pem;
+mod profile;
+pub mod secret;
+pub mod verify;
+
+pub use profile::{
+    AUTHORITY_VALIDITY, LEAF_VALIDITY, LEAF_VALIDITY_MAX, LEAF_VALIDITY_NOTICE, NOT_BEFORE_MARGIN,
+};

@@ -1,0 +1,258 @@
+//! Judges a certificate that somebody else issued before it is taken into
+//! service: every reason at once, so that one round of fixing is enough.
+
+use std::fmt;
+
+use time::{Duration, OffsetDateTime};
+
+use crate::inspect::{self, Inspected};
+use crate::names;
+use crate::profile::LEAF_VALIDITY_MAX;
+use crate::{pem, verify};
+
+/// Below this remaining life a certificate is taken with a warning.
+const SOON: Duration = Duration::days(14);
+
+/// Something that speaks against the certificate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Finding {
+    /// The chain cannot be read.
+    Chain(String),
+    /// The private key cannot be read or used.
+    Key(String),
+    /// The private key belongs to another certificate.
+    KeyMismatch,
+    /// The first certificate is a CA's.
+    AuthorityFirst,
+    /// A certificate is not followed by its issuer.
+    Order {
+        /// The certificate.
+        subject: String,
+        /// Who signed it.
+        issuer: String,
+        /// What follows.
+        next: String,
+    },
+    /// The chain stops below a CA that clients do not have.
+    Incomplete {
+        /// The CA whose certificate is missing.
+        issuer: String,
+    },
+    /// Signatures, usage or constraints do not hold.
+    Path(String),
+    /// A needed name is not covered.
+    NameMissing(String),
+    /// Its life is over.
+    Expired(OffsetDateTime),
+    /// Its life has not begun.
+    NotYetValid(OffsetDateTime),
+    /// It is not for server authentication.
+    Usage,
+    /// It ends soon.
+    ExpiresSoon(OffsetDateTime),
+    /// It lives longer than Apple's platforms accept.
+    TooLong,
+    /// Python from 3.13 on refuses it.
+    NoAuthorityKeyId,
+    /// The root is sent along, which costs bytes in every handshake.
+    RootIncluded,
+}
+
+impl Finding {
+    /// Whether it forbids the use, as opposed to a warning.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(
+            self,
+            Self::ExpiresSoon(_) | Self::TooLong | Self::NoAuthorityKeyId | Self::RootIncluded
+        )
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Chain(what) => write!(f, "the certificate file cannot be used: {what}"),
+            Self::Key(what) => write!(f, "the private key cannot be used: {what}"),
+            Self::KeyMismatch => f.write_str("the private key does not belong to the first certificate"),
+            Self::AuthorityFirst => {
+                f.write_str("the first certificate is a CA's; put the server certificate first")
+            }
+            Self::Order {
+                subject,
+                issuer,
+                next,
+            } => {
+                write!(
+                    f,
+                    "{subject:?} was signed by {issuer:?}, but {next:?} follows; order the chain from the server to the root"
+                )
+            }
+            Self::Incomplete { issuer } => {
+                write!(
+                    f,
+                    "the certificate of {issuer:?} is missing; append the issuer's chain to the file"
+                )
+            }
+            Self::Path(what) => write!(f, "clients would refuse the chain: {what}"),
+            Self::NameMissing(name) => write!(
+                f,
+                "the name {name:?} is not covered; a wildcard does not cover its apex, nor two labels"
+            ),
+            Self::Expired(at) => write!(f, "it expired at {at}"),
+            Self::NotYetValid(from) => write!(f, "it is not valid before {from}"),
+            Self::Usage => f.write_str("its extended key usage does not allow server authentication"),
+            Self::ExpiresSoon(at) => write!(f, "it expires soon, at {at}"),
+            Self::TooLong => f.write_str("it lives longer than 825 days; Apple's platforms refuse it"),
+            Self::NoAuthorityKeyId => {
+                f.write_str("it has no authority key identifier; Python from 3.13 on refuses it")
+            }
+            Self::RootIncluded => f.write_str("the file includes the root, which clients ignore"),
+        }
+    }
+}
+
+/// The verdict over a chain and its key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Review {
+    /// The certificates as far as they could be read.
+    pub chain: Vec<Inspected>,
+    /// Everything that was found, refusals and warnings.
+    pub findings: Vec<Finding>,
+}
+
+impl Review {
+    /// Whether nothing forbids the use.
+    pub fn is_acceptable(&self) -> bool {
+        !self.findings.iter().any(Finding::is_refusal)
+    }
+}
+
+/// Judges chain and key for apex and wildcard of the domains. `roots_pem` are
+/// the CA certificates that clients trust, when they are at hand; without them
+/// the chain is verified up to its last certificate.
+pub fn review<D: AsRef<str>>(
+    chain_pem: &str,
+    key_pem: &str,
+    domains: &[D],
+    roots_pem: Option<&str>,
+    now: OffsetDateTime,
+) -> Review {
+    let mut findings = Vec::new();
+    let chain = match inspect::parse_chain(chain_pem) {
+        Ok(chain) => chain,
+        Err(error) => {
+            findings.push(Finding::Chain(reason(&error)));
+            Vec::new()
+        }
+    };
+    let Some(leaf) = chain.first() else {
+        return Review { chain, findings };
+    };
+
+    match verify::key_matches(chain_pem, key_pem) {
+        Ok(()) => {}
+        Err(verify::Error::KeyMismatch) => findings.push(Finding::KeyMismatch),
+        Err(error) => findings.push(Finding::Key(reason(&error))),
+    }
+    if leaf.is_ca {
+        findings.push(Finding::AuthorityFirst);
+    }
+    findings.extend(order(&chain));
+    for name in names::server_names(domains, &[]) {
+        if !leaf.covers(&name) {
+            findings.push(Finding::NameMissing(name));
+        }
+    }
+    if !leaf.is_for_servers() {
+        findings.push(Finding::Usage);
+    }
+    findings.extend(dates(leaf, now));
+    if leaf.authority_key_id.is_none() {
+        findings.push(Finding::NoAuthorityKeyId);
+    }
+    if chain.len() > 1 && chain.last().is_some_and(|last| last.is_self_issued) {
+        findings.push(Finding::RootIncluded);
+    }
+    // The path is only worth a finding of its own when nothing simpler says it.
+    if findings.iter().all(|finding| !finding.is_refusal()) {
+        findings.extend(path(chain_pem, &chain, roots_pem, now));
+    }
+    Review { chain, findings }
+}
+
+fn order(chain: &[Inspected]) -> Option<Finding> {
+    let pair = chain.windows(2).find(|pair| pair[0].issuer != pair[1].subject)?;
+    Some(Finding::Order {
+        subject: display_name(&pair[0]),
+        issuer: pair[0].issuer.clone(),
+        next: display_name(&pair[1]),
+    })
+}
+
+fn dates(leaf: &Inspected, now: OffsetDateTime) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if now > leaf.not_after {
+        findings.push(Finding::Expired(leaf.not_after));
+    } else if now < leaf.not_before {
+        findings.push(Finding::NotYetValid(leaf.not_before));
+    } else if leaf.not_after - now < SOON {
+        findings.push(Finding::ExpiresSoon(leaf.not_after));
+    }
+    if leaf.not_after - leaf.not_before > LEAF_VALIDITY_MAX {
+        findings.push(Finding::TooLong);
+    }
+    findings
+}
+
+/// Signatures, dates, usage and constraints of the whole path.
+fn path(
+    chain_pem: &str,
+    chain: &[Inspected],
+    roots_pem: Option<&str>,
+    now: OffsetDateTime,
+) -> Option<Finding> {
+    let ders = pem::certificates(chain_pem).ok()?;
+    let (leaf, above) = ders.split_first()?;
+    let checked = match roots_pem {
+        Some(roots) => match pem::certificates(roots) {
+            Ok(roots) => verify::path(leaf, above, &roots, now),
+            Err(error) => Err(verify::Error::RootsPem(error)),
+        },
+        None => match above.split_last() {
+            // Nothing above the server certificate and nothing to compare with.
+            None => {
+                return Some(Finding::Incomplete {
+                    issuer: chain.first()?.issuer.clone(),
+                });
+            }
+            Some((last, between)) => verify::path(leaf, between, std::slice::from_ref(last), now),
+        },
+    };
+    match checked {
+        Ok(()) => None,
+        Err(verify::Error::UnknownIssuer) => Some(Finding::Incomplete {
+            issuer: chain.last()?.issuer.clone(),
+        }),
+        Err(error) => Some(Finding::Path(reason(&error))),
+    }
+}
+
+fn display_name(certificate: &Inspected) -> String {
+    if certificate.subject.is_empty() {
+        certificate.names.first().cloned().unwrap_or_default()
+    } else {
+        certificate.subject.clone()
+    }
+}
+
+/// The error with its sources on one line.
+fn reason(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

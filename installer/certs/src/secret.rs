@@ -1,0 +1,72 @@
+//! A private key as text that cleans up after itself and is never printed.
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rustls_pki_types::PrivateKeyDer;
+use zeroize::Zeroizing;
+
+use crate::pem;
+
+/// One unencrypted private key in PEM. Its memory is overwritten when it is
+/// dropped, and `Debug` shows nothing of it.
+#[derive(Clone, Eq, PartialEq)]
+pub struct PrivateKeyPem(Zeroizing<String>);
+
+impl PrivateKeyPem {
+    /// Takes PEM text with exactly one unencrypted private key: PKCS#8, SEC1 or
+    /// PKCS#1.
+    pub fn parse(text: &str) -> Result<Self, pem::Error> {
+        // The section must decode; the text is what is kept.
+        pem::private_key(text)?;
+        let mut owned = Zeroizing::new(String::with_capacity(text.len() + 1));
+        owned.push_str(text.trim());
+        owned.push('\n');
+        Ok(Self(owned))
+    }
+
+    /// Writes a PKCS#8 key as PEM.
+    pub(crate) fn from_pkcs8(der: &[u8]) -> Self {
+        let encoded = Zeroizing::new(STANDARD.encode(der));
+        // Room for the text and its line ends, so that no copy stays behind in
+        // memory that a growing String gave up.
+        let mut text = Zeroizing::new(String::with_capacity(encoded.len() + encoded.len() / 64 + 64));
+        pem::wrap("PRIVATE KEY", &encoded, &mut text);
+        Self(text)
+    }
+
+    /// The key itself, for a Secret or a file. Never log it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The key in DER.
+    pub(crate) fn to_der(&self) -> Result<Zeroizing<PrivateKeyDer<'static>>, pem::Error> {
+        pem::private_key(&self.0)
+    }
+}
+
+impl fmt::Debug for PrivateKeyPem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKeyPem(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_nothing_of_the_key() {
+        let key = PrivateKeyPem::from_pkcs8(&[7; 40]);
+        assert_eq!(format!("{key:?}"), "PrivateKeyPem(..)");
+        assert!(key.expose().contains("BwcHBwcH"));
+    }
+
+    #[test]
+    fn written_key_reads_back() {
+        let key = PrivateKeyPem::from_pkcs8(&[7; 140]);
+        assert_eq!(key.to_der().unwrap().secret_der(), [7; 140]);
+        assert_eq!(PrivateKeyPem::parse(key.expose()).unwrap(), key);
+    }
+}
