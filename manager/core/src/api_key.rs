@@ -84,7 +84,10 @@ impl KeyRing {
     /// Reads the data of the API key Secret. Entries that are not keys are
     /// returned by name, so that one bad entry does not lock everybody out.
     pub fn from_secret(pepper_entry: &str, data: &BTreeMap<String, Vec<u8>>) -> (Self, Vec<String>) {
-        let mut ring = Self { pepper: data.get(pepper_entry).cloned().unwrap_or_default(), ..Self::default() };
+        let mut ring = Self {
+            pepper: data.get(pepper_entry).cloned().unwrap_or_default(),
+            ..Self::default()
+        };
         let mut unreadable = Vec::new();
         for (name, value) in data.iter().filter(|(name, _)| *name != pepper_entry) {
             match serde_json::from_slice::<StoredKey>(value) {
@@ -112,7 +115,10 @@ mod tests {
     use super::*;
 
     fn ring(entries: &[(&str, &[u8])]) -> (KeyRing, Vec<String>) {
-        let data = entries.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
+        let data = entries
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.to_vec()))
+            .collect();
         KeyRing::from_secret("pepper", &data)
     }
 
@@ -129,7 +135,10 @@ mod tests {
 
     #[test]
     fn a_stored_key_is_found_by_its_text_only() {
-        let (ring, unreadable) = ring(&[("pepper", b"salt"), ("k1.json", &stored(b"salt", "admin-987654321"))]);
+        let (ring, unreadable) = ring(&[
+            ("pepper", b"salt"),
+            ("k1.json", &stored(b"salt", "admin-987654321")),
+        ]);
         assert!(unreadable.is_empty());
         assert_eq!(ring.find("admin-987654321").unwrap().team, "team-a");
         assert!(ring.find("admin-987654322").is_none());
@@ -138,8 +147,11 @@ mod tests {
 
     #[test]
     fn a_bad_entry_does_not_hide_the_others() {
-        let (ring, unreadable) =
-            ring(&[("pepper", b"salt"), ("bad", b"{"), ("k1.json", &stored(b"salt", "admin-987654321"))]);
+        let (ring, unreadable) = ring(&[
+            ("pepper", b"salt"),
+            ("bad", b"{"),
+            ("k1.json", &stored(b"salt", "admin-987654321")),
+        ]);
         assert_eq!(unreadable, ["bad"]);
         assert!(ring.find("admin-987654321").is_some());
     }

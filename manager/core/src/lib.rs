@@ -4,4 +4,13 @@
 //! Nothing here talks to a cluster, opens a socket or reads the clock.
 
 pub mod api_key;
+pub mod claim;
+pub mod contract;
+pub mod cursor;
+pub mod metadata;
+pub mod percent;
+pub mod resources;
+pub mod route;
+pub mod state;
+pub mod timeout;
 pub mod token;

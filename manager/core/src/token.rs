@@ -72,11 +72,13 @@ pub(crate) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]
@@ -90,19 +92,29 @@ mod tests {
         let token = key.envd_token("uid-1");
         assert_eq!(token, key.envd_token("uid-1"));
         assert_eq!(token.len(), 43);
-        for different in [key.envd_token("uid-2"), key.traffic_token("uid-1"), other.envd_token("uid-1")] {
+        for different in [
+            key.envd_token("uid-2"),
+            key.traffic_token("uid-1"),
+            other.envd_token("uid-1"),
+        ] {
             assert_ne!(token, different);
         }
     }
 
     #[test]
     fn fingerprint_is_the_sha256_of_the_text() {
-        assert_eq!(fingerprint("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            fingerprint("abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
     }
 
     #[test]
     fn a_key_of_the_wrong_length_is_refused_and_never_printed() {
         assert!(TokenKey::new(b"short").is_err());
-        assert_eq!(format!("{:?}", TokenKey::new(&[7; KEY_LENGTH]).unwrap()), "TokenKey(..)");
+        assert_eq!(
+            format!("{:?}", TokenKey::new(&[7; KEY_LENGTH]).unwrap()),
+            "TokenKey(..)"
+        );
     }
 }

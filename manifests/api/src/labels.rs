@@ -35,6 +35,8 @@ pub const IDEMPOTENCY: &str = "agents.kruise.io/idempotency-hash";
 pub const NEVER_TIMEOUT: &str = "agents.kruise.io/never-timeout";
 /// Annotation: `false` when clients reach the in-sandbox daemon without a token.
 pub const SECURE: &str = "agents.kruise.io/secure";
+/// Annotation: `true` when ports other than the in-sandbox daemon's need a traffic token.
+pub const PRIVATE_TRAFFIC: &str = "agents.kruise.io/private-traffic";
 
 /// Prefix of the metadata keys that change how a create call works.
 pub const EXTENSION_PREFIX: &str = "e2b.agents.kruise.io/";

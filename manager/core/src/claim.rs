@@ -1,0 +1,311 @@
+//! Claiming: which warm sandbox a request takes, and what the one write that
+//! makes it the client's own says.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use silica_api::{
+    crd::{Phase, SandboxSet, SandboxSpec},
+    labels,
+};
+
+use crate::timeout;
+
+/// The facts about a pool member that decide whether it can be claimed.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// Label `sandbox-claimed` is `false`.
+    pub unclaimed: bool,
+    /// `metadata.deletionTimestamp` is set.
+    pub deleting: bool,
+    /// `status.phase`
+    pub phase: Option<Phase>,
+    /// Condition `Ready` is true.
+    pub ready: bool,
+    /// The pod has an address.
+    pub has_address: bool,
+}
+
+/// Whether a pool member can be handed to a client now.
+pub fn is_available(facts: Facts) -> bool {
+    facts.unclaimed
+        && !facts.deleting
+        && facts.phase == Some(Phase::Running)
+        && facts.ready
+        && facts.has_address
+}
+
+/// Order in which candidates are tried: members of the current template first,
+/// and within both halves from a random place on, so that replicas of the manager
+/// that claim at the same time rarely meet on one sandbox.
+pub fn order(current: impl IntoIterator<Item = bool>, start: usize) -> Vec<usize> {
+    let (mut newest, mut older): (Vec<_>, Vec<_>) = current
+        .into_iter()
+        .enumerate()
+        .partition(|(_, is_current)| *is_current);
+    for half in [&mut newest, &mut older] {
+        if !half.is_empty() {
+            let middle = start % half.len();
+            half.rotate_left(middle);
+        }
+    }
+    newest.into_iter().chain(older).map(|(index, _)| index).collect()
+}
+
+/// Everything that a claim writes.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Team that owns the sandbox from now on.
+    pub team: String,
+    /// Random id of this claim.
+    pub lock: String,
+    /// Time of the claim.
+    pub now: Timestamp,
+    /// End of life, nothing for a sandbox without deadline.
+    pub deadline: Option<Timestamp>,
+    /// The user's metadata.
+    pub metadata: BTreeMap<String, String>,
+    /// Hash of idempotency key and body.
+    pub idempotency: Option<String>,
+    /// Whether clients need a token for the in-sandbox daemon.
+    pub secure: bool,
+    /// Whether ports other than the daemon's need a traffic token.
+    pub private_traffic: bool,
+}
+
+impl Claim {
+    fn annotations(&self) -> BTreeMap<&'static str, String> {
+        let mut annotations = BTreeMap::from([
+            (labels::OWNER, self.team.clone()),
+            (labels::CLAIM_TIMESTAMP, timeout::format(self.now)),
+            (labels::LOCK, self.lock.clone()),
+            (labels::USER_METADATA, json!(self.metadata).to_string()),
+        ]);
+        if let Some(hash) = &self.idempotency {
+            annotations.insert(labels::IDEMPOTENCY, hash.clone());
+        }
+        for (key, on, value) in [
+            (labels::NEVER_TIMEOUT, self.deadline.is_none(), "true"),
+            (labels::SECURE, !self.secure, "false"),
+            (labels::PRIVATE_TRAFFIC, self.private_traffic, "true"),
+        ] {
+            if on {
+                annotations.insert(key, value.to_owned());
+            }
+        }
+        annotations
+    }
+
+    /// The merge patch that takes a pool member. The API server refuses it with
+    /// 409 when the object has changed since `resource_version`, so of any number
+    /// of claims exactly one wins.
+    pub fn render_patch(&self, uid: &str, resource_version: &str) -> Value {
+        json!({
+            "metadata": {
+                "uid": uid,
+                "resourceVersion": resource_version,
+                "ownerReferences": null,
+                "labels": { labels::CLAIMED: "true" },
+                "annotations": self.annotations(),
+            },
+            "spec": { "shutdownTime": self.deadline.map(timeout::format) },
+        })
+    }
+
+    /// A Sandbox that is made for this claim, from the template of a set.
+    pub fn render_sandbox(&self, set: &SandboxSet, name: &str) -> Result<Value, serde_json::Error> {
+        let set_name = set.metadata.name.as_deref().unwrap_or_default();
+        let SandboxSpecOfSet(spec) = SandboxSpecOfSet::from(set);
+        let mut spec = serde_json::to_value(spec)?;
+        spec["shutdownTime"] = json!(self.deadline.map(timeout::format));
+        let template_hash = set
+            .status
+            .as_ref()
+            .and_then(|status| status.update_revision.as_deref());
+        let mut sandbox_labels = BTreeMap::from([
+            (labels::POOL, set_name),
+            (labels::TEMPLATE, set_name),
+            (labels::CLAIMED, "true"),
+        ]);
+        if let Some(hash) = template_hash {
+            sandbox_labels.insert(labels::TEMPLATE_HASH, hash);
+        }
+        Ok(json!({
+            "apiVersion": format!("{}/{}", silica_api::names::GROUP, silica_api::names::VERSION),
+            "kind": "Sandbox",
+            "metadata": {
+                "name": name,
+                "namespace": set.metadata.namespace,
+                "labels": sandbox_labels,
+                "annotations": self.annotations(),
+            },
+            "spec": spec,
+        }))
+    }
+}
+
+struct SandboxSpecOfSet(SandboxSpec);
+
+impl From<&SandboxSet> for SandboxSpecOfSet {
+    fn from(set: &SandboxSet) -> Self {
+        let spec = &set.spec;
+        Self(SandboxSpec {
+            pause_strategy: spec.pause_strategy.clone(),
+            persistent_contents: spec.persistent_contents.clone(),
+            runtimes: spec.runtimes.clone(),
+            template_ref: spec.template_ref.clone(),
+            template: spec.template.clone(),
+            volume_claim_templates: spec.volume_claim_templates.clone(),
+            ..SandboxSpec::default()
+        })
+    }
+}
+
+/// Name of a new sandbox of a set: the set's name and five characters of `[a-z0-9]`
+/// taken from the random number.
+pub fn member_name(set: &str, random: u32) -> String {
+    const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    let mut rest = random;
+    let suffix: String = (0..5)
+        .map(|_| {
+            let index = rest % 36;
+            rest /= 36;
+            char::from(ALPHABET[index as usize])
+        })
+        .collect();
+    format!("{set}-{suffix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use silica_api::crd::{PodTemplate, SandboxSetSpec, SandboxSetStatus};
+
+    use super::*;
+
+    const AVAILABLE: Facts = Facts {
+        unclaimed: true,
+        deleting: false,
+        phase: Some(Phase::Running),
+        ready: true,
+        has_address: true,
+    };
+
+    fn claim() -> Claim {
+        Claim {
+            team: "team-a".into(),
+            lock: "l1".into(),
+            now: Timestamp::UNIX_EPOCH,
+            deadline: Some(Timestamp::from_second(300).unwrap()),
+            metadata: BTreeMap::from([("user".into(), "alice".into())]),
+            idempotency: None,
+            secure: true,
+            private_traffic: false,
+        }
+    }
+
+    #[test]
+    fn only_ready_unclaimed_members_are_available() {
+        assert!(is_available(AVAILABLE));
+        for facts in [
+            Facts {
+                unclaimed: false,
+                ..AVAILABLE
+            },
+            Facts {
+                deleting: true,
+                ..AVAILABLE
+            },
+            Facts {
+                phase: Some(Phase::Pending),
+                ..AVAILABLE
+            },
+            Facts {
+                phase: None,
+                ..AVAILABLE
+            },
+            Facts {
+                ready: false,
+                ..AVAILABLE
+            },
+            Facts {
+                has_address: false,
+                ..AVAILABLE
+            },
+        ] {
+            assert!(!is_available(facts), "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn candidates_of_the_current_template_come_first_from_a_random_start() {
+        assert_eq!(order([false, true, true, false, true], 1), [2, 4, 1, 3, 0]);
+        assert_eq!(order([true, true], 7), [1, 0]);
+        assert!(order([], 3).is_empty());
+    }
+
+    #[test]
+    fn the_patch_is_guarded_by_identity_and_version() {
+        let patch = claim().render_patch("u1", "42");
+        assert_eq!(patch["metadata"]["uid"], "u1");
+        assert_eq!(patch["metadata"]["resourceVersion"], "42");
+        assert!(patch["metadata"]["ownerReferences"].is_null());
+        assert_eq!(patch["metadata"]["labels"][labels::CLAIMED], "true");
+        assert_eq!(
+            patch["metadata"]["annotations"][labels::USER_METADATA],
+            r#"{"user":"alice"}"#
+        );
+        assert_eq!(patch["spec"]["shutdownTime"], "1970-01-01T00:05:00.000Z");
+        assert!(patch["metadata"]["annotations"].get(labels::SECURE).is_none());
+    }
+
+    #[test]
+    fn a_claim_without_deadline_says_so() {
+        let patch = Claim {
+            deadline: None,
+            secure: false,
+            ..claim()
+        }
+        .render_patch("u1", "42");
+        assert!(patch["spec"]["shutdownTime"].is_null());
+        assert_eq!(patch["metadata"]["annotations"][labels::NEVER_TIMEOUT], "true");
+        assert_eq!(patch["metadata"]["annotations"][labels::SECURE], "false");
+    }
+
+    #[test]
+    fn a_direct_sandbox_is_born_claimed_with_the_template_of_its_set() {
+        let mut set = SandboxSet::new(
+            "code",
+            SandboxSetSpec {
+                template: Some(PodTemplate(json!({"spec": {"x": 1}}))),
+                ..SandboxSetSpec::default()
+            },
+        );
+        set.metadata.namespace = Some("default".into());
+        set.status = Some(SandboxSetStatus {
+            update_revision: Some("h1".into()),
+            ..SandboxSetStatus::default()
+        });
+        let sandbox = claim().render_sandbox(&set, "code-abc12").unwrap();
+        assert_eq!(sandbox["metadata"]["labels"][labels::CLAIMED], "true");
+        assert_eq!(sandbox["metadata"]["labels"][labels::TEMPLATE_HASH], "h1");
+        assert_eq!(sandbox["spec"]["template"], json!({"spec": {"x": 1}}));
+        assert_eq!(sandbox["spec"]["shutdownTime"], "1970-01-01T00:05:00.000Z");
+        assert!(sandbox["spec"].get("replicas").is_none());
+    }
+
+    #[test]
+    fn member_names_are_dns_labels_below_their_set() {
+        for random in [0, 1, 35, 36, u32::MAX] {
+            let name = member_name("code", random);
+            assert_eq!(name.len(), 10);
+            assert!(
+                name[5..]
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()),
+                "{name}"
+            );
+        }
+        assert_ne!(member_name("code", 1), member_name("code", 2));
+    }
+}

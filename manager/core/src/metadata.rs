@@ -1,0 +1,256 @@
+//! Metadata of a create call: extension keys that change how it works, and the
+//! user's own pairs; and the metadata filter of list calls.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use silica_api::labels::EXTENSION_PREFIX;
+
+use crate::percent;
+
+/// Wait for a sandbox when the client names no limit.
+pub const DEFAULT_CLAIM_TIMEOUT: Duration = Duration::from_secs(60);
+/// Most bytes of user metadata: an object may have 256 KiB of annotations in all.
+pub const MAX_USER_METADATA: usize = 128 * 1024;
+
+/// Why metadata is refused.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// Not `true` or `false`.
+    #[error("metadata {EXTENSION_PREFIX}{key} must be \"true\" or \"false\", got {value:?}")]
+    Boolean { key: &'static str, value: String },
+    /// Not a positive number of seconds.
+    #[error("metadata {EXTENSION_PREFIX}{key} must be a positive number of seconds, got {value:?}")]
+    Seconds { key: &'static str, value: String },
+    /// A key that would change what the client gets, if it were supported.
+    #[error("metadata {EXTENSION_PREFIX}{key} is not supported: {instead}")]
+    Unsupported {
+        key: &'static str,
+        instead: &'static str,
+    },
+    /// A key with the extension prefix that nobody knows.
+    #[error("metadata {EXTENSION_PREFIX}{0} is not known")]
+    Unknown(String),
+    /// Too much to store.
+    #[error("metadata has {0} bytes; {MAX_USER_METADATA} are allowed")]
+    Size(usize),
+}
+
+/// What the extension keys of a create call ask for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Extensions {
+    /// `never-timeout`: the sandbox has no deadline.
+    pub never_timeout: bool,
+    /// `claim-timeout-seconds`: longest wait for a sandbox.
+    pub claim_timeout: Duration,
+    /// `create-on-no-stock`: an empty pool makes a new sandbox at once.
+    pub create_on_no_stock: bool,
+    /// `skip-init-runtime`: the in-sandbox daemon is not called.
+    pub skip_init_runtime: bool,
+    /// `reserve-failed-sandbox`: a sandbox that failed is kept for inspection.
+    pub reserve_failed: bool,
+    /// `wait-ready-timeout-seconds`: longest wait for a new sandbox to get ready.
+    pub wait_ready_timeout: Option<Duration>,
+}
+
+impl Default for Extensions {
+    fn default() -> Self {
+        Self {
+            never_timeout: false,
+            claim_timeout: DEFAULT_CLAIM_TIMEOUT,
+            create_on_no_stock: false,
+            skip_init_runtime: false,
+            reserve_failed: false,
+            wait_ready_timeout: None,
+        }
+    }
+}
+
+/// Metadata of a create call, taken apart.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Metadata {
+    /// What the extension keys ask for.
+    pub extensions: Extensions,
+    /// All other pairs, which are stored and given back.
+    pub user: BTreeMap<String, String>,
+}
+
+impl Metadata {
+    /// Takes the metadata of a request apart.
+    pub fn parse(pairs: BTreeMap<String, String>) -> Result<Self, Error> {
+        let mut metadata = Self::default();
+        let mut size = 0;
+        for (key, value) in pairs {
+            if let Some(extension) = key.strip_prefix(EXTENSION_PREFIX) {
+                metadata.extensions.set(extension, value)?;
+            } else {
+                size += key.len() + value.len();
+                metadata.user.insert(key, value);
+            }
+        }
+        if size > MAX_USER_METADATA {
+            return Err(Error::Size(size));
+        }
+        Ok(metadata)
+    }
+}
+
+impl Extensions {
+    fn set(&mut self, key: &str, value: String) -> Result<(), Error> {
+        match key {
+            "never-timeout" => self.never_timeout = boolean("never-timeout", value)?,
+            "create-on-no-stock" => self.create_on_no_stock = boolean("create-on-no-stock", value)?,
+            "skip-init-runtime" => self.skip_init_runtime = boolean("skip-init-runtime", value)?,
+            "reserve-failed-sandbox" => self.reserve_failed = boolean("reserve-failed-sandbox", value)?,
+            "claim-timeout-seconds" => self.claim_timeout = seconds("claim-timeout-seconds", value)?,
+            "wait-ready-timeout-seconds" => {
+                self.wait_ready_timeout = Some(seconds("wait-ready-timeout-seconds", value)?);
+            }
+            "image" => {
+                return Err(Error::Unsupported {
+                    key: "image",
+                    instead: "a sandbox keeps the image that its pool was started with; make a SandboxSet for the image",
+                });
+            }
+            "csi-volume-config" => {
+                return Err(Error::Unsupported {
+                    key: "csi-volume-config",
+                    instead: "volumes cannot be added to a running sandbox; declare them in the SandboxSet",
+                });
+            }
+            unknown => return Err(Error::Unknown(unknown.to_owned())),
+        }
+        Ok(())
+    }
+}
+
+fn boolean(key: &'static str, value: String) -> Result<bool, Error> {
+    match value.trim() {
+        text if text.eq_ignore_ascii_case("true") => Ok(true),
+        text if text.eq_ignore_ascii_case("false") => Ok(false),
+        _ => Err(Error::Boolean { key, value }),
+    }
+}
+
+fn seconds(key: &'static str, value: String) -> Result<Duration, Error> {
+    match value.trim().parse::<u32>() {
+        Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds.into())),
+        _ => Err(Error::Seconds { key, value }),
+    }
+}
+
+/// Pairs that a listed sandbox must all have.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Filter(Vec<(String, String)>);
+
+impl Filter {
+    /// Reads the `metadata` parameter after ordinary query decoding. What is left
+    /// is a form whose keys and values are percent-encoded once more.
+    pub fn parse(parameter: &str) -> Self {
+        let decoded = |text: String| percent::decode(&text).into_owned();
+        Self(
+            percent::form_pairs(parameter)
+                .map(|(key, value)| (decoded(key), decoded(value)))
+                .collect(),
+        )
+    }
+
+    /// Whether the metadata has all pairs.
+    pub fn matches(&self, metadata: &BTreeMap<String, String>) -> bool {
+        self.0.iter().all(|(key, value)| metadata.get(key) == Some(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    fn extension(key: &str, value: &str) -> Result<Metadata, Error> {
+        Metadata::parse(pairs(&[(&format!("{EXTENSION_PREFIX}{key}"), value)]))
+    }
+
+    #[test]
+    fn consumed_keys_do_not_stay_in_the_metadata() {
+        let metadata = Metadata::parse(pairs(&[
+            ("e2b.agents.kruise.io/never-timeout", "true"),
+            ("e2b.agents.kruise.io/claim-timeout-seconds", "5"),
+            ("e2b.agents.kruise.io/create-on-no-stock", "True"),
+            ("userId", "alice"),
+        ]))
+        .unwrap();
+        assert_eq!(metadata.user, pairs(&[("userId", "alice")]));
+        assert!(metadata.extensions.never_timeout && metadata.extensions.create_on_no_stock);
+        assert_eq!(metadata.extensions.claim_timeout, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn defaults_wait_a_minute_for_the_pool_and_initialise_the_runtime() {
+        let Extensions {
+            create_on_no_stock,
+            claim_timeout,
+            skip_init_runtime,
+            ..
+        } = Metadata::parse(BTreeMap::new()).unwrap().extensions;
+        assert_eq!(
+            (create_on_no_stock, claim_timeout.as_secs(), skip_init_runtime),
+            (false, 60, false)
+        );
+    }
+
+    #[test]
+    fn what_would_change_the_sandbox_is_refused_not_ignored() {
+        assert!(matches!(
+            extension("image", "x:1"),
+            Err(Error::Unsupported { key: "image", .. })
+        ));
+        assert!(matches!(
+            extension("csi-volume-config", "[]"),
+            Err(Error::Unsupported { .. })
+        ));
+        assert_eq!(extension("nonsense", "1"), Err(Error::Unknown("nonsense".into())));
+    }
+
+    #[test]
+    fn malformed_values_are_refused() {
+        assert!(matches!(
+            extension("never-timeout", "yes"),
+            Err(Error::Boolean { .. })
+        ));
+        for bad in ["0", "-1", "1.5", "soon", ""] {
+            assert!(
+                matches!(
+                    extension("claim-timeout-seconds", bad),
+                    Err(Error::Seconds { .. })
+                ),
+                "{bad:?}"
+            );
+        }
+        let huge = "x".repeat(MAX_USER_METADATA);
+        assert!(matches!(
+            Metadata::parse(pairs(&[("k", &huge)])),
+            Err(Error::Size(_))
+        ));
+    }
+
+    #[test]
+    fn filter_decodes_what_the_sdk_encodes_twice() {
+        // As captured from the Python SDK, after query decoding.
+        let filter = Filter::parse("k%2520y=v%2526%25C3%25A9");
+        assert!(filter.matches(&pairs(&[("k y", "v&é"), ("other", "1")])));
+        assert!(!filter.matches(&pairs(&[("k y", "v")])));
+    }
+
+    #[test]
+    fn filter_needs_all_pairs_and_an_empty_one_matches_everything() {
+        let filter = Filter::parse("a=1&b=2");
+        assert!(filter.matches(&pairs(&[("a", "1"), ("b", "2")])));
+        assert!(!filter.matches(&pairs(&[("a", "1")])));
+        assert!(Filter::parse("").matches(&BTreeMap::new()));
+    }
+}
