@@ -99,7 +99,7 @@ pub fn chain(chain_pem: &str, roots_pem: &str, name: &str, now: OffsetDateTime) 
         .map_err(|error| match error {
             webpki::Error::CertNotValidForName(context) => Error::NameMismatch {
                 name: name.to_owned(),
-                names: context.presented.iter().map(presented).collect(),
+                names: context.presented.iter().map(|name| presented(name)).collect(),
             },
             other => refused(other),
         })
@@ -197,7 +197,7 @@ fn refused(error: webpki::Error) -> Error {
 }
 
 /// webpki lists names as `DnsName("x")`: only the text is wanted.
-fn presented(name: &String) -> String {
+fn presented(name: &str) -> String {
     name.split('"').nth(1).unwrap_or(name).to_owned()
 }
 

@@ -1,0 +1,204 @@
+//! The records that make a domain work, exactly as they are to be created.
+
+use std::fmt::{self, Write as _};
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::verdict::Expected;
+
+/// Life of the records in seconds: short enough to move within minutes.
+pub const TTL: u32 = 300;
+
+/// Type of a record.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum RecordKind {
+    /// IPv4 address.
+    A,
+    /// IPv6 address.
+    Aaaa,
+    /// Another name of a host.
+    Cname,
+    /// What providers call ALIAS, ANAME or CNAME flattening: an address record
+    /// that follows a host name. Not a type of DNS itself.
+    Alias,
+}
+
+impl fmt::Display for RecordKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::A => "A",
+            Self::Aaaa => "AAAA",
+            Self::Cname => "CNAME",
+            Self::Alias => "ALIAS",
+        })
+    }
+}
+
+/// A record to create.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Record {
+    /// Full name without final dot; `*.` for the wildcard.
+    pub name: String,
+    /// Type.
+    #[serde(rename = "type")]
+    pub kind: RecordKind,
+    /// Address, or host name without final dot.
+    pub value: String,
+    /// Life in seconds.
+    pub ttl: u32,
+    /// What to know about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// The records for the domain and its wildcard. Addresses are preferred over
+/// host names when both are known.
+///
+/// A host name becomes a CNAME at the wildcard and an ALIAS at the domain: a
+/// CNAME cannot stand beside the SOA and NS records of a zone's apex (RFC 1912
+/// section 2.4, RFC 2181 section 10.1).
+pub fn records_to_create(domain: &str, expected: &[Expected]) -> Vec<Record> {
+    let owners = [domain.to_owned(), format!("*.{domain}")];
+    let addresses: Vec<IpAddr> = expected.iter().filter_map(address).collect();
+    let record = |name: &str, kind, value: String, note| Record {
+        name: name.to_owned(),
+        kind,
+        value,
+        ttl: TTL,
+        note,
+    };
+    if !addresses.is_empty() {
+        let of = |owner: &String| {
+            let kind = |address: &IpAddr| {
+                if address.is_ipv4() {
+                    RecordKind::A
+                } else {
+                    RecordKind::Aaaa
+                }
+            };
+            addresses
+                .iter()
+                .map(|address| record(owner, kind(address), address.to_string(), None))
+                .collect::<Vec<_>>()
+        };
+        return owners.iter().flat_map(of).collect();
+    }
+    let Some(hostname) = expected.iter().find_map(hostname) else {
+        return Vec::new();
+    };
+    let alias_note = format!(
+        "a CNAME is not allowed at the apex of a zone; use ALIAS, ANAME or CNAME flattening of your provider, \
+         or A and AAAA records with the addresses of {hostname}; if {domain} is not the apex of its zone, CNAME works"
+    );
+    let [apex, wildcard] = &owners;
+    vec![
+        record(apex, RecordKind::Alias, hostname.clone(), Some(alias_note)),
+        record(wildcard, RecordKind::Cname, hostname, None),
+    ]
+}
+
+/// The records as lines of a zone file (RFC 1035 section 5.1), with absolute
+/// names. What a zone file cannot say comes as a comment.
+pub fn render_zone(records: &[Record]) -> String {
+    let width = records
+        .iter()
+        .map(|record| record.name.len() + 1)
+        .max()
+        .unwrap_or(0);
+    let mut text = String::new();
+    for Record {
+        name,
+        kind,
+        value,
+        ttl,
+        note,
+    } in records
+    {
+        // Writing to a String cannot fail.
+        if let Some(note) = note {
+            let _ = writeln!(text, "; {note}");
+        }
+        let owner = format!("{name}.");
+        let (comment, dot) = match kind {
+            RecordKind::A | RecordKind::Aaaa => ("", ""),
+            RecordKind::Cname => ("", "."),
+            RecordKind::Alias => ("; ", "."),
+        };
+        let _ = writeln!(text, "{comment}{owner:<width$} {ttl} IN {kind:<5} {value}{dot}");
+    }
+    text
+}
+
+fn address(expected: &Expected) -> Option<IpAddr> {
+    match expected {
+        Expected::Ip(address) => Some(*address),
+        Expected::Hostname(_) => None,
+    }
+}
+
+fn hostname(expected: &Expected) -> Option<String> {
+    match expected {
+        Expected::Ip(_) => None,
+        Expected::Hostname(name) => Some(name.strip_suffix('.').unwrap_or(name).to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(address: &str) -> Expected {
+        Expected::Ip(address.parse().unwrap())
+    }
+
+    #[test]
+    fn addresses_become_records_for_apex_and_wildcard() {
+        let records = records_to_create("x.test", &[ip("192.0.2.1"), ip("2001:db8::1")]);
+        assert_eq!(
+            render_zone(&records),
+            "x.test.   300 IN A     192.0.2.1\n\
+             x.test.   300 IN AAAA  2001:db8::1\n\
+             *.x.test. 300 IN A     192.0.2.1\n\
+             *.x.test. 300 IN AAAA  2001:db8::1\n"
+        );
+    }
+
+    #[test]
+    fn hostname_becomes_cname_but_never_at_the_apex() {
+        let records = records_to_create("x.test", &[Expected::Hostname("lb.cloud.example.".into())]);
+        assert_eq!(records[0].kind, RecordKind::Alias);
+        assert_eq!(
+            (records[1].kind, records[1].value.as_str()),
+            (RecordKind::Cname, "lb.cloud.example")
+        );
+        let zone = render_zone(&records);
+        assert!(
+            zone.ends_with("*.x.test. 300 IN CNAME lb.cloud.example.\n"),
+            "{zone}"
+        );
+        assert!(
+            zone.lines()
+                .filter(|line| line.contains("ALIAS"))
+                .all(|line| line.starts_with(';')),
+            "{zone}"
+        );
+    }
+
+    #[test]
+    fn addresses_win_over_hostnames() {
+        let records = records_to_create(
+            "x.test",
+            &[Expected::Hostname("lb.example".into()), ip("192.0.2.1")],
+        );
+        assert!(records.iter().all(|record| record.kind == RecordKind::A));
+        assert_eq!(records.len(), 2);
+    }
+
+    #[test]
+    fn nothing_expected_needs_nothing() {
+        assert!(records_to_create("x.test", &[]).is_empty());
+        assert_eq!(render_zone(&[]), "");
+    }
+}
