@@ -1,0 +1,28 @@
+//! What the process tells the controller at start.
+
+use silica_core::token::TokenKey;
+
+use crate::Health;
+
+/// Settings of [`crate::run`].
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Namespace of the Lease.
+    pub namespace: String,
+    /// Name under which this process holds the Lease; unique among the replicas.
+    pub identity: String,
+    /// Image with `/sandbox-runtime`, for pods whose template brings no runtime.
+    pub runtime_image: String,
+    /// Key that the access tokens of sandboxes are derived from.
+    pub token_key: TokenKey,
+    /// Reconciliations of one kind that may run at a time.
+    pub workers: u16,
+    /// Readiness and metrics, shared with the admin endpoint.
+    pub health: Health,
+}
+
+impl Config {
+    /// [`Config::workers`] unless set otherwise: enough to hide the latency of
+    /// the API server, few enough to stay polite.
+    pub const DEFAULT_WORKERS: u16 = 32;
+}

@@ -1,0 +1,220 @@
+//! Counters of the controller and their Prometheus text form.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{Display, Write},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use kube::ResourceExt;
+use silica_api::labels;
+
+use crate::cache::Caches;
+
+/// One number that many tasks change.
+#[derive(Debug, Default)]
+pub(crate) struct Number(AtomicU64);
+
+impl Number {
+    pub(crate) fn increment(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Counters since the start of the process.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    pub(crate) leading: Number,
+    pub(crate) sandbox_reconciles: Number,
+    pub(crate) sandbox_reconcile_errors: Number,
+    pub(crate) set_reconciles: Number,
+    pub(crate) set_reconcile_errors: Number,
+    pub(crate) pods_created: Number,
+    pub(crate) pool_sandboxes_created: Number,
+    pub(crate) pool_sandboxes_scaled_down: Number,
+    pub(crate) pool_sandboxes_replaced: Number,
+    pub(crate) pool_sandboxes_failed: Number,
+    pub(crate) sandboxes_expired: Number,
+    pub(crate) events_dropped: Number,
+}
+
+/// Renders the counters, and gauges taken from the caches.
+pub(crate) fn render(metrics: &Metrics, caches: Option<&Caches>) -> String {
+    let mut page = Page::default();
+    page.gauge(
+        "silica_controller_leading",
+        "1 while this process holds the Lease.",
+        [(vec![], metrics.leading.get())],
+    );
+    let kinds = |sandbox: &Number, set: &Number| {
+        [
+            (vec![("kind", "Sandbox".to_owned())], sandbox.get()),
+            (vec![("kind", "SandboxSet".to_owned())], set.get()),
+        ]
+    };
+    page.counter(
+        "silica_controller_reconciles_total",
+        "Reconciliations.",
+        kinds(&metrics.sandbox_reconciles, &metrics.set_reconciles),
+    );
+    page.counter(
+        "silica_controller_reconcile_errors_total",
+        "Reconciliations that failed and are tried again.",
+        kinds(&metrics.sandbox_reconcile_errors, &metrics.set_reconcile_errors),
+    );
+    page.counter(
+        "sandbox_pods_created_total",
+        "Pods made for Sandboxes.",
+        [(vec![], metrics.pods_created.get())],
+    );
+    page.counter(
+        "sandboxset_sandboxes_created_total",
+        "Sandboxes made for pools.",
+        [(vec![], metrics.pool_sandboxes_created.get())],
+    );
+    let removed = [
+        ("scale-down", &metrics.pool_sandboxes_scaled_down),
+        ("update", &metrics.pool_sandboxes_replaced),
+        ("failed", &metrics.pool_sandboxes_failed),
+    ];
+    page.counter(
+        "sandboxset_sandboxes_removed_total",
+        "Unclaimed sandboxes taken out of pools.",
+        removed.map(|(reason, number)| (vec![("reason", reason.to_owned())], number.get())),
+    );
+    page.counter(
+        "sandbox_expired_total",
+        "Sandboxes deleted at their shutdown time.",
+        [(vec![], metrics.sandboxes_expired.get())],
+    );
+    page.counter(
+        "silica_controller_events_dropped_total",
+        "Kubernetes Events not written because there were too many.",
+        [(vec![], metrics.events_dropped.get())],
+    );
+    if let Some(caches) = caches {
+        render_caches(&mut page, caches);
+    }
+    page.0
+}
+
+fn render_caches(page: &mut Page, caches: &Caches) {
+    let mut phases: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for sandbox in caches.sandboxes.state() {
+        let phase = sandbox.status.as_ref().and_then(|status| status.phase);
+        let phase = phase.map_or_else(|| "Unknown".to_owned(), |phase| format!("{phase:?}"));
+        let claimed = sandbox
+            .labels()
+            .get(labels::CLAIMED)
+            .map_or("true", String::as_str)
+            .to_owned();
+        *phases.entry((phase, claimed)).or_default() += 1;
+    }
+    page.gauge(
+        "sandbox_count",
+        "Sandboxes by phase.",
+        phases
+            .into_iter()
+            .map(|((phase, claimed), count)| (vec![("phase", phase), ("claimed", claimed)], count)),
+    );
+    let sets = caches.sets.state();
+    let per_set = |value: &dyn Fn(&silica_api::crd::SandboxSet) -> i32| {
+        let mut lines: Vec<_> = sets
+            .iter()
+            .map(|set| {
+                let identity = vec![
+                    ("namespace", set.namespace().unwrap_or_default()),
+                    ("name", set.name_any()),
+                ];
+                (identity, u64::try_from(value(set)).unwrap_or(0))
+            })
+            .collect();
+        lines.sort();
+        lines
+    };
+    page.gauge(
+        "sandboxset_desired_replicas",
+        "Wanted unused sandboxes.",
+        per_set(&|set| set.spec.replicas),
+    );
+    page.gauge(
+        "sandboxset_replicas",
+        "Unused sandboxes, in creation or available.",
+        per_set(&|set| set.status.as_ref().map_or(0, |status| status.replicas)),
+    );
+    page.gauge(
+        "sandboxset_available_replicas",
+        "Sandboxes that can be claimed now.",
+        per_set(&|set| set.status.as_ref().map_or(0, |status| status.available_replicas)),
+    );
+}
+
+/// A page in the Prometheus text format.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn counter(&mut self, name: &str, help: &str, lines: impl IntoIterator<Item = Line>) {
+        self.family(name, "counter", help, lines);
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, lines: impl IntoIterator<Item = Line>) {
+        self.family(name, "gauge", help, lines);
+    }
+
+    fn family(&mut self, name: &str, kind: &str, help: &str, lines: impl IntoIterator<Item = Line>) {
+        self.write(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+        for (labels, value) in lines {
+            let labels: Vec<String> = labels
+                .iter()
+                .map(|(key, value)| format!("{key}=\"{}\"", escape(value)))
+                .collect();
+            if labels.is_empty() {
+                self.write(format_args!("{name} {value}\n"));
+            } else {
+                self.write(format_args!("{name}{{{}}} {value}\n", labels.join(",")));
+            }
+        }
+    }
+
+    fn write(&mut self, text: impl Display) {
+        // Writing to a String cannot fail.
+        let _ = write!(self.0, "{text}");
+    }
+}
+
+type Line = (Vec<(&'static str, String)>, u64);
+
+fn escape(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_has_help_type_and_labels() {
+        let metrics = Metrics::default();
+        metrics.pool_sandboxes_failed.increment();
+        let text = render(&metrics, None);
+        assert!(text.contains("# TYPE sandboxset_sandboxes_removed_total counter\n"));
+        assert!(text.contains("sandboxset_sandboxes_removed_total{reason=\"failed\"} 1\n"));
+    }
+
+    #[test]
+    fn label_values_are_escaped() {
+        assert_eq!(escape("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
+    }
+}

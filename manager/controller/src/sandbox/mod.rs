@@ -1,0 +1,98 @@
+//! Reconciles one Sandbox: its pod, its deadlines, its status.
+
+mod apply;
+mod decide;
+mod desired;
+mod failure;
+mod observe;
+mod status;
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use futures::{Stream, StreamExt};
+use jiff::Timestamp;
+use kube::{
+    Resource, ResourceExt,
+    runtime::controller::{self, Action, ReconcileRequest},
+};
+use silica_api::crd::Sandbox;
+
+use crate::context::Context;
+pub(crate) use status::Conditions;
+
+/// A far deadline is looked at this often, so that a clock that jumps, or a
+/// machine that slept, delays it by no more than this.
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+/// Pause before what failed is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Why a reconciliation failed; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Observe(#[from] observe::Error),
+    #[error(transparent)]
+    Apply(#[from] apply::Error),
+}
+
+/// Runs for ever over the queue.
+pub(crate) async fn run(
+    context: Arc<Context>,
+    queue: impl Stream<Item = Result<ReconcileRequest<Sandbox>, Infallible>>,
+    workers: u16,
+) {
+    let store = context.caches.sandboxes.clone();
+    let config = controller::Config::default().concurrency(workers);
+    controller::applier(
+        |sandbox, context| Box::pin(reconcile(sandbox, context)),
+        |sandbox, error, context| {
+            context.metrics.sandbox_reconcile_errors.increment();
+            tracing::warn!(
+                namespace = sandbox.namespace(),
+                sandbox = sandbox.name_any(),
+                error = error as &dyn std::error::Error,
+                "failed to reconcile",
+            );
+            Action::requeue(RETRY)
+        },
+        context,
+        store,
+        queue,
+        config,
+    )
+    // Failures are reported above; a missing object is a deleted one.
+    .for_each(|_| async {})
+    .await;
+}
+
+async fn reconcile(sandbox: Arc<Sandbox>, context: Arc<Context>) -> Result<Action, Error> {
+    context.metrics.sandbox_reconciles.increment();
+    let now = Timestamp::now();
+
+    // (client) the pod of this name, if any
+    let seen = observe::pod(&sandbox, &context).await?;
+    // (pure) the one thing to do next
+    let step = decide::step(&sandbox, &seen, now);
+    tracing::debug!(
+        namespace = sandbox.namespace(), sandbox = sandbox.name_any(), kind = %Sandbox::kind(&()), ?step, "reconciling",
+    );
+    // (client) do it
+    let outcome = apply::step(&sandbox, seen, step, &context).await?;
+    let outcome = match outcome {
+        apply::Done::Gone => return Ok(Action::await_change()),
+        apply::Done::Again => return Ok(Action::requeue(RETRY)),
+        apply::Done::Observed(outcome) => outcome,
+    };
+    // (pure) what that means for the status
+    let status = status::next(&sandbox, &outcome, now);
+    // (client) write it, if it differs
+    apply::status(&sandbox, status, &context).await?;
+
+    let retry = outcome.is_trouble().then_some(RETRY);
+    let deadline = decide::until_deadline(&sandbox, Timestamp::now()).map(|left| left.min(LONGEST_SLEEP));
+    Ok(retry
+        .into_iter()
+        .chain(deadline)
+        .min()
+        .map_or_else(Action::await_change, Action::requeue))
+}

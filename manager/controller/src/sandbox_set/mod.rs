@@ -1,0 +1,103 @@
+//! Reconciles one SandboxSet: keeps the pool of unused sandboxes at its size and
+//! on its newest template. Claimed sandboxes are never touched.
+
+mod apply;
+mod backoff;
+mod budget;
+mod census;
+mod desired;
+mod memory;
+mod observe;
+mod plan;
+mod status;
+mod validate;
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use futures::{Stream, StreamExt};
+use jiff::Timestamp;
+use kube::{
+    ResourceExt,
+    runtime::controller::{self, Action, ReconcileRequest},
+};
+use silica_api::crd::SandboxSet;
+
+use crate::context::Context;
+pub(crate) use memory::Memory;
+
+/// Pause before what failed is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Why a reconciliation failed; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Apply(#[from] apply::Error),
+}
+
+/// Runs for ever over the queue.
+pub(crate) async fn run(
+    context: Arc<Context>,
+    queue: impl Stream<Item = Result<ReconcileRequest<SandboxSet>, Infallible>>,
+    workers: u16,
+) {
+    let store = context.caches.sets.clone();
+    let config = controller::Config::default().concurrency(workers);
+    controller::applier(
+        |set, context| Box::pin(reconcile(set, context)),
+        |set, error, context| {
+            context.metrics.set_reconcile_errors.increment();
+            tracing::warn!(
+                namespace = set.namespace(),
+                set = set.name_any(),
+                error = error as &dyn std::error::Error,
+                "failed to reconcile",
+            );
+            Action::requeue(RETRY)
+        },
+        context,
+        store,
+        queue,
+        config,
+    )
+    // Failures are reported above; a missing object is a deleted one.
+    .for_each(|_| async {})
+    .await;
+}
+
+async fn reconcile(set: Arc<SandboxSet>, context: Arc<Context>) -> Result<Action, Error> {
+    context.metrics.set_reconciles.increment();
+    let now = Timestamp::now();
+    if set.metadata.deletion_timestamp.is_some() {
+        // The garbage collector takes the members by their owner reference.
+        return Ok(Action::await_change());
+    }
+
+    // (caches) the members, and what was done to them that the cache may not show
+    let (members, template) = observe::pool(&set, &context);
+    // (pure) limits, template and names are sound
+    let pool = match validate::pool(&set, template, &context.settings) {
+        Ok(pool) => pool,
+        Err(error) => {
+            let status = status::invalid(&set, &error, now);
+            apply::status(&set, status, &context).await?;
+            return Ok(Action::await_change());
+        }
+    };
+    let mut memory = observe::memory(&set, &context);
+    memory.settle(&members, &pool.revision, now);
+    // (pure) who is creating, available, dead
+    let census = census::take(&members, &pool.revision, &memory, now);
+    memory.backoff.observe(&census, now);
+    // (pure) what to create and what to delete
+    let plan = plan::plan(&census, &pool.limits, &memory, now);
+    // (client) do it; remember it
+    let failure = apply::plan(&set, &pool, &plan, &mut memory, &context).await;
+    // (pure) the counts as far as they are known now
+    let status = status::next(&set, &census, &pool, &memory, failure.as_deref(), now);
+    let retry = plan.retry_after(&memory, now);
+    observe::remember(&set, memory, &context);
+    // (client) write them, if they differ
+    apply::status(&set, status, &context).await?;
+    Ok(retry.map_or_else(Action::await_change, Action::requeue))
+}
