@@ -1,0 +1,204 @@
+//! `GET /files`.
+
+use std::fmt::Write as _;
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::header::{
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_MODIFIED_SINCE,
+    IF_RANGE, LAST_MODIFIED, RANGE, VARY,
+};
+use axum::http::{HeaderMap, Response, StatusCode};
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::query::{FileQuery, resolve_path};
+use super::range::{Selection, choose_range};
+use crate::access::Operation;
+use crate::filesystem::FsError;
+use crate::http::ApiError;
+use crate::sandbox::Sandbox;
+
+/// Bytes read at once.
+const CHUNK: usize = 128 * 1024;
+/// Chunks read ahead of the network.
+const READ_AHEAD: usize = 2;
+const HTTP_DATE: &str = "%a, %d %b %Y %H:%M:%S GMT";
+
+pub async fn serve(
+    State(sandbox): State<Arc<Sandbox>>,
+    Query(query): Query<FileQuery>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, ApiError> {
+    let account = query.authorize(&sandbox, &headers, Operation::Read)?;
+    let raw = query.path.as_deref().filter(|path| !path.is_empty());
+    let raw = raw.ok_or_else(|| ApiError::bad_request("query parameter 'path' is missing"))?;
+    let path = resolve_path(raw, &account, &sandbox);
+    let metadata = std::fs::metadata(&path).map_err(|error| FsError::from_io("stat", &path, error))?;
+    if metadata.is_dir() {
+        return Err(ApiError::bad_request(format!("path '{}' is a directory", path.display())));
+    }
+    if !metadata.is_file() {
+        return Err(FsError::NotFile(path).into());
+    }
+    let file = File::open(&path).map_err(|error| FsError::from_io("open", &path, error))?;
+    respond(file, &path, &metadata, &headers).map_err(|error| FsError::from_io("read", &path, error).into())
+}
+
+fn respond(mut file: File, path: &Path, metadata: &Metadata, headers: &HeaderMap) -> io::Result<Response<Body>> {
+    let modified = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let mut response = Response::builder()
+        .header(CONTENT_TYPE, content_type(path))
+        .header(CONTENT_DISPOSITION, render_disposition(path))
+        .header(VARY, "Accept-Encoding");
+    if let Some(modified) = modified {
+        response = response.header(LAST_MODIFIED, modified.strftime(HTTP_DATE).to_string());
+        if header(IF_MODIFIED_SINCE).and_then(parse_date).is_some_and(|since| modified.as_second() <= since) {
+            return finish(response.status(StatusCode::NOT_MODIFIED), Body::empty());
+        }
+    }
+    // Files of /proc claim to be empty.
+    if metadata.len() == 0 {
+        let mut content = Vec::new();
+        let length = file.by_ref().take(CHUNK as u64).read_to_end(&mut content)?;
+        if length < CHUNK {
+            return finish(response.header(CONTENT_LENGTH, length), Body::from(content));
+        }
+        let start = Bytes::from(content);
+        return finish(response, stream(Some(start), file, u64::MAX));
+    }
+    // A range of another version than the client has would be useless to it.
+    let is_current = header(IF_RANGE)
+        .is_none_or(|date| parse_date(date).is_some_and(|date| modified.is_some_and(|time| time.as_second() == date)));
+    response = response.header(ACCEPT_RANGES, "bytes");
+    match choose_range(header(RANGE).filter(|_| is_current), metadata.len()) {
+        Selection::Whole => {
+            let length = metadata.len();
+            finish(response.header(CONTENT_LENGTH, length), stream(None, file, length))
+        }
+        Selection::Part { start, length } => {
+            file.seek(SeekFrom::Start(start))?;
+            let range = format!("bytes {start}-{}/{}", start + length - 1, metadata.len());
+            let response = response
+                .status(StatusCode::PARTIAL_CONTENT)
+                .header(CONTENT_RANGE, range)
+                .header(CONTENT_LENGTH, length);
+            finish(response, stream(None, file, length))
+        }
+        Selection::Unsatisfiable => {
+            let response = response
+                .status(StatusCode::RANGE_NOT_SATISFIABLE)
+                .header(CONTENT_RANGE, format!("bytes */{}", metadata.len()));
+            finish(response, Body::empty())
+        }
+    }
+}
+
+fn finish(response: axum::http::response::Builder, body: Body) -> io::Result<Response<Body>> {
+    response.body(body).map_err(io::Error::other)
+}
+
+/// Streams up to `length` bytes of a file, after what was read already.
+fn stream(start: Option<Bytes>, mut file: File, length: u64) -> Body {
+    let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(READ_AHEAD);
+    tokio::task::spawn_blocking(move || {
+        let mut left = length;
+        if let Some(start) = start
+            && sender.blocking_send(Ok(start)).is_err()
+        {
+            return;
+        }
+        while left > 0 {
+            let size = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+            let mut chunk = vec![0; size];
+            let result = match file.read(&mut chunk) {
+                Ok(0) => return,
+                Ok(length) => {
+                    left -= length as u64;
+                    chunk.truncate(length);
+                    Ok(Bytes::from(chunk))
+                }
+                Err(error) => Err(error),
+            };
+            let failed = result.is_err();
+            // A client that went away ends the transfer.
+            if sender.blocking_send(result).is_err() || failed {
+                return;
+            }
+        }
+    });
+    Body::from_stream(ReceiverStream::new(receiver))
+}
+
+fn parse_date(text: &str) -> Option<i64> {
+    let time = jiff::civil::DateTime::strptime(HTTP_DATE, text).ok()?;
+    Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
+}
+
+/// `inline` with the name of the file (RFC 6266; extended form of RFC 8187 for other than ASCII).
+fn render_disposition(path: &Path) -> String {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let plain = |character: char| character.is_ascii_graphic() || character == ' ';
+    if name.chars().all(|character| plain(character) && !matches!(character, '"' | '\\')) {
+        return format!("inline; filename=\"{name}\"");
+    }
+    let mut encoded = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    format!("inline; filename*=utf-8''{encoded}")
+}
+
+fn content_type(path: &Path) -> &'static str {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    match extension.to_ascii_lowercase().as_str() {
+        "txt" | "log" | "md" | "py" | "rs" | "go" | "sh" | "toml" | "ini" | "yaml" | "yml" => "text/plain; charset=utf-8",
+        "html" | "htm" => "text/html; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "csv" => "text/csv; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "json" => "application/json",
+        "xml" => "text/xml; charset=utf-8",
+        "pdf" => "application/pdf",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "svg" => "image/svg+xml",
+        "webp" => "image/webp",
+        "wasm" => "application/wasm",
+        "mp4" => "video/mp4",
+        "zip" => "application/zip",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn disposition_names_the_file_in_any_script() {
+        assert_eq!(render_disposition(Path::new("/a/b c.txt")), "inline; filename=\"b c.txt\"");
+        assert_eq!(render_disposition(Path::new("/a/\u{e9}\".txt")), "inline; filename*=utf-8''%C3%A9%22.txt");
+    }
+
+    #[test]
+    fn dates_of_http_are_understood() {
+        assert_eq!(parse_date("Thu, 01 Jan 1970 00:01:00 GMT"), Some(60));
+        assert_eq!(parse_date("yesterday"), None);
+        let epoch = Timestamp::UNIX_EPOCH.strftime(HTTP_DATE).to_string();
+        assert_eq!(epoch, "Thu, 01 Jan 1970 00:00:00 GMT");
+    }
+}

@@ -1,0 +1,181 @@
+//! Distributes the events of one process to its subscribers.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+
+use super::{End, Event};
+
+/// Events that a subscriber may lag behind before the process has to wait.
+const QUEUE: usize = 8;
+/// How long one of several subscribers may hold up the others.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where the events of one process meet their subscribers.
+pub struct Hub {
+    state: Mutex<State>,
+}
+
+enum State {
+    Open { subscribers: Vec<mpsc::Sender<Event>>, last_output: Instant },
+    Closed { end: End },
+}
+
+/// What a subscriber gets.
+pub enum Subscription {
+    /// Events from now on; the last one is [`Event::End`].
+    Live(mpsc::Receiver<Event>),
+    /// The process has ended already.
+    Ended(End),
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        let state = State::Open { subscribers: Vec::new(), last_output: Instant::now() };
+        Self { state: Mutex::new(state) }
+    }
+}
+
+impl Hub {
+    /// Joins; earlier output is not repeated.
+    pub fn subscribe(&self) -> Subscription {
+        match &mut *self.lock() {
+            State::Closed { end } => Subscription::Ended(*end),
+            State::Open { subscribers, .. } => {
+                let (sender, receiver) = mpsc::channel(QUEUE);
+                subscribers.push(sender);
+                Subscription::Live(receiver)
+            }
+        }
+    }
+
+    /// Hands an event to everybody. Waits for a slow subscriber, which is what
+    /// slows a process down to the speed of its reader; with several of them
+    /// the slow one is dropped in the end.
+    pub async fn publish(&self, event: Event) {
+        let (slow, alone) = {
+            let mut state = self.lock();
+            let State::Open { subscribers, last_output } = &mut *state else { return };
+            *last_output = Instant::now();
+            let alone = subscribers.len() == 1;
+            let mut slow = Vec::new();
+            subscribers.retain(|subscriber| match subscriber.try_send(event.clone()) {
+                Ok(()) => true,
+                Err(mpsc::error::TrySendError::Full(_)) => {
+                    slow.push(subscriber.clone());
+                    true
+                }
+                Err(mpsc::error::TrySendError::Closed(_)) => false,
+            });
+            (slow, alone)
+        };
+        for subscriber in slow {
+            if alone {
+                // A vanished reader ends the wait, too.
+                let _ = subscriber.send(event.clone()).await;
+            } else if timeout(PATIENCE, subscriber.send(event.clone())).await.is_err() {
+                self.drop_subscriber(&subscriber);
+            }
+        }
+    }
+
+    /// Ends the events for everybody, present and future.
+    pub fn close(&self, end: End) {
+        let previous = std::mem::replace(&mut *self.lock(), State::Closed { end });
+        let State::Open { subscribers, .. } = previous else { return };
+        for subscriber in subscribers {
+            if let Err(mpsc::error::TrySendError::Full(event)) = subscriber.try_send(Event::End(end)) {
+                tokio::spawn(async move { subscriber.send(event).await });
+            }
+        }
+    }
+
+    /// Whether the process has ended.
+    pub fn is_closed(&self) -> bool {
+        matches!(*self.lock(), State::Closed { .. })
+    }
+
+    /// When output came last, or the hub was opened.
+    pub fn last_output(&self) -> Option<Instant> {
+        match &*self.lock() {
+            State::Open { last_output, .. } => Some(*last_output),
+            State::Closed { .. } => None,
+        }
+    }
+
+    fn drop_subscriber(&self, slow: &mpsc::Sender<Event>) {
+        if let State::Open { subscribers, .. } = &mut *self.lock() {
+            subscribers.retain(|subscriber| !subscriber.same_channel(slow));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::process::{Exit, OutputKind};
+
+    fn output(text: &'static str) -> Event {
+        Event::Data(OutputKind::Stdout, Bytes::from_static(text.as_bytes()))
+    }
+
+    fn live(hub: &Hub) -> mpsc::Receiver<Event> {
+        match hub.subscribe() {
+            Subscription::Live(receiver) => receiver,
+            Subscription::Ended(end) => panic!("ended: {end:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn every_subscriber_gets_future_output_and_the_end() {
+        let hub = Hub::default();
+        hub.publish(output("lost")).await;
+        let mut receivers = [live(&hub), live(&hub)];
+        hub.publish(output("seen")).await;
+        let end = End::Exited(Exit::Code(3));
+        hub.close(end);
+        for receiver in &mut receivers {
+            assert_eq!(receiver.recv().await, Some(output("seen")));
+            assert_eq!(receiver.recv().await, Some(Event::End(end)));
+            assert_eq!(receiver.recv().await, None);
+        }
+        assert!(matches!(hub.subscribe(), Subscription::Ended(found) if found == end));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_slow_subscriber_of_two_is_dropped_in_the_end() {
+        let hub = Hub::default();
+        let mut slow = live(&hub);
+        let mut fast = live(&hub);
+        for _ in 0..=QUEUE {
+            hub.publish(output("x")).await;
+            assert_eq!(fast.recv().await, Some(output("x")));
+        }
+        while slow.recv().await.is_some() {}
+        hub.publish(output("y")).await;
+        assert_eq!(fast.recv().await, Some(output("y")));
+    }
+
+    #[tokio::test]
+    async fn end_reaches_a_subscriber_whose_queue_is_full() {
+        let hub = Hub::default();
+        let mut receiver = live(&hub);
+        for _ in 0..QUEUE {
+            hub.publish(output("x")).await;
+        }
+        hub.close(End::DeadlineExceeded);
+        let mut last = None;
+        while let Some(event) = receiver.recv().await {
+            last = Some(event);
+        }
+        assert_eq!(last, Some(Event::End(End::DeadlineExceeded)));
+    }
+}
