@@ -1,0 +1,236 @@
+//! Where the installation can be reached from outside, read from the cluster.
+
+use std::net::IpAddr;
+
+use k8s_openapi::api::{
+    core::v1::{LoadBalancerIngress, Node, Pod, Service},
+    networking::v1::Ingress,
+};
+use kube::{Api, ResourceExt, api::ListParams};
+use silica_api::{labels, names, ports};
+use silica_dns::Expected;
+
+use crate::cluster::{Cluster, Error, request};
+
+/// One way to connect to the manager with TLS.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Route {
+    /// A TCP connection to this host and port.
+    Tcp { host: String, port: u16 },
+    /// A connection forwarded by the API server to this pod.
+    Forward { pod: String },
+}
+
+impl std::fmt::Display for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Forward { pod } => write!(f, "pod {pod} through the API server"),
+        }
+    }
+}
+
+/// The addresses of an installation.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Addresses {
+    /// Of the Ingress.
+    pub ingress: Vec<String>,
+    /// Of the load balancer of the direct Service.
+    pub load_balancer: Vec<String>,
+    /// Of the nodes, when the direct Service has a node port for TLS.
+    pub nodes: Vec<String>,
+    /// That node port.
+    pub node_port: Option<u16>,
+    /// Pods of the manager that are ready.
+    pub pods: Vec<String>,
+}
+
+impl Addresses {
+    /// Reads them.
+    pub async fn read(cluster: &Cluster) -> Result<Self, Error> {
+        let client = || cluster.client.clone();
+        let ingresses: Api<Ingress> = Api::namespaced(client(), names::NAMESPACE);
+        let services: Api<Service> = Api::namespaced(client(), names::NAMESPACE);
+        let title = |kind: &str, name: &str| format!("{kind} {}/{name}", names::NAMESPACE);
+        let ingress = ingresses
+            .get_opt(names::MANAGER)
+            .await
+            .map_err(request("read", title("Ingress", names::MANAGER)))?;
+        let service = services.get_opt(names::MANAGER_DIRECT).await;
+        let service = service.map_err(request("read", title("Service", names::MANAGER_DIRECT)))?;
+        let node_port = service.as_ref().and_then(tls_node_port);
+        let nodes = if node_port.is_some() {
+            read_nodes(cluster).await?
+        } else {
+            Vec::new()
+        };
+        Ok(Self {
+            ingress: ingress
+                .and_then(|ingress| ingress.status?.load_balancer?.ingress)
+                .map_or_else(Vec::new, |points| {
+                    points
+                        .into_iter()
+                        .filter_map(|point| point.ip.or(point.hostname))
+                        .collect()
+                }),
+            load_balancer: service
+                .and_then(|service| service.status?.load_balancer?.ingress)
+                .map_or_else(Vec::new, |points| points.into_iter().filter_map(point).collect()),
+            nodes,
+            node_port,
+            pods: read_pods(cluster).await?,
+        })
+    }
+
+    /// The ways to connect, best first.
+    pub fn routes(&self) -> Vec<Route> {
+        let tcp = |hosts: &[String], port: u16| {
+            hosts
+                .iter()
+                .map(|host| Route::Tcp {
+                    host: host.clone(),
+                    port,
+                })
+                .collect::<Vec<_>>()
+        };
+        let mut routes = tcp(&self.load_balancer, ports::SERVICE_HTTPS.number);
+        routes.extend(tcp(&self.ingress, ports::SERVICE_HTTPS.number));
+        if let Some(port) = self.node_port {
+            routes.extend(tcp(&self.nodes, port));
+        }
+        routes.extend(
+            self.pods
+                .iter()
+                .take(1)
+                .map(|pod| Route::Forward { pod: pod.clone() }),
+        );
+        routes
+    }
+
+    /// What DNS should lead to. Node addresses only when nothing better exists:
+    /// clients need port 443, which something in front of a node port provides.
+    pub fn expected(&self) -> Vec<Expected> {
+        let public: Vec<&String> = self.load_balancer.iter().chain(&self.ingress).collect();
+        let hosts = if public.is_empty() {
+            self.nodes.iter().collect()
+        } else {
+            public
+        };
+        hosts.into_iter().map(|host| expected(host)).collect()
+    }
+}
+
+/// An address or a host name.
+pub fn expected(host: &str) -> Expected {
+    match host.parse::<IpAddr>() {
+        Ok(address) => Expected::Ip(address),
+        Err(_) => Expected::Hostname(host.to_owned()),
+    }
+}
+
+fn point(point: LoadBalancerIngress) -> Option<String> {
+    point.ip.or(point.hostname)
+}
+
+fn tls_node_port(service: &Service) -> Option<u16> {
+    let spec = service.spec.as_ref()?;
+    // A load balancer has node ports too, but they are not the way in.
+    if spec.type_.as_deref() != Some("NodePort") {
+        return None;
+    }
+    let port = spec
+        .ports
+        .iter()
+        .flatten()
+        .find(|port| port.port == i32::from(ports::SERVICE_HTTPS.number))?;
+    u16::try_from(port.node_port?).ok()
+}
+
+async fn read_nodes(cluster: &Cluster) -> Result<Vec<String>, Error> {
+    let api: Api<Node> = Api::all(cluster.client.clone());
+    let nodes = api
+        .list(&ListParams::default())
+        .await
+        .map_err(request("list", "Nodes"))?;
+    let mut hosts = Vec::new();
+    for kind in ["ExternalIP", "InternalIP"] {
+        for node in &nodes {
+            let addresses = node
+                .status
+                .iter()
+                .flat_map(|status| status.addresses.iter().flatten());
+            hosts.extend(
+                addresses
+                    .filter(|address| address.type_ == kind)
+                    .map(|address| address.address.clone()),
+            );
+        }
+    }
+    Ok(hosts)
+}
+
+async fn read_pods(cluster: &Cluster) -> Result<Vec<String>, Error> {
+    let api: Api<Pod> = Api::namespaced(cluster.client.clone(), names::NAMESPACE);
+    let selector = ListParams::default().labels(&format!("{}={}", labels::APP_NAME, names::MANAGER));
+    let pods = api
+        .list(&selector)
+        .await
+        .map_err(request("list", "the manager's pods"))?;
+    let ready = |pod: &Pod| {
+        let conditions = pod
+            .status
+            .iter()
+            .flat_map(|status| status.conditions.iter().flatten());
+        pod.metadata.deletion_timestamp.is_none()
+            && conditions
+                .into_iter()
+                .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    };
+    Ok(pods
+        .iter()
+        .filter(|pod| ready(pod))
+        .map(ResourceExt::name_any)
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses() -> Addresses {
+        Addresses {
+            ingress: vec!["lb.example.net".into()],
+            nodes: vec!["10.0.0.1".into()],
+            node_port: Some(30_443),
+            pods: vec!["p1".into(), "p2".into()],
+            ..Addresses::default()
+        }
+    }
+
+    #[test]
+    fn the_forwarded_connection_is_the_last_resort() {
+        let routes: Vec<String> = addresses().routes().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            routes,
+            [
+                "lb.example.net:443",
+                "10.0.0.1:30443",
+                "pod p1 through the API server"
+            ]
+        );
+    }
+
+    #[test]
+    fn dns_leads_to_nodes_only_when_there_is_nothing_better() {
+        assert_eq!(
+            addresses().expected(),
+            [Expected::Hostname("lb.example.net".into())]
+        );
+        let only_nodes = Addresses {
+            ingress: Vec::new(),
+            ..addresses()
+        };
+        assert_eq!(only_nodes.expected(), [Expected::Ip("10.0.0.1".parse().unwrap())]);
+    }
+}

@@ -1,0 +1,149 @@
+//! The command line: global flags and the list of commands.
+//!
+//! Each command's own flags live in its module under `commands/`.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    commands::{
+        certs, completions, env, install, render, rotate_certs, status, uninstall, verify_dns, version,
+    },
+    report::Output,
+};
+
+/// Turns any Kubernetes cluster into an E2B-compatible sandbox cloud.
+#[derive(Debug, Parser)]
+#[command(name = "silica", version, propagate_version = true, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 64 wrong command line, 65 bad setting, 69 cluster unreachable, \
+77 right missing, 79 check has findings, 124 time limit reached, 130 interrupted (run again to resume)";
+
+/// Flags that every command takes.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// Kubeconfig file; `KUBECONFIG` or ~/.kube/config when absent
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context in the kubeconfig; the current one when absent
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Do not ask before changing the cluster
+    #[arg(long, short, global = true)]
+    pub yes: bool,
+    /// Time limit for the whole command, for example 90s, 5m or 1h
+    #[arg(long, global = true, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    pub timeout: Duration,
+}
+
+/// Form of the results. Not global, because `certs generate -o` names a folder,
+/// as in the scripts that it replaces.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Format {
+    /// Form of the results on standard output
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Install or upgrade; a second run changes nothing
+    Install(Box<install::InstallArgs>),
+    /// Remove what `install` made
+    Uninstall(uninstall::UninstallArgs),
+    /// Show what is installed and whether it works
+    Status(status::StatusArgs),
+    /// Print what `install` would apply
+    Render(Box<render::RenderArgs>),
+    /// Replace the served certificate without a failed request
+    RotateCerts(rotate_certs::RotateCertsArgs),
+    /// Check DNS and print the records that are missing
+    VerifyDns(verify_dns::VerifyDnsArgs),
+    /// Make or export certificates
+    Certs(certs::CertsArgs),
+    /// Print the environment for the E2B SDKs, with the API key
+    Env(env::EnvArgs),
+    /// Print shell completions
+    Completions(completions::CompletionsArgs),
+    /// Print versions
+    Version(version::VersionArgs),
+}
+
+impl Command {
+    /// The form in which the command gives its results.
+    pub fn output(&self) -> Output {
+        match self {
+            Self::Install(args) => args.format.output,
+            Self::Uninstall(args) => args.format.output,
+            Self::Status(args) => args.format.output,
+            Self::RotateCerts(args) => args.format.output,
+            Self::VerifyDns(args) => args.format.output,
+            Self::Version(args) => args.format.output,
+            Self::Render(_) | Self::Certs(_) | Self::Env(_) | Self::Completions(_) => Output::Text,
+        }
+    }
+}
+
+/// Reads `90s`, `5m`, `1h` or a bare number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.char_indices().find(|(_, letter)| !letter.is_ascii_digit()) {
+        Some((at, _)) => text.split_at(at),
+        None => (text, "s"),
+    };
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err("expected a number and s, m or h, for example 5m".into()),
+    };
+    match number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(seconds))
+    {
+        // A year; anything above overflows clocks further down.
+        Some(total) if (1..=31_536_000).contains(&total) => Ok(Duration::from_secs(total)),
+        _ => Err("expected a duration between 1s and 8760h".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_need_a_known_unit_and_a_sane_size() {
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        for bad in ["", "m", "5d", "0s", "-1s", "99999999999999999999s", "1h30m"] {
+            assert!(duration(bad).is_err(), "{bad:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn every_command_shows_examples() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.clone().render_long_help().to_string();
+            assert!(
+                help.contains("Examples:"),
+                "`silica {} --help` has no examples",
+                command.get_name()
+            );
+        }
+    }
+}

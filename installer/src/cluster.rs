@@ -1,0 +1,140 @@
+//! The connection to the Kubernetes API, and what can go wrong with it.
+
+use std::{error::Error as _, path::PathBuf};
+
+use kube::{
+    Api, Client, Config,
+    api::DynamicObject,
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
+    core::ApiResource,
+};
+
+/// Why the API did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no usable kubeconfig.
+    #[error("failed to read the kubeconfig{}: {why}", path.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default())]
+    Kubeconfig { path: Option<PathBuf>, why: String },
+    /// No answer from the server.
+    #[error("failed to reach the Kubernetes API at {server}: {why}")]
+    Unreachable { server: String, why: String },
+    /// The server refused for lack of rights.
+    #[error("failed to {action} {object}: {why}")]
+    Forbidden {
+        action: &'static str,
+        object: String,
+        why: String,
+    },
+    /// Another field manager owns a field with another value.
+    #[error("failed to {action} {object}: {why}")]
+    Conflict {
+        action: &'static str,
+        object: String,
+        why: String,
+    },
+    /// Any other answer.
+    #[error("failed to {action} {object}: {why}")]
+    Request {
+        action: &'static str,
+        object: String,
+        why: String,
+    },
+}
+
+/// The innermost sentence of an error, which is the one that tells why.
+pub fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+/// Sorts a client error by what the user can do about it.
+pub fn request(action: &'static str, object: impl Into<String>) -> impl FnOnce(kube::Error) -> Error {
+    let object = object.into();
+    move |error| match error {
+        kube::Error::Api(status) if status.code == 403 || status.code == 401 => Error::Forbidden {
+            action,
+            object,
+            why: status.message,
+        },
+        kube::Error::Api(status) if status.is_conflict() => Error::Conflict {
+            action,
+            object,
+            why: status.message,
+        },
+        kube::Error::Api(status) => Error::Request {
+            action,
+            object,
+            why: status.message,
+        },
+        kube::Error::Service(error) => Error::Unreachable {
+            server: object,
+            why: reason(error.as_ref()),
+        },
+        kube::Error::HyperError(error) => Error::Unreachable {
+            server: object,
+            why: reason(&error),
+        },
+        other => Error::Request {
+            action,
+            object,
+            why: reason(&other),
+        },
+    }
+}
+
+/// A connection to one cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    /// The client.
+    pub client: Client,
+    /// Address of the API server, for messages.
+    pub server: String,
+}
+
+impl Cluster {
+    /// Reads the kubeconfig and prepares a client; nothing is sent yet.
+    pub async fn read(path: Option<PathBuf>, context: Option<String>) -> Result<Self, Error> {
+        let options = KubeConfigOptions {
+            context,
+            ..KubeConfigOptions::default()
+        };
+        let failed = |why: String| Error::Kubeconfig {
+            path: path.clone(),
+            why,
+        };
+        let config = match &path {
+            Some(path) => {
+                let kubeconfig =
+                    Kubeconfig::read_from(path).map_err(|error| failed(kubeconfig_reason(&error)))?;
+                Config::from_custom_kubeconfig(kubeconfig, &options)
+                    .await
+                    .map_err(|error| failed(kubeconfig_reason(&error)))?
+            }
+            None if options.context.is_some() => Config::from_kubeconfig(&options)
+                .await
+                .map_err(|error| failed(kubeconfig_reason(&error)))?,
+            None => Config::infer().await.map_err(|error| failed(reason(&error)))?,
+        };
+        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let client = Client::try_from(config).map_err(|error| failed(reason(&error)))?;
+        Ok(Self { client, server })
+    }
+
+    /// The objects of a kind, in a namespace or cluster-wide.
+    pub fn objects(&self, resource: &ApiResource, namespace: Option<&str>) -> Api<DynamicObject> {
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
+            None => Api::all_with(self.client.clone(), resource),
+        }
+    }
+}
+
+fn kubeconfig_reason(error: &KubeconfigError) -> String {
+    match error.source() {
+        Some(source) => reason(source),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,12 @@
+//! The commands, one file each: their flags, their help, and their steps.
+
+pub mod certs;
+pub mod completions;
+pub mod env;
+pub mod install;
+pub mod render;
+pub mod rotate_certs;
+pub mod status;
+pub mod uninstall;
+pub mod verify_dns;
+pub mod version;

@@ -1,0 +1,115 @@
+//! `silica certs`: makes certificates as files, or exports the CA.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use silica_api::types::Domain;
+use silica_certs::{
+    authority::{Authority, AuthorityRequest},
+    files,
+    leaf::LeafRequest,
+};
+use time::{Duration, OffsetDateTime};
+
+use crate::{
+    error::Error,
+    exit::Exit,
+    facts,
+    run::Context,
+    secrets::{self, served_names},
+    settings,
+};
+
+/// Longest life that `-D` takes, in days.
+const DAYS_MAX: i64 = 825;
+
+/// Flags of `silica certs`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  silica certs generate -d sandbox.example.com -o certs -D 365
+  silica certs export > silica-ca.crt")]
+pub struct CertsArgs {
+    #[command(subcommand)]
+    pub command: CertsCommand,
+}
+
+/// What to do with certificates.
+#[derive(Clone, Debug, Subcommand)]
+pub enum CertsCommand {
+    /// Write fullchain.pem, privkey.pem, ca-fullchain.pem and ca-privkey.pem
+    Generate(GenerateArgs),
+    /// Print the CA certificates that clients must trust
+    Export,
+}
+
+/// Flags of `silica certs generate`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  silica certs generate -d myapp.example.com
+  silica certs generate --domain api.example.com --days 730
+
+A CA that is in the folder already signs the new certificate.")]
+pub struct GenerateArgs {
+    /// Domain of the certificate; its wildcard is covered, too
+    #[arg(long, short, default_value = "example.com")]
+    pub domain: String,
+    /// Folder for the files
+    #[arg(long, short, value_name = "DIR", default_value = ".")]
+    pub output: PathBuf,
+    /// Validity of the server certificate in days
+    #[arg(long, short = 'D', default_value_t = 365, value_parser = clap::value_parser!(i64).range(1..=DAYS_MAX))]
+    pub days: i64,
+}
+
+/// Runs the chosen command.
+pub async fn run(context: &Context, args: &CertsArgs) -> Result<Exit, Error> {
+    match &args.command {
+        CertsCommand::Generate(args) => generate(context, args),
+        CertsCommand::Export => export(context).await,
+    }
+}
+
+fn generate(context: &Context, args: &GenerateArgs) -> Result<Exit, Error> {
+    let printer = &context.printer;
+    let parsed = args.domain.parse::<Domain>();
+    let domain = [parsed.map_err(|source| settings::Error::Name {
+        what: "domain",
+        source,
+    })?];
+    let now = OffsetDateTime::now_utc();
+    let authority = match files::read_authority(&args.output)? {
+        Some(authority) => authority,
+        None => {
+            let (domains, permitted) = secrets::permitted_names(&domain);
+            Authority::create(&AuthorityRequest::new(domains, permitted), now)
+                .map_err(secrets::Error::Authority)?
+        }
+    };
+    let request = LeafRequest {
+        names: served_names(&domain),
+        validity: Duration::days(args.days),
+    };
+    let leaf = authority.issue(&request, now).map_err(secrets::Error::Leaf)?;
+    let written = files::write(&args.output, &authority, &leaf)?;
+    printer.info(format!("names: {}", request.names.join(", ")));
+    for file in &written.files {
+        printer.info(format!("wrote {}", file.display()));
+    }
+    if written.authority_reused {
+        printer.info("the CA was in the folder already and stays");
+    }
+    printer.info(format!("valid until {}", leaf.not_after().date()));
+    Ok(Exit::Success)
+}
+
+async fn export(context: &Context) -> Result<Exit, Error> {
+    let cluster = context.cluster().await?;
+    let bundle = facts::read_existing(&cluster)
+        .await?
+        .ca_bundle
+        .ok_or(Error::NotInstalled)?;
+    context.printer.result(bundle);
+    Ok(Exit::Success)
+}

@@ -1,0 +1,59 @@
+//! `silica version`: of the CLI, of what it carries, of what is installed.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::{bundle, cli::Format, error::Error, exit::Exit, facts, report::Output, run::Context};
+
+/// Flags of `silica version`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  silica version
+  silica version --cluster -o json")]
+pub struct VersionArgs {
+    #[command(flatten)]
+    pub format: Format,
+    /// Ask the cluster, too
+    #[arg(long)]
+    pub cluster: bool,
+}
+
+/// Prints the versions.
+pub async fn run(context: &Context, args: &VersionArgs) -> Result<Exit, Error> {
+    let version = env!("CARGO_PKG_VERSION");
+    let images = if bundle::is_present() {
+        let bundle = bundle::unpack()?;
+        vec![bundle.manager.reference(), bundle.runtime.reference()]
+    } else {
+        Vec::new()
+    };
+    let installed = if args.cluster {
+        facts::read_inventory(&context.cluster().await?)
+            .await?
+            .map(|inventory| inventory.version)
+    } else {
+        None
+    };
+    match context.printer.output() {
+        Output::Json => {
+            context
+                .printer
+                .json(&json!({"silica": version, "images": images, "installed": installed}));
+        }
+        Output::Text => {
+            let mut text = format!("silica {version}\n");
+            for image in images {
+                text.push_str(&format!("carries {image}\n"));
+            }
+            if args.cluster {
+                text.push_str(&format!(
+                    "installed {}\n",
+                    installed.as_deref().unwrap_or("nothing")
+                ));
+            }
+            context.printer.result(text);
+        }
+    }
+    Ok(Exit::Success)
+}

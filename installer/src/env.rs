@@ -1,0 +1,28 @@
+//! Every environment variable that the CLI reads or tells its user to set.
+
+/// API key of the administrator, instead of a generated one.
+pub const ADMIN_KEY: &str = "SILICA_ADMIN_KEY";
+/// Settings file, same as `--values`.
+pub const VALUES: &str = "SILICA_VALUES";
+/// Domain, same as `--domain`; several are separated by commas.
+pub const DOMAIN: &str = "SILICA_DOMAIN";
+/// containerd socket, same as `--containerd-address`.
+pub const CONTAINERD_ADDRESS: &str = "CONTAINERD_ADDRESS";
+
+/// Read by the E2B SDKs: the domain.
+pub const E2B_DOMAIN: &str = "E2B_DOMAIN";
+/// Read by the E2B SDKs: the API key.
+pub const E2B_API_KEY: &str = "E2B_API_KEY";
+
+/// Variables that make TLS clients trust our CA. One is not enough: OpenSSL and
+/// the Python SDK read the first, Node the second, and the tools people put
+/// around them their own.
+pub const TRUST: [&str; 7] = [
+    "SSL_CERT_FILE",
+    "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "AWS_CA_BUNDLE",
+    "DENO_CERT",
+];

@@ -1,0 +1,232 @@
+//! Every way in which a command can fail, with its exit code and what to do next.
+
+use std::{io, path::PathBuf};
+
+use silica_api::names;
+use silica_certs::files;
+
+use crate::{
+    address::Route, bundle, cluster, exit::Exit, https, images, inventory::Entry, secrets, settings, verify,
+    wait,
+};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The settings are not usable.
+    #[error(transparent)]
+    Settings(#[from] settings::Error),
+    /// The Kubernetes API did not do what was asked.
+    #[error(transparent)]
+    Cluster(#[from] cluster::Error),
+    /// The binaries that this CLI carries.
+    #[error(transparent)]
+    Bundle(#[from] bundle::Error),
+    /// The images did not reach the node.
+    #[error(transparent)]
+    Images(#[from] images::Error),
+    /// A secret cannot be decided on or made.
+    #[error(transparent)]
+    Secrets(#[from] secrets::Error),
+    /// Something did not become ready.
+    #[error(transparent)]
+    Wait(#[from] wait::Error),
+    /// The proof failed.
+    #[error(transparent)]
+    Verify(#[from] verify::Error),
+    /// No answer over HTTPS.
+    #[error(transparent)]
+    Https(#[from] https::Error),
+    /// Certificate files.
+    #[error(transparent)]
+    Files(#[from] files::Error),
+    /// DNS could not be asked at all.
+    #[error(transparent)]
+    Dns(#[from] silica_dns::Error),
+    /// An object cannot be shown.
+    #[error(transparent)]
+    Yaml(#[from] silica_manifests::YamlError),
+    /// The user said no.
+    #[error("nothing was changed: the question was answered with no")]
+    Declined,
+    /// There is nobody to ask.
+    #[error("nothing was changed: there is no terminal to ask on")]
+    CannotAsk,
+    /// Some checks failed.
+    #[error("{count} of the checks stop the installation; nothing was changed")]
+    Preflight { count: usize, is_permission: bool },
+    /// There is no installation.
+    #[error("there is no installation in namespace {}", names::NAMESPACE)]
+    NotInstalled,
+    /// Users' sandboxes would be lost.
+    #[error("{} in the cluster would lose their controller: {}", count(*number, "user object"), names.join(", "))]
+    UserObjects { number: usize, names: Vec<String> },
+    /// Something is left after a removal.
+    #[error("failed to remove {}", left.iter().map(Entry::title).collect::<Vec<_>>().join(", "))]
+    LeftBehind { left: Vec<Entry> },
+    /// The new certificate does not pass.
+    #[error("failed to verify the new certificate before using it")]
+    NewCertificate(#[source] silica_certs::verify::Error),
+    /// The new certificate is not served; the former one was put back.
+    #[error(
+        "the new certificate was not served by {route} within the time limit; the former one was put back"
+    )]
+    NotServed { route: Route },
+    /// The served certificate is somebody else's.
+    #[error("the served certificate was not issued by silica")]
+    ForeignCertificate,
+    /// A file could not be written.
+    #[error("failed to write {}", path.display())]
+    WriteFile { path: PathBuf, source: io::Error },
+    /// The asynchronous runtime did not start.
+    #[error("failed to start the runtime")]
+    Runtime(#[source] io::Error),
+    /// A result could not be put into JSON.
+    #[error("failed to write the result as JSON")]
+    Json(#[from] serde_json::Error),
+    /// The time is up.
+    #[error("the time limit was reached{}", during(phase.as_ref()))]
+    TimedOut { phase: Option<String> },
+    /// Ctrl-C.
+    #[error("interrupted{}", during(phase.as_ref()))]
+    Interrupted { phase: Option<String> },
+}
+
+fn during(phase: Option<&String>) -> String {
+    phase
+        .map(|phase| format!(" in phase {phase:?}"))
+        .unwrap_or_default()
+}
+
+fn count(number: usize, what: &str) -> String {
+    if number == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{number} {what}s")
+    }
+}
+
+impl Error {
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Settings(_) => Exit::Config,
+            Self::Cluster(error) | Self::Wait(wait::Error::Cluster(error)) => match error {
+                cluster::Error::Kubeconfig { .. } => Exit::Config,
+                cluster::Error::Unreachable { .. } => Exit::Unreachable,
+                cluster::Error::Forbidden { .. } => Exit::Forbidden,
+                cluster::Error::Conflict { .. } | cluster::Error::Request { .. } => Exit::Failed,
+            },
+            Self::Wait(wait::Error::Timeout { .. }) | Self::TimedOut { .. } | Self::NotServed { .. } => {
+                Exit::Timeout
+            }
+            Self::Interrupted { .. } => Exit::Interrupted,
+            Self::CannotAsk => Exit::Usage,
+            Self::Preflight {
+                is_permission: true, ..
+            } => Exit::Forbidden,
+            Self::Preflight { .. } => Exit::Findings,
+            _ => Exit::Failed,
+        }
+    }
+
+    /// What to do next, with the command that does it.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Settings(settings::Error::NoDomain) => "silica install --domain sandbox.example.com".to_owned(),
+            Self::Settings(settings::Error::Name { what: "domain", .. }) => {
+                "give the name without scheme, port and `*.`, for example --domain sandbox.example.com".to_owned()
+            }
+            Self::Settings(_) => "silica install --help".to_owned(),
+            Self::Cluster(error) | Self::Wait(wait::Error::Cluster(error)) => cluster_hint(error)?,
+            Self::Bundle(bundle::Error::Empty) => {
+                "build with SILICA_BUNDLE_DIR=DIR cargo build -p silica (cargo xtask build does all of it), \
+                 or name images: --manager-image IMAGE --runtime-image IMAGE"
+                    .to_owned()
+            }
+            Self::Images(images::Error::NoSocket { .. }) => {
+                "run on the node, name its socket with --containerd-address, or push the images and use --images none"
+                    .to_owned()
+            }
+            Self::Images(images::Error::Start(_)) => "install containerd's ctr, or use --images none".to_owned(),
+            Self::Wait(wait::Error::Timeout { .. }) => {
+                format!("kubectl get pods,events -n {}; then run the same command again, it resumes", names::NAMESPACE)
+            }
+            Self::Declined | Self::CannotAsk => "run again with --yes".to_owned(),
+            Self::Verify(_) => format!("kubectl logs -n {} deployment/{}", names::NAMESPACE, names::MANAGER),
+            Self::NotInstalled => "silica install --domain sandbox.example.com".to_owned(),
+            Self::UserObjects { .. } => {
+                "keep them (the definitions stay, nobody acts on them): --keep-sandboxes; remove them: --delete-sandboxes"
+                    .to_owned()
+            }
+            Self::LeftBehind { .. } | Self::TimedOut { .. } | Self::Interrupted { .. } => {
+                "run the same command again: it resumes where it stopped".to_owned()
+            }
+            Self::ForeignCertificate => {
+                format!("replace Secret {}/{} with the renewed certificate", names::NAMESPACE, names::TLS_SECRET)
+            }
+            _ => return None,
+        };
+        Some(hint)
+    }
+}
+
+fn cluster_hint(error: &cluster::Error) -> Option<String> {
+    Some(match error {
+        cluster::Error::Kubeconfig { .. } => {
+            "name one with --kubeconfig FILE or the variable KUBECONFIG".to_owned()
+        }
+        cluster::Error::Unreachable { .. } => {
+            "check the address and the network: kubectl cluster-info".to_owned()
+        }
+        cluster::Error::Forbidden { .. } => "use an administrator's kubeconfig: --kubeconfig FILE".to_owned(),
+        cluster::Error::Conflict { .. } => "take these fields over with --force-conflicts".to_owned(),
+        cluster::Error::Request { .. } => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_tell_the_kinds_apart() {
+        let cluster = |error| Error::Cluster(error).exit();
+        let text = String::new;
+        assert_eq!(
+            cluster(cluster::Error::Unreachable {
+                server: text(),
+                why: text()
+            }),
+            Exit::Unreachable
+        );
+        assert_eq!(
+            cluster(cluster::Error::Forbidden {
+                action: "a",
+                object: text(),
+                why: text()
+            }),
+            Exit::Forbidden
+        );
+        assert_eq!(Error::Settings(settings::Error::NoDomain).exit(), Exit::Config);
+        assert_eq!(Error::TimedOut { phase: None }.exit(), Exit::Timeout);
+        assert_eq!(Error::Interrupted { phase: None }.exit(), Exit::Interrupted);
+        assert_eq!(
+            Error::Preflight {
+                count: 1,
+                is_permission: true
+            }
+            .exit(),
+            Exit::Forbidden
+        );
+    }
+
+    #[test]
+    fn an_interrupted_run_names_its_phase_and_how_to_go_on() {
+        let error = Error::Interrupted {
+            phase: Some("Workloads".into()),
+        };
+        assert_eq!(error.to_string(), "interrupted in phase \"Workloads\"");
+        assert!(error.hint().unwrap().contains("again"));
+    }
+}

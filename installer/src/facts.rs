@@ -1,0 +1,468 @@
+//! What the cluster says before anything is written to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::{
+    api::{
+        authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
+        core::v1::{ConfigMap, Namespace, Pod, Secret, Service},
+        networking::v1::IngressClass,
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{ListParams, PostParams},
+    core::ObjectMeta,
+};
+use silica_api::{crd, labels, names};
+use silica_manifests::{Objects, secret_requests};
+
+use crate::{
+    cluster::{Cluster, Error, request},
+    inventory::Inventory,
+};
+
+/// How many requests are under way at a time.
+pub(crate) const CONCURRENCY: usize = 16;
+
+/// Version of the API server.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Version {
+    /// As the server says it, for example `v1.35.0`.
+    pub text: String,
+    /// Minor number, when it can be read.
+    pub minor: Option<u32>,
+}
+
+/// Whose the namespace is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum NamespaceFact {
+    /// There is none.
+    Absent,
+    /// It carries our label.
+    Ours,
+    /// Somebody else made it; these objects are in it.
+    Foreign { objects: Vec<String> },
+}
+
+/// A definition with a name of ours that exists already.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CrdFact {
+    /// Name, for example `sandboxes.agents.kruise.io`.
+    pub name: String,
+    /// Whether it carries our label.
+    pub is_ours: bool,
+    /// Who made it, as far as it can be told.
+    pub owner: String,
+}
+
+/// An IngressClass.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct IngressClassFact {
+    /// Name.
+    pub name: String,
+    /// Whether it is the cluster's default.
+    pub is_default: bool,
+}
+
+/// Secrets and bundle of an earlier installation. No `Debug`: it holds keys.
+#[derive(Clone, Default)]
+pub struct Existing {
+    /// Secrets by name.
+    pub secrets: BTreeMap<String, Secret>,
+    /// The trust bundle, as PEM.
+    pub ca_bundle: Option<String>,
+}
+
+/// Everything that is read before the plan.
+#[derive(Clone)]
+pub struct ClusterFacts {
+    /// Version of the API server.
+    pub version: Version,
+    /// Whose the namespace is.
+    pub namespace: NamespaceFact,
+    /// Definitions with our names.
+    pub crds: Vec<CrdFact>,
+    /// Ingress classes.
+    pub ingress_classes: Vec<IngressClassFact>,
+    /// What an earlier installation made.
+    pub inventory: Option<Inventory>,
+    /// Its secrets.
+    pub existing: Existing,
+}
+
+impl ClusterFacts {
+    /// Reads everything, a few requests at a time.
+    pub async fn read(cluster: &Cluster) -> Result<Self, Error> {
+        // First alone: when this fails, nothing after it can be right.
+        let info = cluster
+            .client
+            .apiserver_version()
+            .await
+            .map_err(request("read the version of", &cluster.server))?;
+        let minor = info
+            .minor
+            .trim_end_matches(|letter: char| !letter.is_ascii_digit())
+            .parse()
+            .ok();
+        let version = Version {
+            text: info.git_version,
+            minor,
+        };
+        let (namespace, crds, ingress_classes, inventory, existing) = tokio::try_join!(
+            read_namespace(cluster),
+            read_crds(cluster),
+            read_ingress_classes(cluster),
+            read_inventory(cluster),
+            read_existing(cluster),
+        )?;
+        Ok(Self {
+            version,
+            namespace,
+            crds,
+            ingress_classes,
+            inventory,
+            existing,
+        })
+    }
+}
+
+fn is_ours(meta: &ObjectMeta) -> bool {
+    let label = meta
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(labels::APP_MANAGED_BY));
+    label.is_some_and(|value| value == names::PRODUCT)
+}
+
+async fn read_namespace(cluster: &Cluster) -> Result<NamespaceFact, Error> {
+    let title = || format!("Namespace {}", names::NAMESPACE);
+    let api: Api<Namespace> = Api::all(cluster.client.clone());
+    let Some(namespace) = api
+        .get_opt(names::NAMESPACE)
+        .await
+        .map_err(request("read", title()))?
+    else {
+        return Ok(NamespaceFact::Absent);
+    };
+    if is_ours(&namespace.metadata) {
+        return Ok(NamespaceFact::Ours);
+    }
+    // What kubectl shows with `get all,secrets,configmaps`, minus what every
+    // namespace has from birth.
+    let all = ListParams::default();
+    let client = &cluster.client;
+    let pods = Api::<Pod>::namespaced(client.clone(), names::NAMESPACE);
+    let services = Api::<Service>::namespaced(client.clone(), names::NAMESPACE);
+    let secrets = Api::<Secret>::namespaced(client.clone(), names::NAMESPACE);
+    let maps = Api::<ConfigMap>::namespaced(client.clone(), names::NAMESPACE);
+    let mut objects: Vec<String> = Vec::new();
+    let foreign = |kind: &str, meta: &ObjectMeta| {
+        let name = meta.name.clone().unwrap_or_default();
+        (!is_ours(meta) && name != "kube-root-ca.crt").then(|| format!("{kind} {name}"))
+    };
+    let failed = || request("list the objects in", title());
+    objects.extend(
+        pods.list(&all)
+            .await
+            .map_err(failed())?
+            .iter()
+            .filter_map(|pod| foreign("Pod", pod.meta())),
+    );
+    objects.extend(
+        services
+            .list(&all)
+            .await
+            .map_err(failed())?
+            .iter()
+            .filter_map(|one| foreign("Service", one.meta())),
+    );
+    objects.extend(
+        secrets
+            .list(&all)
+            .await
+            .map_err(failed())?
+            .iter()
+            .filter_map(|one| foreign("Secret", one.meta())),
+    );
+    objects.extend(
+        maps.list(&all)
+            .await
+            .map_err(failed())?
+            .iter()
+            .filter_map(|one| foreign("ConfigMap", one.meta())),
+    );
+    Ok(NamespaceFact::Foreign { objects })
+}
+
+async fn read_crds(cluster: &Cluster) -> Result<Vec<CrdFact>, Error> {
+    let api: &Api<CustomResourceDefinition> = &Api::all(cluster.client.clone());
+    let facts = stream::iter(crd::all())
+        .map(|definition| async move {
+            let name = definition.name_any();
+            let found = api.get_metadata_opt(&name).await;
+            let found = found.map_err(request("read", format!("CustomResourceDefinition {name}")))?;
+            Ok::<_, Error>(found.map(|found| crd_fact(name, &found.metadata)))
+        })
+        .buffered(CONCURRENCY)
+        .try_collect::<Vec<_>>()
+        .await?;
+    Ok(facts.into_iter().flatten().collect())
+}
+
+fn crd_fact(name: String, meta: &ObjectMeta) -> CrdFact {
+    CrdFact {
+        name,
+        is_ours: is_ours(meta),
+        owner: owner(meta),
+    }
+}
+
+/// Who made an object: Helm says so in annotations, others in labels, and the
+/// field managers are the last resort.
+fn owner(meta: &ObjectMeta) -> String {
+    let annotation = |key: &str| meta.annotations.as_ref().and_then(|map| map.get(key));
+    if let Some(release) = annotation("meta.helm.sh/release-name") {
+        let namespace = annotation("meta.helm.sh/release-namespace")
+            .map(String::as_str)
+            .unwrap_or_default();
+        return format!("Helm release {namespace}/{release}");
+    }
+    let label = |key: &str| meta.labels.as_ref().and_then(|map| map.get(key));
+    if let Some(product) = label(labels::APP_PART_OF).or_else(|| label(labels::APP_MANAGED_BY)) {
+        return product.clone();
+    }
+    let managers: BTreeSet<&str> = meta
+        .managed_fields
+        .iter()
+        .flatten()
+        .filter_map(|entry| entry.manager.as_deref())
+        .collect();
+    if managers.is_empty() {
+        return "an unknown manager".into();
+    }
+    format!(
+        "field manager {}",
+        managers.into_iter().collect::<Vec<_>>().join(", ")
+    )
+}
+
+async fn read_ingress_classes(cluster: &Cluster) -> Result<Vec<IngressClassFact>, Error> {
+    const DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
+    let api: Api<IngressClass> = Api::all(cluster.client.clone());
+    let classes = api
+        .list(&ListParams::default())
+        .await
+        .map_err(request("list", "IngressClasses"))?;
+    Ok(classes
+        .into_iter()
+        .map(|class| IngressClassFact {
+            is_default: class
+                .annotations()
+                .get(DEFAULT)
+                .is_some_and(|value| value == "true"),
+            name: class.name_any(),
+        })
+        .collect())
+}
+
+/// The inventory of the installation, if there is one.
+pub async fn read_inventory(cluster: &Cluster) -> Result<Option<Inventory>, Error> {
+    let api: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), names::NAMESPACE);
+    let title = format!("ConfigMap {}/{}", names::NAMESPACE, names::INVENTORY);
+    let map = api
+        .get_opt(names::INVENTORY)
+        .await
+        .map_err(request("read", title))?;
+    Ok(map.as_ref().map(Inventory::from_config_map))
+}
+
+/// The secrets and the trust bundle of the installation, as far as they exist.
+pub async fn read_existing(cluster: &Cluster) -> Result<Existing, Error> {
+    let api: &Api<Secret> = &Api::namespaced(cluster.client.clone(), names::NAMESPACE);
+    let secrets = stream::iter(secret_requests())
+        .map(|wanted| async move {
+            let title = format!("Secret {}/{}", names::NAMESPACE, wanted.name);
+            let found = api.get_opt(wanted.name).await.map_err(request("read", title))?;
+            Ok::<_, Error>(found.map(|secret| (wanted.name.to_owned(), secret)))
+        })
+        .buffered(CONCURRENCY)
+        .try_collect::<Vec<_>>()
+        .await?;
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), names::NAMESPACE);
+    let title = format!("ConfigMap {}/{}", names::NAMESPACE, names::CA_BUNDLE);
+    let bundle = maps
+        .get_opt(names::CA_BUNDLE)
+        .await
+        .map_err(request("read", title))?;
+    Ok(Existing {
+        secrets: secrets.into_iter().flatten().collect(),
+        ca_bundle: bundle
+            .and_then(|map| map.data)
+            .and_then(|mut data| data.remove(names::CA_BUNDLE_KEY)),
+    })
+}
+
+/// A right that applying the plan needs.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Right {
+    /// Verb, for example `patch`.
+    pub verb: &'static str,
+    /// API group, empty for the core group.
+    pub group: String,
+    /// Plural of the resource.
+    pub resource: String,
+    /// Namespace, absent for cluster-wide rights.
+    pub namespace: Option<String>,
+}
+
+impl std::fmt::Display for Right {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)?;
+        if !self.group.is_empty() {
+            write!(f, ".{}", self.group)?;
+        }
+        match &self.namespace {
+            Some(namespace) => write!(f, " in namespace {namespace}"),
+            None => f.write_str(" cluster-wide"),
+        }
+    }
+}
+
+/// The rights that writing these objects and the Secrets takes.
+pub fn needed_rights(objects: &Objects) -> BTreeSet<Right> {
+    const VERBS: [&str; 4] = ["get", "create", "patch", "delete"];
+    let own = |resource: &str| {
+        (
+            String::new(),
+            resource.to_owned(),
+            Some(names::NAMESPACE.to_owned()),
+        )
+    };
+    objects
+        .iter()
+        .map(|object| {
+            (
+                object.resource.group.clone(),
+                object.resource.plural.clone(),
+                object.namespace.clone(),
+            )
+        })
+        .chain([own("secrets"), own("configmaps")])
+        .flat_map(|(group, resource, namespace)| {
+            VERBS.map(|verb| Right {
+                verb,
+                group: group.clone(),
+                resource: resource.clone(),
+                namespace: namespace.clone(),
+            })
+        })
+        .collect()
+}
+
+/// Asks the API server which of these rights the user lacks.
+pub async fn read_missing_rights(cluster: &Cluster, rights: BTreeSet<Right>) -> Result<Vec<Right>, Error> {
+    let everything = Right {
+        verb: "*",
+        group: "*".into(),
+        resource: "*".into(),
+        namespace: None,
+    };
+    if is_allowed(cluster, &everything).await? {
+        return Ok(Vec::new());
+    }
+    let answers = stream::iter(rights)
+        .map(|right| async move { Ok::<_, Error>((is_allowed(cluster, &right).await?, right)) })
+        .buffered(CONCURRENCY)
+        .try_collect::<Vec<_>>()
+        .await?;
+    Ok(answers
+        .into_iter()
+        .filter(|(allowed, _)| !allowed)
+        .map(|(_, right)| right)
+        .collect())
+}
+
+async fn is_allowed(cluster: &Cluster, right: &Right) -> Result<bool, Error> {
+    let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
+    let review = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(ResourceAttributes {
+                verb: Some(right.verb.into()),
+                group: Some(right.group.clone()),
+                resource: Some(right.resource.clone()),
+                namespace: right.namespace.clone(),
+                ..ResourceAttributes::default()
+            }),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
+    };
+    let answer = api
+        .create(&PostParams::default(), &review)
+        .await
+        .map_err(request("review", "own access rights"))?;
+    Ok(answer.status.is_some_and(|status| status.allowed))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+
+    use super::*;
+
+    fn map(pairs: &[(&str, &str)]) -> Option<BTreeMap<String, String>> {
+        Some(
+            pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn the_owner_of_a_definition_is_named_by_the_best_mark_it_has() {
+        let entry = ManagedFieldsEntry {
+            manager: Some("kubectl".into()),
+            ..ManagedFieldsEntry::default()
+        };
+        let mut meta = ObjectMeta {
+            managed_fields: Some(vec![entry]),
+            ..ObjectMeta::default()
+        };
+        assert_eq!(owner(&meta), "field manager kubectl");
+        meta.labels = map(&[(labels::APP_MANAGED_BY, "agents")]);
+        assert_eq!(owner(&meta), "agents");
+        meta.annotations = map(&[
+            ("meta.helm.sh/release-name", "r"),
+            ("meta.helm.sh/release-namespace", "n"),
+        ]);
+        assert_eq!(owner(&meta), "Helm release n/r");
+    }
+
+    #[test]
+    fn every_written_kind_is_asked_for_once() {
+        let images = silica_manifests::Images {
+            manager: "m".into(),
+            runtime: "r".into(),
+        };
+        let options = silica_manifests::Options::new("a.example".parse().unwrap(), images);
+        let rights = needed_rights(&silica_manifests::objects(&options));
+        let asks = |verb: &str, resource: &str| {
+            rights
+                .iter()
+                .filter(|right| right.verb == verb && right.resource == resource)
+                .count()
+        };
+        assert_eq!(
+            (
+                asks("patch", "deployments"),
+                asks("create", "secrets"),
+                asks("get", "clusterroles")
+            ),
+            (1, 1, 1)
+        );
+    }
+}

@@ -1,0 +1,243 @@
+//! The list of what an installation made, kept in the cluster.
+//!
+//! It is written before the first object and finalised after the last, so that
+//! an interrupted installation leaves at worst too many entries, never an object
+//! that nobody knows of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::core::{ApiResource, GroupVersionKind, ObjectMeta};
+use serde::{Deserialize, Serialize};
+use silica_api::{labels, names};
+use silica_manifests::Object;
+
+const OBJECTS: &str = "objects";
+const STATE: &str = "state";
+const VERSION: &str = "version";
+const DOMAINS: &str = "domains";
+
+/// How far an installation got.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum State {
+    /// Objects are being written.
+    Applying,
+    /// Everything stands.
+    Complete,
+    /// Objects are being removed.
+    Removing,
+}
+
+impl State {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Applying => "applying",
+            Self::Complete => "complete",
+            Self::Removing => "removing",
+        }
+    }
+}
+
+/// Identity of one object.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// `group/version`, or `v1`.
+    pub api_version: String,
+    /// Kind.
+    pub kind: String,
+    /// Plural, as in the URL.
+    pub plural: String,
+    /// Namespace, absent for cluster-scoped kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Name.
+    pub name: String,
+}
+
+impl Entry {
+    /// The identity of an object.
+    pub fn of(object: &Object) -> Self {
+        Self {
+            api_version: object.resource.api_version.clone(),
+            kind: object.resource.kind.clone(),
+            plural: object.resource.plural.clone(),
+            namespace: object.namespace.clone(),
+            name: object.name.clone(),
+        }
+    }
+
+    /// A core object in the namespace of the installation.
+    pub fn core(kind: &str, plural: &str, name: &str) -> Self {
+        Self {
+            api_version: "v1".into(),
+            kind: kind.into(),
+            plural: plural.into(),
+            namespace: Some(names::NAMESPACE.into()),
+            name: name.into(),
+        }
+    }
+
+    /// Where the object lives in the API.
+    pub fn resource(&self) -> ApiResource {
+        let (group, version) = self
+            .api_version
+            .split_once('/')
+            .unwrap_or(("", &self.api_version));
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, &self.kind), &self.plural)
+    }
+
+    /// `Kind namespace/name`, or `Kind name` for cluster-scoped objects.
+    pub fn title(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{} {namespace}/{}", self.kind, self.name),
+            None => format!("{} {}", self.kind, self.name),
+        }
+    }
+}
+
+/// What an installation consists of.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Inventory {
+    /// How far it got.
+    pub state: State,
+    /// Version of the CLI that wrote it.
+    pub version: String,
+    /// The domains it answers for.
+    pub domains: Vec<String>,
+    /// Its objects.
+    pub objects: BTreeSet<Entry>,
+}
+
+impl Inventory {
+    /// Reads the ConfigMap. Lines that cannot be read are left out; they come
+    /// from a newer version and are its business.
+    pub fn from_config_map(map: &ConfigMap) -> Self {
+        let empty = BTreeMap::new();
+        let data = map.data.as_ref().unwrap_or(&empty);
+        let text = |key: &str| data.get(key).map(String::as_str).unwrap_or_default();
+        Self {
+            state: match text(STATE) {
+                "complete" => State::Complete,
+                "removing" => State::Removing,
+                _ => State::Applying,
+            },
+            version: text(VERSION).to_owned(),
+            domains: text(DOMAINS)
+                .split(',')
+                .filter(|domain| !domain.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            objects: text(OBJECTS)
+                .lines()
+                .filter_map(|line| serde_json::from_str(line).ok())
+                .collect(),
+        }
+    }
+
+    /// The ConfigMap: one line of JSON an object, so that `kubectl` shows it well.
+    pub fn to_config_map(&self) -> ConfigMap {
+        let lines: Vec<String> = self
+            .objects
+            .iter()
+            .filter_map(|entry| serde_json::to_string(entry).ok())
+            .collect();
+        let data = [
+            (STATE, self.state.as_str().to_owned()),
+            (VERSION, self.version.clone()),
+            (DOMAINS, self.domains.join(",")),
+            (OBJECTS, lines.join("\n")),
+        ];
+        ConfigMap {
+            metadata: ObjectMeta {
+                name: Some(names::INVENTORY.into()),
+                namespace: Some(names::NAMESPACE.into()),
+                labels: Some(labels::product()),
+                ..ObjectMeta::default()
+            },
+            data: Some(
+                data.into_iter()
+                    .map(|(key, value)| (key.to_owned(), value))
+                    .collect(),
+            ),
+            ..ConfigMap::default()
+        }
+    }
+
+    /// What the next installation writes first: both lists in one, since after
+    /// a crash objects of either may exist.
+    pub fn merged(&self, former: Option<&Self>, state: State) -> Self {
+        let mut objects = self.objects.clone();
+        objects.extend(
+            former
+                .into_iter()
+                .flat_map(|former| former.objects.iter().cloned()),
+        );
+        Self {
+            state,
+            objects,
+            ..self.clone()
+        }
+    }
+
+    /// Entries that this installation no longer has.
+    pub fn dropped_since<'a>(&'a self, former: &'a Self) -> impl Iterator<Item = &'a Entry> {
+        former.objects.difference(&self.objects)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inventory(names: &[&str]) -> Inventory {
+        Inventory {
+            state: State::Complete,
+            version: "1".into(),
+            domains: vec!["a.example".into(), "b.example".into()],
+            objects: names
+                .iter()
+                .map(|name| Entry::core("Secret", "secrets", name))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_written_inventory_reads_back_unchanged() {
+        let written = inventory(&["a", "b"]);
+        assert_eq!(Inventory::from_config_map(&written.to_config_map()), written);
+    }
+
+    #[test]
+    fn an_unreadable_line_hides_no_other() {
+        let mut map = inventory(&["a"]).to_config_map();
+        map.data
+            .as_mut()
+            .unwrap()
+            .get_mut(OBJECTS)
+            .unwrap()
+            .push_str("\n{broken");
+        assert_eq!(Inventory::from_config_map(&map).objects.len(), 1);
+    }
+
+    #[test]
+    fn the_first_write_knows_old_and_new_objects() {
+        let (old, new) = (inventory(&["a", "b"]), inventory(&["b", "c"]));
+        let merged = new.merged(Some(&old), State::Applying);
+        assert_eq!(merged.objects.len(), 3);
+        assert_eq!(merged.state, State::Applying);
+        let dropped: Vec<_> = new.dropped_since(&old).map(|entry| entry.name.as_str()).collect();
+        assert_eq!(dropped, ["a"]);
+    }
+
+    #[test]
+    fn an_entry_finds_its_place_in_the_api() {
+        let mut entry = Entry::core("Secret", "secrets", "a");
+        assert_eq!(entry.resource().api_version, "v1");
+        entry.api_version = "apps/v1".into();
+        assert_eq!(
+            (entry.resource().group.as_str(), entry.resource().version.as_str()),
+            ("apps", "v1")
+        );
+    }
+}

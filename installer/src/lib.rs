@@ -1,0 +1,32 @@
+//! The `silica` command: installs, checks, renews and removes an installation.
+//!
+//! One pipeline, each stage consuming the former: command line -> [`settings`]
+//! -> [`facts`] -> [`plan`] -> [`preflight`] -> [`apply`] -> [`wait`] ->
+//! [`verify`]. `render` and `install --dry-run` are the same pipeline, cut
+//! earlier. What may be decided without the cluster is pure and tested as such.
+
+pub mod address;
+pub mod apply;
+pub mod bundle;
+pub mod check;
+pub mod cli;
+pub mod cluster;
+pub mod commands;
+pub mod connect;
+pub mod env;
+pub mod env_block;
+pub mod error;
+pub mod exit;
+pub mod facts;
+pub mod https;
+pub mod images;
+pub mod inventory;
+pub mod pipeline;
+pub mod plan;
+pub mod preflight;
+pub mod report;
+pub mod run;
+pub mod secrets;
+pub mod settings;
+pub mod verify;
+pub mod wait;

@@ -1,0 +1,112 @@
+//! Settings and facts become the complete list of what will be written.
+
+use silica_api::names;
+use silica_manifests::{Images, Objects, Options, Phase, objects};
+use time::OffsetDateTime;
+
+use crate::{
+    bundle::{self, Bundle},
+    facts::ClusterFacts,
+    inventory::{Entry, Inventory, State},
+    secrets::{self, SecretPlan},
+    settings::Settings,
+};
+
+/// Everything that an installation will do. It holds no secret.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The options with their image references filled in.
+    pub options: Options,
+    /// The objects by phase.
+    pub objects: Objects,
+    /// What happens to Secrets.
+    pub secrets: SecretPlan,
+    /// What the installation consists of afterwards.
+    pub inventory: Inventory,
+}
+
+/// The image references: chosen ones, else those of the bundle.
+pub fn images(settings: &Settings, bundle: Option<&Bundle>) -> Result<Images, bundle::Error> {
+    let chosen = &settings.images;
+    let of_bundle = |pick: fn(&Bundle) -> String| bundle.map(pick).ok_or(bundle::Error::Empty);
+    Ok(Images {
+        manager: chosen
+            .manager
+            .clone()
+            .map_or_else(|| of_bundle(|bundle| bundle.manager.reference()), Ok)?,
+        runtime: chosen
+            .runtime
+            .clone()
+            .map_or_else(|| of_bundle(|bundle| bundle.runtime.reference()), Ok)?,
+    })
+}
+
+/// Whether the plan needs binaries from the bundle.
+pub fn needs_bundle(settings: &Settings) -> bool {
+    settings.images.manager.is_none() || settings.images.runtime.is_none()
+}
+
+/// The objects alone, for `silica render`.
+pub fn options(settings: &Settings, images: Images) -> Options {
+    Options {
+        images,
+        ..settings.options.clone()
+    }
+}
+
+/// The whole plan. Pure.
+pub fn plan(
+    settings: &Settings,
+    facts: &ClusterFacts,
+    images: Images,
+    now: OffsetDateTime,
+) -> Result<Plan, secrets::Error> {
+    let options = options(settings, images);
+    let objects = objects(&options);
+    let secrets = secrets::plan(
+        &facts.existing,
+        &options.domains,
+        settings.admin_key.as_ref(),
+        now,
+    )?;
+    let mut entries: Vec<Entry> = objects
+        .iter()
+        // The namespace and the definitions hold users' data; they go only when
+        // `uninstall` is told so.
+        .filter(|object| !["Namespace", "CustomResourceDefinition"].contains(&object.resource.kind.as_str()))
+        .map(Entry::of)
+        .collect();
+    entries.extend(
+        secrets
+            .owned()
+            .into_iter()
+            .map(|name| Entry::core("Secret", "secrets", name)),
+    );
+    if secrets.owned().contains(names::CA_SECRET) {
+        entries.push(Entry::core("ConfigMap", "configmaps", names::CA_BUNDLE));
+    }
+    let inventory = Inventory {
+        state: State::Complete,
+        version: env!("CARGO_PKG_VERSION").into(),
+        domains: options.domains.iter().map(ToString::to_string).collect(),
+        objects: entries.into_iter().collect(),
+    };
+    Ok(Plan {
+        options,
+        objects,
+        secrets,
+        inventory,
+    })
+}
+
+/// What a phase is called while it runs.
+pub const fn phase_title(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Namespace => "Namespace",
+        Phase::Crds => "Definitions",
+        Phase::Access => "Access rules",
+        Phase::Workloads => "Workloads",
+        Phase::Exposure => "Exposure",
+        Phase::Templates => "Templates",
+    }
+}

@@ -1,0 +1,239 @@
+//! Judges the cluster's facts against what is wanted, before anything is written.
+
+use silica_api::names;
+
+use crate::{
+    check::{Check, Report},
+    facts::{ClusterFacts, CrdFact, IngressClassFact, NamespaceFact, Right, Version},
+    settings::Settings,
+};
+
+/// Oldest minor version of Kubernetes 1: native sidecars, which the runtime
+/// injection of users' own templates relies on, are on by default since 1.29.
+const MINOR_FLOOR: u32 = 29;
+
+/// All checks. Pure: the facts are all there is to know.
+pub fn judge(settings: &Settings, facts: &ClusterFacts, missing: &[Right]) -> Report {
+    let mut checks = vec![version(&facts.version), rights(missing)];
+    checks.push(namespace(&facts.namespace, settings.adopt));
+    checks.push(definitions(&facts.crds, settings.adopt));
+    if let Some(ingress) = &settings.options.ingress {
+        checks.push(ingress_class(
+            ingress.class.as_deref(),
+            &facts.ingress_classes,
+            settings.options.direct.is_some(),
+        ));
+    }
+    checks.push(domains(settings));
+    Report { checks }
+}
+
+fn version(version: &Version) -> Check {
+    let title = format!("Kubernetes {} is at least v1.{MINOR_FLOOR}", version.text);
+    match version.minor {
+        Some(minor) if minor >= MINOR_FLOOR => Check::pass("kubernetes-version", title),
+        Some(_) => Check::fail(
+            "kubernetes-version",
+            title,
+            "native sidecar containers are missing in older versions",
+        )
+        .hint("upgrade the cluster"),
+        None => Check::warn("kubernetes-version", title, "the version cannot be read"),
+    }
+}
+
+fn rights(missing: &[Right]) -> Check {
+    const SHOWN: usize = 6;
+    let title = "the user may write every object of the plan";
+    let Some(first) = missing.first() else {
+        return Check::pass("rights", title);
+    };
+    let mut detail: Vec<String> = missing.iter().take(SHOWN).map(Right::to_string).collect();
+    if missing.len() > SHOWN {
+        detail.push(format!("and {} more", missing.len() - SHOWN));
+    }
+    Check::fail("rights", title, format!("missing: {}", detail.join("; ")))
+        .hint(format!(
+            "use an administrator's kubeconfig; to see one of them: kubectl auth can-i {} {}",
+            first.verb, first.resource
+        ))
+        .permission()
+}
+
+fn namespace(fact: &NamespaceFact, adopt: bool) -> Check {
+    let id = "namespace";
+    let title = format!("namespace {} is free or ours", names::NAMESPACE);
+    match fact {
+        NamespaceFact::Absent | NamespaceFact::Ours => Check::pass(id, title),
+        // An empty namespace is what `kubectl create namespace` leaves behind.
+        NamespaceFact::Foreign { objects } if objects.is_empty() => Check::pass(id, title),
+        NamespaceFact::Foreign { objects } if adopt => Check::warn(
+            id,
+            title,
+            format!("it is taken over together with {}", objects.join(", ")),
+        ),
+        NamespaceFact::Foreign { objects } => Check::fail(
+            id,
+            title,
+            format!("somebody else made it, and it holds {}", objects.join(", ")),
+        )
+        .hint("remove these objects, or take the namespace over with --adopt"),
+    }
+}
+
+fn definitions(facts: &[CrdFact], adopt: bool) -> Check {
+    let id = "definitions";
+    let title = format!("definitions of {} are absent or ours", names::GROUP);
+    let foreign: Vec<String> = facts
+        .iter()
+        .filter(|fact| !fact.is_ours)
+        .map(|fact| format!("{} ({})", fact.name, fact.owner))
+        .collect();
+    if foreign.is_empty() {
+        return Check::pass(id, title);
+    }
+    let detail = format!("already there: {}", foreign.join(", "));
+    if adopt {
+        return Check::warn(id, title, format!("{detail}; they are taken over"));
+    }
+    Check::fail(id, title, detail)
+        .hint("remove the other product, or take its definitions over with --adopt; its objects stay")
+}
+
+fn ingress_class(wanted: Option<&str>, classes: &[IngressClassFact], has_other_way: bool) -> Check {
+    let id = "ingress-class";
+    let found = || {
+        let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+        if names.is_empty() {
+            "the cluster has none".to_owned()
+        } else {
+            format!("the cluster has {}", names.join(", "))
+        }
+    };
+    let (title, is_there) = match wanted {
+        Some(name) => (
+            format!("IngressClass {name} exists"),
+            classes.iter().any(|class| class.name == name),
+        ),
+        None => (
+            "a default IngressClass exists".to_owned(),
+            classes.iter().any(|class| class.is_default),
+        ),
+    };
+    if is_there {
+        return Check::pass(id, title);
+    }
+    let hint = match classes {
+        [] => "install an ingress controller, or let the manager terminate TLS itself: --expose direct"
+            .to_owned(),
+        [first, ..] => format!("choose a class: --ingress-class {}", first.name),
+    };
+    if has_other_way {
+        return Check::warn(
+            id,
+            title,
+            format!("{}; the Ingress waits until there is one", found()),
+        )
+        .hint(hint);
+    }
+    Check::fail(id, title, found()).hint(hint)
+}
+
+fn domains(settings: &Settings) -> Check {
+    let names: Vec<&str> = settings.options.domains.iter().map(AsRef::as_ref).collect();
+    Check::pass("domain", format!("domain {}", names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Verdict;
+
+    fn class(name: &str, is_default: bool) -> IngressClassFact {
+        IngressClassFact {
+            name: name.into(),
+            is_default,
+        }
+    }
+
+    #[test]
+    fn old_kubernetes_is_refused() {
+        let at = |minor| {
+            version(&Version {
+                text: String::new(),
+                minor,
+            })
+            .verdict
+        };
+        assert_eq!(
+            (at(Some(28)), at(Some(29)), at(None)),
+            (Verdict::Fail, Verdict::Pass, Verdict::Warn)
+        );
+    }
+
+    #[test]
+    fn a_foreign_namespace_is_refused_only_when_it_holds_something() {
+        let held = NamespaceFact::Foreign {
+            objects: vec!["Pod a".into()],
+        };
+        assert_eq!(namespace(&held, false).verdict, Verdict::Fail);
+        assert_eq!(namespace(&held, true).verdict, Verdict::Warn);
+        assert_eq!(
+            namespace(&NamespaceFact::Foreign { objects: Vec::new() }, false).verdict,
+            Verdict::Pass
+        );
+    }
+
+    #[test]
+    fn foreign_definitions_are_refused_with_their_owner() {
+        let fact = CrdFact {
+            name: "sandboxes.x".into(),
+            is_ours: false,
+            owner: "Helm release a/b".into(),
+        };
+        let check = definitions(std::slice::from_ref(&fact), false);
+        assert_eq!(check.verdict, Verdict::Fail);
+        assert!(check.detail.contains("Helm release a/b"));
+        assert_eq!(definitions(&[fact], true).verdict, Verdict::Warn);
+    }
+
+    #[test]
+    fn a_missing_ingress_class_stops_only_when_it_is_the_only_way_in() {
+        assert_eq!(
+            ingress_class(Some("nginx"), &[class("nginx", false)], false).verdict,
+            Verdict::Pass
+        );
+        assert_eq!(
+            ingress_class(None, &[class("nginx", false)], false).verdict,
+            Verdict::Fail
+        );
+        assert_eq!(
+            ingress_class(None, &[class("nginx", true)], false).verdict,
+            Verdict::Pass
+        );
+        assert_eq!(ingress_class(None, &[], true).verdict, Verdict::Warn);
+        let hint = ingress_class(Some("alb"), &[class("mse", false)], false)
+            .hint
+            .unwrap();
+        assert!(hint.contains("--ingress-class mse"), "{hint}");
+    }
+
+    #[test]
+    fn missing_rights_are_a_matter_of_permission() {
+        let right = Right {
+            verb: "patch",
+            group: "apps".into(),
+            resource: "deployments".into(),
+            namespace: None,
+        };
+        let report = Report {
+            checks: vec![rights(&[right])],
+        };
+        assert!(report.lacks_rights_only());
+        assert!(
+            report.checks[0]
+                .detail
+                .contains("patch deployments.apps cluster-wide")
+        );
+    }
+}

@@ -1,0 +1,218 @@
+//! Everything the CLI shows: progress and checks on standard error, results on
+//! standard output. No other module prints.
+
+use std::{
+    fmt::Display,
+    io::{IsTerminal, Write},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::check::{Check, Verdict};
+
+/// Form of the results.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one JSON document on standard output.
+    Json,
+}
+
+const GREEN: Style = AnsiColor::Green.on_default();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const RED: Style = AnsiColor::Red.on_default().bold();
+const DIM: Style = Style::new().dimmed();
+
+/// Shows progress. Cloning shares the state.
+#[derive(Clone)]
+pub struct Printer {
+    output: Output,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    phase: Option<(String, Instant)>,
+    last_note: String,
+    spinner: Option<ProgressBar>,
+}
+
+impl Printer {
+    /// A printer for one run.
+    pub fn new(output: Output) -> Self {
+        Self {
+            output,
+            state: Arc::new(Mutex::new(State {
+                phase: None,
+                last_note: String::new(),
+                spinner: None,
+            })),
+        }
+    }
+
+    /// The form of the results.
+    pub fn output(&self) -> Output {
+        self.output
+    }
+
+    /// Name of the phase that is under way, for the message of an interrupted run.
+    pub fn phase(&self) -> Option<String> {
+        self.with(|state| state.phase.as_ref().map(|(name, _)| name.clone()))
+    }
+
+    /// Starts a phase.
+    pub fn start(&self, name: &str) {
+        let spinner = (std::io::stderr().is_terminal() && self.output == Output::Text).then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            bar.set_style(ProgressStyle::default_spinner());
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar.set_message(name.to_owned());
+            bar
+        });
+        self.with(|state| {
+            state.phase = Some((name.to_owned(), Instant::now()));
+            state.last_note.clear();
+            state.spinner = spinner;
+        });
+    }
+
+    /// Tells what the phase is waiting for; the same text twice is shown once.
+    pub fn note(&self, text: &str) {
+        let line = self.with(|state| {
+            if state.last_note == text {
+                return None;
+            }
+            text.clone_into(&mut state.last_note);
+            let name = state
+                .phase
+                .as_ref()
+                .map(|(name, _)| name.as_str())
+                .unwrap_or_default();
+            let line = format!("{name}: {text}");
+            match &state.spinner {
+                Some(spinner) => {
+                    spinner.set_message(line);
+                    None
+                }
+                None => Some(line),
+            }
+        });
+        if let Some(line) = line {
+            self.line(&format!("{DIM}·{DIM:#} {line}"));
+        }
+    }
+
+    /// Ends the phase with what it achieved.
+    pub fn done(&self, result: &str) {
+        let (name, elapsed) = self.stop();
+        let seconds = elapsed.as_secs_f32();
+        self.line(&format!(
+            "{GREEN}✓{GREEN:#} {name}: {result} {DIM}({seconds:.1} s){DIM:#}"
+        ));
+    }
+
+    /// Ends a phase without a line of its own.
+    pub fn stop(&self) -> (String, Duration) {
+        self.with(|state| {
+            if let Some(spinner) = state.spinner.take() {
+                spinner.finish_and_clear();
+            }
+            state
+                .phase
+                .take()
+                .map(|(name, start)| (name, start.elapsed()))
+                .unwrap_or_default()
+        })
+    }
+
+    /// A line that stands for itself.
+    pub fn info(&self, text: impl Display) {
+        self.line(&text.to_string());
+    }
+
+    /// Something the user should know, though the run goes on.
+    pub fn warn(&self, text: impl Display) {
+        self.line(&format!("{YELLOW}‼{YELLOW:#} {text}"));
+    }
+
+    /// One finished check: a line, and the reason and hint when it is not fine.
+    pub fn check(&self, check: &Check) {
+        let (style, glyph) = match check.verdict {
+            Verdict::Pass => (GREEN, '✓'),
+            Verdict::Warn => (YELLOW, '‼'),
+            Verdict::Fail => (RED, '✗'),
+            Verdict::Skip => (DIM, '-'),
+        };
+        self.line(&format!("{style}{glyph}{style:#} {}", check.title));
+        if !check.detail.is_empty() && check.verdict != Verdict::Pass {
+            self.line(&format!("    {}", check.detail));
+        }
+        if let Some(hint) = &check.hint {
+            self.line(&format!("    hint: {hint}"));
+        }
+    }
+
+    /// Asks on the terminal; `None` when there is none. Only yes is yes.
+    pub fn ask(&self, question: &str) -> Option<bool> {
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return None;
+        }
+        let mut out = anstream::stderr().lock();
+        let _ = write!(out, "{question} [y/N] ");
+        let _ = out.flush();
+        drop(out);
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).ok()?;
+        Some(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
+    }
+
+    /// The reason why a run failed, with what to do next.
+    pub fn failure(&self, error: &crate::error::Error) {
+        self.stop();
+        let mut out = anstream::stderr().lock();
+        // A closed standard error leaves nobody to tell.
+        let _ = writeln!(out, "{RED}error:{RED:#} {error}");
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            let _ = writeln!(out, "  because: {cause}");
+            source = cause.source();
+        }
+        if let Some(hint) = error.hint() {
+            let _ = writeln!(out, "  hint: {hint}");
+        }
+    }
+
+    /// The result of a command, on standard output.
+    pub fn result(&self, text: impl Display) {
+        let text = text.to_string();
+        let mut out = anstream::stdout().lock();
+        let _ = out.write_all(text.as_bytes());
+        if !text.ends_with('\n') {
+            let _ = out.write_all(b"\n");
+        }
+    }
+
+    /// The result of a command as JSON, on standard output.
+    pub fn json(&self, value: &serde_json::Value) {
+        self.result(format!("{value:#}"));
+    }
+
+    fn line(&self, text: &str) {
+        let write = || {
+            let _ = writeln!(anstream::stderr().lock(), "{text}");
+        };
+        match self.with(|state| state.spinner.clone()) {
+            Some(spinner) => spinner.suspend(write),
+            None => write(),
+        }
+    }
+
+    fn with<T>(&self, action: impl FnOnce(&mut State) -> T) -> T {
+        action(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,93 @@
+//! Runs one command under its time limit, and turns its end into an exit code.
+
+use std::time::Duration;
+
+use crate::{
+    cli::{Cli, Command, Global},
+    cluster::Cluster,
+    commands,
+    error::Error,
+    exit::Exit,
+    report::Printer,
+};
+
+/// What commands get beside their own flags.
+pub struct Context {
+    /// The global flags.
+    pub global: Global,
+    /// Where progress and results go.
+    pub printer: Printer,
+    /// When the time is up.
+    pub deadline: tokio::time::Instant,
+}
+
+impl Context {
+    /// Connects to the cluster of the kubeconfig.
+    pub async fn cluster(&self) -> Result<Cluster, Error> {
+        Ok(Cluster::read(self.global.kubeconfig.clone(), self.global.context.clone()).await?)
+    }
+
+    /// Asks before something is changed; `--yes` answers in advance.
+    pub async fn confirm(&self, question: &str) -> Result<(), Error> {
+        if self.global.yes {
+            return Ok(());
+        }
+        let printer = self.printer.clone();
+        let question = question.to_owned();
+        let answer = tokio::task::spawn_blocking(move || printer.ask(&question)).await;
+        match answer {
+            Ok(Some(true)) => Ok(()),
+            Ok(Some(false)) => Err(Error::Declined),
+            Ok(None) | Err(_) => Err(Error::CannotAsk),
+        }
+    }
+}
+
+/// How long after the time limit a command may take to say what it was waiting for.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Runs the command.
+pub fn run(cli: Cli) -> Exit {
+    let printer = Printer::new(cli.command.output());
+    let failed = |error: &Error| {
+        printer.failure(error);
+        error.exit()
+    };
+    // Only fails when a provider was installed before, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(source) => return failed(&Error::Runtime(source)),
+    };
+    let timeout = cli.global.timeout;
+    let outcome = runtime.block_on(async {
+        let deadline = tokio::time::Instant::now() + timeout;
+        let context = Context { global: cli.global, printer: printer.clone(), deadline };
+        tokio::select! {
+            outcome = dispatch(&context, cli.command) => outcome,
+            () = tokio::time::sleep_until(deadline + GRACE) => Err(Error::TimedOut { phase: printer.phase() }),
+            _ = tokio::signal::ctrl_c() => Err(Error::Interrupted { phase: printer.phase() }),
+        }
+    });
+    // A thread that still waits for an answer on the terminal must not hold us.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(exit) => exit,
+        Err(error) => failed(&error),
+    }
+}
+
+async fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
+    match command {
+        Command::Install(args) => commands::install::run(context, &args).await,
+        Command::Uninstall(args) => commands::uninstall::run(context, &args).await,
+        Command::Status(args) => commands::status::run(context, &args).await,
+        Command::Render(args) => commands::render::run(context, &args),
+        Command::RotateCerts(args) => commands::rotate_certs::run(context, &args).await,
+        Command::VerifyDns(args) => commands::verify_dns::run(context, &args).await,
+        Command::Certs(args) => commands::certs::run(context, &args).await,
+        Command::Env(args) => commands::env::run(context, &args).await,
+        Command::Completions(args) => Ok(commands::completions::run(context, &args)),
+        Command::Version(args) => commands::version::run(context, &args).await,
+    }
+}

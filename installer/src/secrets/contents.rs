@@ -1,0 +1,370 @@
+//! Makes the content of those Secrets that the plan says to make.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::{ConfigMap, Secret},
+};
+use kube::core::ObjectMeta;
+use silica_api::{labels, names, types::Domain};
+use silica_certs::{
+    authority::{Authority, AuthorityRequest},
+    bundle,
+    leaf::{Leaf, LeafRequest},
+};
+use silica_core::{
+    api_key::{ADMIN_KEY_ID, ADMIN_TEAM, ApiKey, StoredKey, hash},
+    token::KEY_LENGTH,
+};
+use silica_manifests::{Object, SecretKind};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::{
+    CERTIFICATE, Decision, Error, PRIVATE_KEY, SecretPlan, admin_entry, entry, pair, permitted_names,
+    served_names, text,
+};
+use crate::facts::Existing;
+
+/// Key of the CA certificate inside a TLS Secret, where many tools expect it.
+const CA_CERTIFICATE: &str = "ca.crt";
+
+/// Objects to write, and what the rest of the run needs of them. No `Debug`.
+pub struct Made {
+    /// Secrets and the trust bundle, only those that have to be written.
+    pub objects: Vec<Object>,
+    /// The trust bundle as clients need it; empty when the served certificate
+    /// is somebody else's.
+    pub ca_bundle: String,
+    /// The administrator's API key.
+    pub admin_key: String,
+}
+
+/// Makes what the plan says to make.
+pub fn make(
+    plan: &SecretPlan,
+    existing: &Existing,
+    domains: &[Domain],
+    chosen_key: Option<&ApiKey>,
+    now: OffsetDateTime,
+) -> Result<Made, Error> {
+    let mut objects = Vec::new();
+    let makes = |kind| matches!(plan.decision(kind), Decision::Make(_));
+
+    let authority = match plan.decision(SecretKind::CertificateAuthority) {
+        Decision::Foreign => None,
+        Decision::Keep => Some(load_authority(existing)?),
+        Decision::Make(_) => {
+            let (domains, permitted) = permitted_names(domains);
+            let authority = Authority::create(&AuthorityRequest::new(domains, permitted), now)?;
+            objects.push(Object::of(&authority_secret(&authority)));
+            Some(authority)
+        }
+    };
+    if let Some(authority) = authority
+        .as_ref()
+        .filter(|_| makes(SecretKind::ServingCertificate))
+    {
+        let leaf = authority.issue(&LeafRequest::new(served_names(domains)), now)?;
+        objects.push(Object::of(&leaf_secret(&leaf, authority)));
+    }
+    if makes(SecretKind::TokenKey) {
+        let key: [u8; KEY_LENGTH] = rand::random();
+        objects.push(Object::of(&opaque(
+            names::TOKEN_KEY_SECRET,
+            [(names::TOKEN_KEY_KEY.into(), key.to_vec())],
+        )));
+    }
+    let admin_key =
+        match chosen_key
+            .map(ApiKey::reveal)
+            .or(text(existing, names::ADMIN_KEY_SECRET, names::ADMIN_KEY_KEY))
+        {
+            Some(key) => key.to_owned(),
+            None => ApiKey::from_random(rand::random()).reveal().to_owned(),
+        };
+    if makes(SecretKind::AdminKey) {
+        let data = [(names::ADMIN_KEY_KEY.into(), admin_key.clone().into_bytes())];
+        objects.push(Object::of(&opaque(names::ADMIN_KEY_SECRET, data)));
+    }
+    if makes(SecretKind::ApiKeys) {
+        objects.push(Object::of(&api_keys_secret(existing, &admin_key, now)?));
+    }
+    let ca_bundle = match &authority {
+        None => String::new(),
+        Some(authority) => {
+            let former = existing.ca_bundle.as_deref().unwrap_or_default();
+            bundle::merge(&[authority.certificate_pem(), former], now)?
+        }
+    };
+    if plan.writes_bundle {
+        objects.push(Object::of(&bundle_map(&ca_bundle)));
+    }
+    Ok(Made {
+        objects,
+        ca_bundle,
+        admin_key,
+    })
+}
+
+/// The CA of an installation.
+pub fn load_authority(existing: &Existing) -> Result<Authority, Error> {
+    let found = pair(existing, names::CA_SECRET);
+    Ok(Authority::from_pem(
+        found.chain_pem.unwrap_or_default(),
+        found.key_pem.unwrap_or_default(),
+    )?)
+}
+
+fn metadata(name: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.into()),
+        namespace: Some(names::NAMESPACE.into()),
+        labels: Some(labels::product()),
+        ..ObjectMeta::default()
+    }
+}
+
+fn secret(name: &str, kind: &str, data: impl IntoIterator<Item = (String, Vec<u8>)>) -> Secret {
+    Secret {
+        metadata: metadata(name),
+        type_: Some(kind.into()),
+        data: Some(
+            data.into_iter()
+                .map(|(key, value)| (key, ByteString(value)))
+                .collect::<BTreeMap<_, _>>(),
+        ),
+        ..Secret::default()
+    }
+}
+
+fn opaque(name: &str, data: impl IntoIterator<Item = (String, Vec<u8>)>) -> Secret {
+    secret(name, "Opaque", data)
+}
+
+fn tls(name: &str, certificate: &str, key: &str, authority: &Authority) -> Secret {
+    let text = |key: &str, value: &str| (key.to_owned(), value.as_bytes().to_vec());
+    let entries = [
+        text(CERTIFICATE, certificate),
+        text(PRIVATE_KEY, key),
+        text(CA_CERTIFICATE, authority.certificate_pem()),
+    ];
+    secret(name, "kubernetes.io/tls", entries)
+}
+
+fn authority_secret(authority: &Authority) -> Secret {
+    tls(
+        names::CA_SECRET,
+        authority.certificate_pem(),
+        authority.key_pem().expose(),
+        authority,
+    )
+}
+
+/// The Secret with the served certificate.
+pub fn leaf_secret(leaf: &Leaf, authority: &Authority) -> Secret {
+    tls(
+        names::TLS_SECRET,
+        leaf.chain_pem(),
+        leaf.key_pem().expose(),
+        authority,
+    )
+}
+
+fn api_keys_secret(existing: &Existing, admin_key: &str, now: OffsetDateTime) -> Result<Secret, Error> {
+    let pepper = match entry(existing, names::API_KEYS_SECRET, names::API_KEYS_PEPPER) {
+        Some(pepper) if !pepper.is_empty() => pepper.to_vec(),
+        _ => rand::random::<[u8; 32]>().to_vec(),
+    };
+    let stored = StoredKey {
+        id: ADMIN_KEY_ID.into(),
+        name: "administrator".into(),
+        team: ADMIN_TEAM.into(),
+        hash: hash(&pepper, admin_key),
+        created_at: now.format(&Rfc3339).unwrap_or_default(),
+    };
+    // Server-side apply merges entries, so keys that others added stay.
+    let entries = [
+        (names::API_KEYS_PEPPER.into(), pepper),
+        (admin_entry(), serde_json::to_vec(&stored)?),
+    ];
+    Ok(opaque(names::API_KEYS_SECRET, entries))
+}
+
+fn bundle_map(pem: &str) -> ConfigMap {
+    ConfigMap {
+        metadata: metadata(names::CA_BUNDLE),
+        data: Some([(names::CA_BUNDLE_KEY.to_owned(), pem.to_owned())].into()),
+        ..ConfigMap::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::Duration;
+
+    use super::*;
+    use crate::secrets::plan;
+
+    const NOW: OffsetDateTime = time::macros::datetime!(2026-06-01 12:00 UTC);
+
+    fn domains(texts: &[&str]) -> Vec<Domain> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    /// What the cluster holds after an installation.
+    fn install(
+        existing: &Existing,
+        domains: &[Domain],
+        key: Option<&ApiKey>,
+        now: OffsetDateTime,
+    ) -> (SecretPlan, Existing) {
+        let plan = plan(existing, domains, key, now).unwrap();
+        let made = make(&plan, existing, domains, key, now).unwrap();
+        let mut after = existing.clone();
+        for object in made.objects {
+            if object.resource.kind == "Secret" {
+                let secret: Secret = serde_json::from_value(object.content).unwrap();
+                after.secrets.insert(object.name, secret);
+            } else {
+                after.ca_bundle = Some(made.ca_bundle.clone());
+            }
+        }
+        (plan, after)
+    }
+
+    #[test]
+    fn a_second_run_makes_nothing() {
+        let domains = domains(&["a.example.com"]);
+        let (first, after) = install(&Existing::default(), &domains, None, NOW);
+        assert!(first.writes_bundle);
+        assert_eq!(
+            first
+                .decisions
+                .iter()
+                .filter(|(_, decision)| matches!(decision, Decision::Make(_)))
+                .count(),
+            5
+        );
+        let (second, _) = install(&after, &domains, None, NOW + Duration::days(1));
+        assert!(!second.writes(), "{second:?}");
+    }
+
+    #[test]
+    fn an_old_leaf_is_renewed_under_the_same_authority() {
+        let domains = domains(&["a.example.com"]);
+        let (_, after) = install(&Existing::default(), &domains, None, NOW);
+        let (later, _) = install(&after, &domains, None, NOW + Duration::days(61));
+        assert!(matches!(
+            later.decision(SecretKind::ServingCertificate),
+            Decision::Make(_)
+        ));
+        assert_eq!(later.decision(SecretKind::CertificateAuthority), &Decision::Keep);
+        assert_eq!(later.decision(SecretKind::TokenKey), &Decision::Keep);
+    }
+
+    #[test]
+    fn another_domain_needs_a_new_authority_and_keeps_the_old_one_trusted() {
+        let (_, after) = install(&Existing::default(), &domains(&["a.example.com"]), None, NOW);
+        let both = domains(&["a.example.com", "b.example.com"]);
+        let (plan, after) = install(&after, &both, None, NOW);
+        assert!(matches!(
+            plan.decision(SecretKind::CertificateAuthority),
+            Decision::Make(_)
+        ));
+        assert_eq!(plan.warnings.len(), 1);
+        let bundle = after.ca_bundle.unwrap();
+        assert_eq!(bundle.matches("BEGIN CERTIFICATE").count(), 2);
+    }
+
+    #[test]
+    fn a_chosen_key_replaces_the_former_one_and_other_keys_stay_valid() {
+        let domains = domains(&["a.example.com"]);
+        let (_, after) = install(&Existing::default(), &domains, None, NOW);
+        let chosen = ApiKey::new("admin-987654321").unwrap();
+        let (plan, changed) = install(&after, &domains, Some(&chosen), NOW);
+        assert!(matches!(plan.decision(SecretKind::AdminKey), Decision::Make(_)));
+        assert!(matches!(plan.decision(SecretKind::ApiKeys), Decision::Make(_)));
+        let pepper = |existing: &Existing| {
+            entry(existing, names::API_KEYS_SECRET, names::API_KEYS_PEPPER)
+                .unwrap()
+                .to_vec()
+        };
+        assert_eq!(pepper(&after), pepper(&changed));
+        assert_eq!(plan.decision(SecretKind::CertificateAuthority), &Decision::Keep);
+        let (again, _) = install(&changed, &domains, Some(&chosen), NOW);
+        assert!(!again.writes());
+    }
+
+    #[test]
+    fn a_certificate_from_elsewhere_is_used_and_never_written() {
+        let domains = domains(&["a.example.com"]);
+        let elsewhere = Authority::create(
+            &AuthorityRequest::new(vec!["a.example.com".into()], permitted_names(&domains).1),
+            NOW,
+        )
+        .unwrap();
+        let leaf = elsewhere
+            .issue(&LeafRequest::new(served_names(&domains)), NOW)
+            .unwrap();
+        let mut foreign = leaf_secret(&leaf, &elsewhere);
+        foreign.metadata.labels = None;
+        let mut existing = Existing::default();
+        existing.secrets.insert(names::TLS_SECRET.into(), foreign);
+        let (plan, _) = install(&existing, &domains, None, NOW);
+        assert_eq!(plan.decision(SecretKind::ServingCertificate), &Decision::Foreign);
+        assert_eq!(
+            plan.decision(SecretKind::CertificateAuthority),
+            &Decision::Foreign
+        );
+        assert!(!plan.owned().contains(names::TLS_SECRET));
+        let wrong = super::super::plan(&existing, &self::domains(&["b.example.com"]), None, NOW);
+        assert!(matches!(
+            wrong,
+            Err(Error::Unusable {
+                name: names::TLS_SECRET,
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn something_that_is_no_authority_is_not_overwritten() {
+        let mut existing = Existing::default();
+        let secret = opaque(
+            names::CA_SECRET,
+            [
+                (CERTIFICATE.into(), b"junk".to_vec()),
+                (PRIVATE_KEY.into(), b"junk".to_vec()),
+            ],
+        );
+        existing.secrets.insert(names::CA_SECRET.into(), secret);
+        let refused = super::super::plan(&existing, &domains(&["a.example.com"]), None, NOW);
+        assert!(matches!(
+            refused,
+            Err(Error::Unusable {
+                name: names::CA_SECRET,
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn plans_hold_no_key() {
+        let chosen = ApiKey::new("admin-987654321").unwrap();
+        let (plan, after) = install(
+            &Existing::default(),
+            &domains(&["a.example.com"]),
+            Some(&chosen),
+            NOW,
+        );
+        let shown = format!("{plan:?}");
+        assert!(!shown.contains("987654321") && !shown.contains("PRIVATE"));
+        assert_eq!(
+            entry(&after, names::TOKEN_KEY_SECRET, names::TOKEN_KEY_KEY)
+                .unwrap()
+                .len(),
+            KEY_LENGTH
+        );
+    }
+}
