@@ -53,6 +53,27 @@ pub fn order(current: impl IntoIterator<Item = bool>, start: usize) -> Vec<usize
     newest.into_iter().chain(older).map(|(index, _)| index).collect()
 }
 
+/// What happens at the end of the timeout.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnTimeout {
+    /// The sandbox is deleted.
+    #[default]
+    Kill,
+    /// The sandbox is paused and kept.
+    Pause,
+}
+
+impl OnTimeout {
+    /// The fields of `spec` that carry this deadline; nothing clears both.
+    pub fn render_deadline(self, deadline: Option<Timestamp>) -> Value {
+        let deadline = deadline.map(timeout::format);
+        match self {
+            Self::Kill => json!({ "shutdownTime": deadline, "pauseTime": null }),
+            Self::Pause => json!({ "shutdownTime": null, "pauseTime": deadline }),
+        }
+    }
+}
+
 /// Everything that a claim writes.
 #[derive(Clone, Debug)]
 pub struct Claim {
@@ -64,6 +85,8 @@ pub struct Claim {
     pub now: Timestamp,
     /// End of life, nothing for a sandbox without deadline.
     pub deadline: Option<Timestamp>,
+    /// What happens then.
+    pub on_timeout: OnTimeout,
     /// The user's metadata.
     pub metadata: BTreeMap<String, String>,
     /// Hash of idempotency key and body.
@@ -109,7 +132,7 @@ impl Claim {
                 "labels": { labels::CLAIMED: "true" },
                 "annotations": self.annotations(),
             },
-            "spec": { "shutdownTime": self.deadline.map(timeout::format) },
+            "spec": self.on_timeout.render_deadline(self.deadline),
         })
     }
 
@@ -118,7 +141,11 @@ impl Claim {
         let set_name = set.metadata.name.as_deref().unwrap_or_default();
         let SandboxSpecOfSet(spec) = SandboxSpecOfSet::from(set);
         let mut spec = serde_json::to_value(spec)?;
-        spec["shutdownTime"] = json!(self.deadline.map(timeout::format));
+        if let (Value::Object(spec), Value::Object(deadline)) =
+            (&mut spec, self.on_timeout.render_deadline(self.deadline))
+        {
+            spec.extend(deadline.into_iter().filter(|(_, time)| !time.is_null()));
+        }
         let template_hash = set
             .status
             .as_ref()
@@ -197,6 +224,7 @@ mod tests {
             lock: "l1".into(),
             now: Timestamp::UNIX_EPOCH,
             deadline: Some(Timestamp::from_second(300).unwrap()),
+            on_timeout: OnTimeout::Kill,
             metadata: BTreeMap::from([("user".into(), "alice".into())]),
             idempotency: None,
             secure: true,
@@ -270,6 +298,17 @@ mod tests {
         assert!(patch["spec"]["shutdownTime"].is_null());
         assert_eq!(patch["metadata"]["annotations"][labels::NEVER_TIMEOUT], "true");
         assert_eq!(patch["metadata"]["annotations"][labels::SECURE], "false");
+    }
+
+    #[test]
+    fn a_sandbox_that_pauses_at_its_timeout_has_no_end() {
+        let patch = Claim {
+            on_timeout: OnTimeout::Pause,
+            ..claim()
+        }
+        .render_patch("u1", "42");
+        assert_eq!(patch["spec"]["pauseTime"], "1970-01-01T00:05:00.000Z");
+        assert!(patch["spec"]["shutdownTime"].is_null());
     }
 
     #[test]

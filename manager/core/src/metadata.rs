@@ -8,7 +8,7 @@ use silica_api::labels::EXTENSION_PREFIX;
 use crate::percent;
 
 /// Wait for a sandbox when the client names no limit.
-pub const DEFAULT_CLAIM_TIMEOUT: Duration = Duration::from_secs(60);
+pub const DEFAULT_CLAIM_TIMEOUT: Duration = Duration::from_mins(1);
 /// Most bytes of user metadata: an object may have 256 KiB of annotations in all.
 pub const MAX_USER_METADATA: usize = 128 * 1024;
 

@@ -1,0 +1,297 @@
+//! Calls on one sandbox: get, kill, deadlines, connect, pause and resume.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    extract::State as Shared,
+    response::{IntoResponse, Response},
+};
+use http::StatusCode;
+use jiff::Timestamp;
+use kube::api::Patch;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use silica_api::{crd::Phase, types::SandboxId};
+use silica_core::{
+    claim::OnTimeout,
+    state::State,
+    timeout::{DEFAULT_SECONDS, MAX_REFRESH_SECONDS, Timeout},
+};
+
+use super::{
+    input::{Id, Payload},
+    view,
+};
+use crate::{
+    auth::Caller,
+    claim::{Chain, delete, patch_params, sandboxes, wait_until_up},
+    daemon,
+    dispatch::RequestDomain,
+    error::{ApiError, json_response},
+    state::App,
+    store::Entry,
+};
+
+/// Longest wait for a pause or a resume: SDKs give up after a minute.
+const CHANGE_LIMIT: Duration = Duration::from_secs(55);
+
+/// The caller's sandbox and its state; everything else is the same 404.
+pub(super) async fn find(
+    app: &App,
+    caller: &Caller,
+    id: &SandboxId,
+) -> Result<(Arc<Entry>, State), ApiError> {
+    let found = app.lookup(id).await.filter(|entry| caller.owns(entry));
+    found
+        .and_then(|entry| entry.state(Timestamp::now()).map(|state| (entry, state)))
+        .ok_or_else(|| ApiError::sandbox_not_found(id.as_str()))
+}
+
+pub(super) async fn detail(
+    Shared(app): Shared<Arc<App>>,
+    caller: Caller,
+    RequestDomain(domain): RequestDomain,
+    Id(id): Id,
+) -> Result<Response, ApiError> {
+    let (entry, state) = find(&app, &caller, &id).await?;
+    Ok(json_response(
+        StatusCode::OK,
+        &view::detail(&app, &entry, state, &domain),
+    ))
+}
+
+pub(super) async fn kill(
+    Shared(app): Shared<Arc<App>>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<StatusCode, ApiError> {
+    let start = Instant::now();
+    let (entry, _) = find(&app, &caller, &id).await?;
+    if !delete(&app, &entry).await? {
+        return Err(ApiError::sandbox_not_found(id.as_str()));
+    }
+    app.metrics.kill.observe(start.elapsed());
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct TimeoutBody {
+    timeout: Option<i64>,
+}
+
+/// The deadline becomes now plus the timeout; zero and less end the sandbox at once.
+pub(super) async fn set_timeout(
+    Shared(app): Shared<Arc<App>>,
+    caller: Caller,
+    Id(id): Id,
+    body: Payload<TimeoutBody>,
+) -> Result<StatusCode, ApiError> {
+    let seconds = body
+        .value
+        .timeout
+        .ok_or_else(|| ApiError::bad_request("timeout is required"))?;
+    let (entry, state) = find(&app, &caller, &id).await?;
+    if seconds <= 0 {
+        if entry.pause_time.is_none() {
+            delete(&app, &entry).await?;
+        } else if state == State::Running {
+            pause_and_wait(&app, &entry).await?;
+        }
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    let timeout = Timeout::new(seconds, app.config.max_timeout)?;
+    if state == State::Running && !entry.never_timeout {
+        write(&app, &entry, json!({ "spec": deadline(&entry, timeout) })).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct RefreshBody {
+    duration: Option<i64>,
+}
+
+/// Extends the life to at least the duration from now.
+pub(super) async fn refresh(
+    Shared(app): Shared<Arc<App>>,
+    caller: Caller,
+    Id(id): Id,
+    body: Payload<RefreshBody>,
+) -> Result<StatusCode, ApiError> {
+    let (entry, state) = find(&app, &caller, &id).await?;
+    let timeout = Timeout::new(
+        body.value.duration.unwrap_or(DEFAULT_SECONDS),
+        MAX_REFRESH_SECONDS,
+    )?;
+    if state == State::Running {
+        extend(&app, &entry, timeout).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn connect_v1(
+    shared: Shared<Arc<App>>,
+    caller: Caller,
+    domain: RequestDomain,
+    id: Id,
+    body: Payload<TimeoutBody>,
+) -> Result<Response, ApiError> {
+    connect_v2(shared, caller, domain, id, body).await
+}
+
+/// Extends the life of a running sandbox, resumes a paused one.
+pub(super) async fn connect_v2(
+    Shared(app): Shared<Arc<App>>,
+    caller: Caller,
+    RequestDomain(domain): RequestDomain,
+    Id(id): Id,
+    body: Payload<TimeoutBody>,
+) -> Result<Response, ApiError> {
+    let (entry, state) = find(&app, &caller, &id).await?;
+    let timeout = Timeout::new(
+        body.value.timeout.unwrap_or(DEFAULT_SECONDS),
+        app.config.max_timeout,
+    )?;
+    let (entry, status) = match state {
+        State::Paused => (resume_and_wait(&app, &entry, timeout).await?, StatusCode::CREATED),
+        State::Running => {
+            extend(&app, &entry, timeout).await?;
+            // Another client may be resuming it.
+            let up = if entry.facts.phase == Some(Phase::Resuming) {
+                wait_until_up(&app, &entry, CHANGE_LIMIT).await?
+            } else {
+                entry
+            };
+            (up, StatusCode::OK)
+        }
+    };
+    Ok(json_response(status, &view::session(&app, &entry, &domain)))
+}
+
+/// The resume call of the first SDKs of version 2.
+pub(super) async fn resume(
+    Shared(app): Shared<Arc<App>>,
+    caller: Caller,
+    RequestDomain(domain): RequestDomain,
+    Id(id): Id,
+    body: Payload<TimeoutBody>,
+) -> Result<Response, ApiError> {
+    let (entry, state) = find(&app, &caller, &id).await?;
+    let timeout = Timeout::new(
+        body.value.timeout.unwrap_or(DEFAULT_SECONDS),
+        app.config.max_timeout,
+    )?;
+    if state == State::Running {
+        return Err(ApiError::new(
+            StatusCode::CONFLICT,
+            format!("Sandbox {id} is already running"),
+        ));
+    }
+    let entry = resume_and_wait(&app, &entry, timeout).await?;
+    Ok(json_response(
+        StatusCode::CREATED,
+        &view::session(&app, &entry, &domain),
+    ))
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct PauseBody {}
+
+pub(super) async fn pause(
+    Shared(app): Shared<Arc<App>>,
+    caller: Caller,
+    Id(id): Id,
+    _: Payload<PauseBody>,
+) -> Result<Response, ApiError> {
+    let (entry, state) = find(&app, &caller, &id).await?;
+    if state == State::Paused {
+        return Err(ApiError::new(
+            StatusCode::CONFLICT,
+            format!("Sandbox {id} is already paused"),
+        ));
+    }
+    pause_and_wait(&app, &entry).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Pauses; the clock stops, so a sandbox that would be killed at its timeout loses
+/// its deadline until it is resumed.
+async fn pause_and_wait(app: &App, entry: &Entry) -> Result<(), ApiError> {
+    write(
+        app,
+        entry,
+        json!({ "spec": { "paused": true, "shutdownTime": null } }),
+    )
+    .await?;
+    let paused = app.store.wait_until(entry.id.as_str(), |known| match known {
+        Some(known) if known.uid == entry.uid && known.facts.phase == Some(Phase::Paused) => Some(Ok(())),
+        Some(known) if known.uid == entry.uid && !known.has_failed() => None,
+        _ => Some(Err(ApiError::sandbox_not_found(entry.id.as_str()))),
+    });
+    let late = || {
+        ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the sandbox did not pause in time",
+        )
+    };
+    tokio::time::timeout(CHANGE_LIMIT, paused)
+        .await
+        .map_err(|_| late())?
+}
+
+async fn resume_and_wait(app: &App, entry: &Entry, timeout: Timeout) -> Result<Arc<Entry>, ApiError> {
+    let mut spec = if entry.never_timeout {
+        json!({})
+    } else {
+        deadline(entry, timeout)
+    };
+    spec["paused"] = json!(false);
+    // Two clients may resume at once; the first one's deadline counts.
+    let entry = write(app, entry, json!({ "spec": spec })).await?;
+    let up = wait_until_up(app, &entry, CHANGE_LIMIT).await?;
+    if let Err(error) = daemon::init(app, &up, &std::collections::BTreeMap::new()).await {
+        tracing::warn!(error = %Chain(&error), sandbox = %up.id, "failed to initialise a resumed sandbox");
+        return Err(ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the sandbox's runtime did not start",
+        ));
+    }
+    Ok(up)
+}
+
+fn deadline(entry: &Entry, timeout: Timeout) -> Value {
+    let on_timeout = if entry.pause_time.is_some() {
+        OnTimeout::Pause
+    } else {
+        OnTimeout::Kill
+    };
+    on_timeout.render_deadline(Some(timeout.deadline(Timestamp::now())))
+}
+
+/// Writes the deadline unless the sandbox lives long enough already.
+async fn extend(app: &App, entry: &Entry, timeout: Timeout) -> Result<(), ApiError> {
+    if timeout.extension(Timestamp::now(), entry.deadline()).is_some() {
+        write(app, entry, json!({ "spec": deadline(entry, timeout) })).await?;
+    }
+    Ok(())
+}
+
+async fn write(app: &App, entry: &Entry, mut patch: Value) -> Result<Arc<Entry>, ApiError> {
+    // The UID makes sure that it is still this sandbox.
+    patch["metadata"] = json!({ "uid": &*entry.uid });
+    match sandboxes(app, entry)
+        .patch(entry.id.name(), &patch_params(), &Patch::Merge(patch))
+        .await
+    {
+        Ok(object) => Entry::new(object)
+            .map(|entry| app.store.apply(entry))
+            .ok_or_else(|| ApiError::sandbox_not_found(entry.id.as_str())),
+        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => {
+            Err(ApiError::sandbox_not_found(entry.id.as_str()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,136 @@
+//! Decides for each request whether it belongs to the API or to a sandbox.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{Router, body::Body};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
+    header::{self, HeaderName},
+    uri::PathAndQuery,
+};
+use hyper::body::Incoming;
+use silica_core::{
+    contract::{SANDBOX_ID_HEADER, SANDBOX_PORT_HEADER},
+    route::{self, Route},
+};
+use tower::ServiceExt as _;
+
+use crate::{
+    proxy::{self, Aborted, Scheme},
+    state::App,
+};
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    /// Its address.
+    pub(crate) address: IpAddr,
+    /// What it speaks.
+    pub(crate) scheme: Scheme,
+}
+
+/// Domain that answers hand to the client, as an extension of API requests.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestDomain(pub(crate) String);
+
+/// Answers one request.
+pub(crate) async fn dispatch(
+    app: Arc<App>,
+    api: Router,
+    peer: Peer,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, Aborted> {
+    // A target in absolute form or of HTTP/2 names the host itself.
+    let uri = request.uri().clone();
+    let headers = request.headers();
+    let parts = route::Request {
+        host: uri
+            .authority()
+            .map(http::uri::Authority::as_str)
+            .or_else(|| text(headers, &header::HOST)),
+        path: uri.path_and_query().map_or("/", PathAndQuery::as_str),
+        sandbox_id: text(headers, &HeaderName::from_static(SANDBOX_ID_HEADER)),
+        sandbox_port: text(headers, &HeaderName::from_static(SANDBOX_PORT_HEADER)),
+    };
+    let response = match app.routes.route(parts) {
+        Route::Sandbox { id, port, path } => match target(path) {
+            Some(target) => {
+                app.metrics.proxy_requests.increment();
+                return proxy::forward(&app, peer, request, &id, port, target)
+                    .await
+                    .map(share_errors);
+            }
+            None => proxy::invalid(route::Invalid::Host),
+        },
+        Route::Api { .. } if request.method() == Method::OPTIONS => preflight(),
+        Route::Api { path, domain } => match target(path) {
+            Some(target) => {
+                app.metrics.api_requests.increment();
+                *request.uri_mut() = Uri::from(target);
+                request.extensions_mut().insert(RequestDomain(domain));
+                match api.oneshot(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            }
+            None => proxy::invalid(route::Invalid::Host),
+        },
+        Route::Invalid(reason) => proxy::invalid(reason),
+    };
+    Ok(share(response))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Path and query as a target; a query alone gets the root path in front.
+fn target(path: &str) -> Option<PathAndQuery> {
+    if path.starts_with('?') {
+        format!("/{path}").parse().ok()
+    } else {
+        path.parse().ok()
+    }
+}
+
+/// The answer to any preflight: callers prove themselves by a key in a header,
+/// never by a cookie, so every origin may call.
+fn preflight() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            "GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD",
+        ),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "*, Authorization"),
+        (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Lets pages of every origin read an answer of this server.
+fn share(mut response: Response<Body>) -> Response<Body> {
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static(
+            "X-Next-Token, X-Total-Running, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset",
+        ),
+    );
+    response
+}
+
+/// Sandboxes decide themselves about who reads their answers; the proxy's own
+/// 502 is for everybody.
+fn share_errors(response: Response<Body>) -> Response<Body> {
+    let own = response.status() == StatusCode::BAD_GATEWAY
+        && !response
+            .headers()
+            .contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+    if own { share(response) } else { response }
+}

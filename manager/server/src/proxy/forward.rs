@@ -1,0 +1,169 @@
+//! One request through the proxy.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::body::Body;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    header::{self},
+    uri::PathAndQuery,
+};
+use http_body_util::Either;
+use hyper::body::Incoming;
+use jiff::{SignedDuration, Timestamp};
+use silica_api::types::SandboxId;
+use silica_core::contract::TRAFFIC_TOKEN_HEADER;
+use silica_runtime_api::DAEMON_PORT;
+use subtle::ConstantTimeEq as _;
+
+use super::{
+    body::{Guarded, Lease},
+    error::{self, Aborted},
+    headers, internal,
+    upgrade::tunnel,
+    upstream::{self, DialPatience},
+};
+use crate::{dispatch::Peer, state::App, store::Entry};
+
+/// How long after the claim a refused connection is tried again.
+const FRESH: SignedDuration = SignedDuration::from_secs(10);
+
+/// Sends a request to a port of a sandbox and streams the answer back.
+pub(crate) async fn forward(
+    app: &Arc<App>,
+    peer: Peer,
+    mut request: Request<Incoming>,
+    id: &SandboxId,
+    port: u16,
+    target: PathAndQuery,
+) -> Result<Response<Body>, Aborted> {
+    let now = Timestamp::now();
+    let found = app.lookup(id).await.filter(|entry| entry.is_routable(now));
+    let Some((entry, address)) = found.and_then(|entry| entry.address.map(|address| (entry, address))) else {
+        return Ok(error::not_found(id.as_str()));
+    };
+    if let Some(refusal) = refuse(app, &entry, port, &target, request.headers()) {
+        return Ok(refusal);
+    }
+    let client_upgrade = (request.version() == Version::HTTP_11)
+        .then(|| headers::wanted_upgrade(request.headers()))
+        .flatten()
+        .map(|protocol| (protocol, hyper::upgrade::on(&mut request)));
+    let outgoing = prepare(
+        request,
+        peer,
+        target,
+        client_upgrade.as_ref().map(|(protocol, _)| protocol),
+    );
+    let patience = if now.duration_since(entry.started_at) < FRESH {
+        DialPatience::Fresh
+    } else {
+        DialPatience::None
+    };
+    let live = Arc::clone(&entry.live);
+    let sent = tokio::select! {
+        biased;
+        () = live.gone().cancelled() => return Err(Aborted),
+        sent = upstream::send(&live, SocketAddr::new(address, port), outgoing, patience) => sent,
+    };
+    let (mut response, sender) = match sent {
+        Ok(sent) => sent,
+        Err(_) if live.is_cut() => return Err(Aborted),
+        Err(upstream::Error::Connect { .. }) => return Ok(error::port_closed(id.as_str(), port)),
+        Err(error @ upstream::Error::Exchange { .. }) => {
+            tracing::debug!(%error, sandbox = %id, port, "a sandbox broke off");
+            return Ok(error::broken(id.as_str(), port));
+        }
+    };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let Some((_, client)) = client_upgrade else {
+            return Ok(error::broken(id.as_str(), port));
+        };
+        let protocol = response.headers().get(header::UPGRADE).cloned();
+        tokio::spawn(tunnel(client, hyper::upgrade::on(&mut response), live));
+        let (mut parts, _) = response.into_parts();
+        headers::remove_hop_by_hop(&mut parts.headers);
+        parts
+            .headers
+            .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        if let Some(protocol) = protocol {
+            parts.headers.insert(header::UPGRADE, protocol);
+        }
+        return Ok(Response::from_parts(parts, Body::empty()));
+    }
+    let (mut parts, body) = response.into_parts();
+    headers::remove_hop_by_hop(&mut parts.headers);
+    parts.version = Version::HTTP_11;
+    let body = Guarded::new(body, Lease { live, port, sender });
+    Ok(Response::from_parts(parts, Body::new(body)))
+}
+
+/// The answer to a request that must not reach the sandbox.
+fn refuse(
+    app: &App,
+    entry: &Entry,
+    port: u16,
+    target: &PathAndQuery,
+    headers: &HeaderMap,
+) -> Option<Response<Body>> {
+    if port == DAEMON_PORT {
+        return internal::is_internal(target.as_str())
+            .then(|| error::forbidden("this route is internal to the sandbox"));
+    }
+    if entry.private_traffic {
+        let expected = app.config.token_key.traffic_token(&entry.uid);
+        let given = headers
+            .get(TRAFFIC_TOKEN_HEADER)
+            .map_or(&b""[..], HeaderValue::as_bytes);
+        if !bool::from(expected.as_bytes().ct_eq(given)) {
+            return Some(error::forbidden("the traffic access token is missing or wrong"));
+        }
+    }
+    None
+}
+
+fn prepare(
+    request: Request<Incoming>,
+    peer: Peer,
+    target: PathAndQuery,
+    upgrade: Option<&HeaderValue>,
+) -> Request<upstream::RequestBody> {
+    let (mut parts, body) = request.into_parts();
+    // HTTP/2 has the host in the target; an absolute target wins over the header
+    // (RFC 9112 section 3.2.2).
+    let authority = parts
+        .uri
+        .authority()
+        .and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    let host = authority.or_else(|| parts.headers.get(header::HOST).cloned());
+    merge_cookies(&mut parts.headers);
+    headers::prepare_request(&mut parts.headers, host, peer.address, peer.scheme);
+    if let Some(protocol) = upgrade {
+        parts
+            .headers
+            .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        parts.headers.insert(header::UPGRADE, protocol.clone());
+    }
+    parts.uri = Uri::from(target);
+    parts.version = Version::HTTP_11;
+    if parts.method == Method::CONNECT {
+        parts.method = Method::GET;
+    }
+    Request::from_parts(parts, Either::Left(body))
+}
+
+/// HTTP/2 may split cookies; HTTP/1.1 wants one field (RFC 9113 section 8.2.3).
+fn merge_cookies(headers: &mut HeaderMap) {
+    let mut all = headers.get_all(header::COOKIE).iter();
+    let (Some(first), Some(_)) = (all.next(), all.next()) else {
+        return;
+    };
+    let mut merged = first.as_bytes().to_vec();
+    for cookie in headers.get_all(header::COOKIE).iter().skip(1) {
+        merged.extend_from_slice(b"; ");
+        merged.extend_from_slice(cookie.as_bytes());
+    }
+    if let Ok(merged) = HeaderValue::from_bytes(&merged) {
+        headers.insert(header::COOKIE, merged);
+    }
+}

@@ -1,0 +1,14 @@
+//! The data plane: requests for a port of a sandbox, streamed both ways.
+
+mod body;
+mod error;
+mod forward;
+mod headers;
+mod internal;
+mod upgrade;
+mod upstream;
+
+pub(crate) use error::{Aborted, invalid};
+pub(crate) use forward::forward;
+pub(crate) use headers::Scheme;
+pub(crate) use upstream::{Connections, DialPatience, Error as UpstreamError, RequestBody, send};

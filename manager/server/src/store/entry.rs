@@ -1,0 +1,257 @@
+//! What the server keeps of a Sandbox and of a SandboxSet: the few fields that
+//! answers need, so that the view of a large cluster stays small.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use silica_api::{
+    crd::{ConditionStatus, Phase, Sandbox, SandboxSet, condition},
+    labels,
+    types::SandboxId,
+};
+use silica_core::{claim, resources::Resources, state, state::State};
+use tokio_util::sync::CancellationToken;
+
+use super::PoolKey;
+use crate::proxy::Connections;
+
+/// One sandbox.
+#[derive(Clone)]
+pub(crate) struct Entry {
+    /// Public id; also names namespace and object.
+    pub(crate) id: SandboxId,
+    /// `metadata.uid`
+    pub(crate) uid: Box<str>,
+    /// `metadata.resourceVersion` as it is sent back.
+    pub(crate) resource_version: Box<str>,
+    /// The same as a number, which grows with every change (KEP-5504); 0 if it is none.
+    pub(crate) version: u64,
+    /// Pool that the sandbox was made for.
+    pub(crate) pool: Option<PoolKey>,
+    /// Name of its template.
+    pub(crate) template: Box<str>,
+    /// Hash of its pod template.
+    pub(crate) template_hash: Option<Box<str>>,
+    /// Facts about its life.
+    pub(crate) facts: state::Facts,
+    /// Whether it waits in a pool.
+    pub(crate) unclaimed: bool,
+    /// Condition `Ready`.
+    pub(crate) ready: bool,
+    /// Address of the pod.
+    pub(crate) address: Option<IpAddr>,
+    /// Team that owns it.
+    pub(crate) owner: Option<Box<str>>,
+    /// Time of the claim, else of the creation.
+    pub(crate) started_at: Timestamp,
+    /// Id of the claim that won.
+    pub(crate) lock: Option<Box<str>>,
+    /// `spec.pauseTime`, set for sandboxes that are paused instead of killed at the
+    /// end of their timeout.
+    pub(crate) pause_time: Option<Timestamp>,
+    /// When the sandbox was paused.
+    pub(crate) paused_at: Option<Timestamp>,
+    /// The user's metadata.
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// Hash of idempotency key and body.
+    pub(crate) idempotency: Option<Box<str>>,
+    /// No deadline was wanted.
+    pub(crate) never_timeout: bool,
+    /// Clients need a token for the in-sandbox daemon.
+    pub(crate) secure: bool,
+    /// Other ports need a traffic token.
+    pub(crate) private_traffic: bool,
+    /// Size.
+    pub(crate) resources: Resources,
+    /// `status.message`
+    pub(crate) message: Option<Box<str>>,
+    /// Connections and streams of the running pod.
+    pub(crate) live: Arc<Live>,
+}
+
+/// Connections and streams of one run of a pod.
+#[derive(Default)]
+pub(crate) struct Live {
+    gone: CancellationToken,
+    /// Idle connections to the pod; they end with it, so that no connection is
+    /// ever used for another sandbox behind the same address.
+    pub(crate) connections: Connections,
+}
+
+impl Live {
+    /// Aborts every stream and closes every connection, now and for good.
+    pub(crate) fn cut(&self) {
+        self.gone.cancel();
+        self.connections.close();
+    }
+
+    /// Whether [`Live::cut`] was called.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.gone.is_cancelled()
+    }
+
+    /// Cancelled by [`Live::cut`].
+    pub(crate) fn gone(&self) -> &CancellationToken {
+        &self.gone
+    }
+}
+
+impl Entry {
+    /// Keeps what is needed of an object; nothing when it lacks what every stored
+    /// object has, or its id is not a DNS label.
+    pub(crate) fn new(object: Sandbox) -> Option<Self> {
+        let namespace = object.namespace()?;
+        let id = SandboxId::new(&namespace, &object.name_any()).ok()?;
+        let Sandbox {
+            metadata,
+            spec,
+            status,
+        } = object;
+        let resource_version = metadata.resource_version?;
+        let object_labels = metadata.labels.unwrap_or_default();
+        let mut annotations = metadata.annotations.unwrap_or_default();
+        let status = status.unwrap_or_default();
+        let is = |key: &str, value: &str| annotations.get(key).is_some_and(|text| text == value);
+        let created = metadata
+            .creation_timestamp
+            .map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+        let claimed_at = annotations
+            .get(labels::CLAIM_TIMESTAMP)
+            .and_then(|time| time.parse().ok());
+        let pool = object_labels.get(labels::POOL);
+        let label = |key: &str| object_labels.get(key).map(String::as_str);
+        let template = label(labels::TEMPLATE)
+            .or(pool.map(String::as_str))
+            .unwrap_or_default();
+        let address = status.pod_info.and_then(|pod| pod.pod_ip).or(status.sandbox_ip);
+        let ready = status
+            .conditions
+            .iter()
+            .any(|condition| condition.kind == condition::READY && condition.status == ConditionStatus::True);
+        let paused = status.conditions.iter().find(|condition| {
+            condition.kind == condition::PAUSED && condition.status == ConditionStatus::True
+        });
+        Some(Self {
+            pause_time: spec.pause_time.map(|time| time.0),
+            paused_at: paused.map(|condition| condition.last_transition_time.0),
+            uid: metadata.uid?.into(),
+            version: resource_version.parse().unwrap_or(0),
+            resource_version: resource_version.into(),
+            pool: pool.map(|pool| PoolKey::new(&namespace, pool)),
+            template: template.into(),
+            template_hash: label(labels::TEMPLATE_HASH).map(Into::into),
+            facts: state::Facts {
+                phase: status.phase,
+                deleting: metadata.deletion_timestamp.is_some(),
+                pause_asked: spec.paused.unwrap_or(false),
+                shutdown_time: spec.shutdown_time.map(|time| time.0),
+            },
+            unclaimed: label(labels::CLAIMED) == Some("false"),
+            ready,
+            address: address.and_then(|address| address.parse().ok()),
+            started_at: claimed_at.unwrap_or(created),
+            never_timeout: is(labels::NEVER_TIMEOUT, "true"),
+            secure: !is(labels::SECURE, "false"),
+            private_traffic: is(labels::PRIVATE_TRAFFIC, "true"),
+            owner: annotations.remove(labels::OWNER).map(Into::into),
+            lock: annotations.remove(labels::LOCK).map(Into::into),
+            idempotency: annotations.remove(labels::IDEMPOTENCY).map(Into::into),
+            metadata: annotations
+                .remove(labels::USER_METADATA)
+                .and_then(|text| serde_json::from_str(&text).ok())
+                .unwrap_or_default(),
+            resources: spec
+                .template
+                .map(|template| Resources::of_template(&template.0))
+                .unwrap_or_default(),
+            message: status.message.map(Into::into),
+            live: Arc::default(),
+            id,
+        })
+    }
+
+    /// What clients see, nothing when the sandbox is gone or still in its pool.
+    pub(crate) fn state(&self, now: Timestamp) -> Option<State> {
+        if self.unclaimed {
+            None
+        } else {
+            state::observe(self.facts, now)
+        }
+    }
+
+    /// Whether requests can be sent to the pod.
+    pub(crate) fn is_routable(&self, now: Timestamp) -> bool {
+        self.state(now) == Some(State::Running)
+            && self.facts.phase == Some(Phase::Running)
+            && self.address.is_some()
+    }
+
+    /// Whether streams of the pod have to end: it is gone, or on its way.
+    pub(crate) fn is_over(&self) -> bool {
+        self.facts.deleting
+            || self.facts.pause_asked
+            || !matches!(self.facts.phase, Some(Phase::Running | Phase::Pending) | None)
+    }
+
+    /// Whether the sandbox can be handed to a client.
+    pub(crate) fn is_available(&self) -> bool {
+        claim::is_available(claim::Facts {
+            unclaimed: self.unclaimed,
+            deleting: self.facts.deleting,
+            phase: self.facts.phase,
+            ready: self.ready,
+            has_address: self.address.is_some(),
+        })
+    }
+
+    /// Whether the sandbox is up and its pod accepts requests.
+    pub(crate) fn is_up(&self, now: Timestamp) -> bool {
+        self.is_routable(now) && self.ready
+    }
+
+    /// When the timeout ends: the time of the pause, or of the end.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        self.pause_time.or(self.facts.shutdown_time)
+    }
+
+    /// Whether the sandbox will never become ready.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.facts.deleting
+            || matches!(
+                self.facts.phase,
+                Some(Phase::Failed | Phase::Succeeded | Phase::Terminating)
+            )
+    }
+}
+
+/// One pool.
+pub(crate) struct SetEntry {
+    /// Namespace and name.
+    pub(crate) key: PoolKey,
+    /// The object, without the fields that nobody reads.
+    pub(crate) set: SandboxSet,
+    /// Size of its sandboxes.
+    pub(crate) resources: Resources,
+}
+
+impl SetEntry {
+    /// Keeps what is needed of an object.
+    pub(crate) fn new(mut set: SandboxSet) -> Option<Self> {
+        set.metadata.managed_fields = None;
+        set.metadata.annotations = None;
+        let key = PoolKey::new(&set.namespace()?, &set.name_any());
+        let resources = set
+            .spec
+            .template
+            .as_ref()
+            .map(|template| Resources::of_template(&template.0))
+            .unwrap_or_default();
+        Some(Self { key, set, resources })
+    }
+
+    /// Hash of the newest pod template.
+    pub(crate) fn template_hash(&self) -> Option<&str> {
+        self.set.status.as_ref()?.update_revision.as_deref()
+    }
+}

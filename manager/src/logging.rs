@@ -1,0 +1,34 @@
+//! Log lines.
+
+use anyhow::Context as _;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{LogArgs, LogFormat};
+
+/// Starts logging to standard error.
+pub(crate) fn init(args: &LogArgs) -> anyhow::Result<()> {
+    let filter = match &args.log_filter {
+        Some(filter) => EnvFilter::try_new(filter).context("the log filter is malformed")?,
+        None => EnvFilter::new(level_filter(args.log_level)),
+    };
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Plain => lines.with_ansi(false).init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// Our own modules at the level, libraries only from warnings on unless the level
+/// asks for everything.
+fn level_filter(level: u8) -> &'static str {
+    match level {
+        1 => "error",
+        2 => "warn",
+        3 => "warn,sandbox_manager=info,silica_server=info,silica_controller=info",
+        4 => "info,sandbox_manager=debug,silica_server=debug,silica_controller=debug",
+        _ => "trace",
+    }
+}
