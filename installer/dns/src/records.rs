@@ -27,7 +27,7 @@ pub enum RecordKind {
 
 impl fmt::Display for RecordKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::A => "A",
             Self::Aaaa => "AAAA",
             Self::Cname => "CNAME",
