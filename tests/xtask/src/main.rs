@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything a developer of Silica runs, each as one command.
 
 mod cluster;
+mod images;
 
 use std::process::ExitCode;
 
@@ -17,12 +18,14 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Task {
     Cluster(cluster::Arguments),
+    Images(images::Arguments),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Cluster(arguments) => cluster::run(arguments).await,
+        Task::Images(arguments) => images::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
