@@ -57,7 +57,7 @@ pub async fn run(
         caches.clone(),
         Arc::clone(&queues)
     ));
-    let leading = pin!(lead(&config, client.clone(), caches, queues));
+    let leading = pin!(lead(config.clone(), client.clone(), caches, queues));
     let shutdown = pin!(shutdown);
 
     let ended = future::select(shutdown, future::select(watches, leading)).await;
@@ -72,7 +72,7 @@ pub async fn run(
 
 /// Competes for the Lease for ever; reconciles while it is held.
 async fn lead(
-    config: &Config,
+    config: Config,
     client: Client,
     caches: Caches,
     queues: Arc<Queues>,
@@ -86,7 +86,7 @@ async fn lead(
 
         let events = event::Publisher::new(client.clone(), &config.identity);
         let context = Arc::new(Context::new(
-            config,
+            &config,
             client.clone(),
             caches.clone(),
             events.sender(),

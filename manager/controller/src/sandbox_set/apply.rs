@@ -55,22 +55,26 @@ async fn delete(
     api: &Api<Sandbox>,
     context: &Context,
 ) {
-    let deletions = plan.delete.iter().map(async |(sandbox, why)| {
-        // The resource version protects a sandbox that is being claimed: the
-        // claim changes it, and the deletion fails.
-        let exactly_this = Preconditions {
-            uid: sandbox.uid(),
-            resource_version: sandbox.resource_version(),
-        };
-        let parameters = DeleteParams::default().preconditions(exactly_this);
-        (sandbox, why, api.delete(&sandbox.name_any(), &parameters).await)
+    let deletions = plan.delete.iter().cloned().map(|(sandbox, why)| {
+        let api = api.clone();
+        async move {
+            // The resource version protects a sandbox that is being claimed: the
+            // claim changes it, and the deletion fails.
+            let exactly_this = Preconditions {
+                uid: sandbox.uid(),
+                resource_version: sandbox.resource_version(),
+            };
+            let parameters = DeleteParams::default().preconditions(exactly_this);
+            let result = api.delete(&sandbox.name_any(), &parameters).await;
+            (sandbox, why, result)
+        }
     });
     let mut results = stream::iter(deletions).buffer_unordered(CONCURRENCY);
     while let Some((sandbox, why, result)) = results.next().await {
         match result {
             Ok(_) => {
                 memory.note_deleted(sandbox.uid().unwrap_or_default(), Timestamp::now());
-                report_deletion(set, sandbox, *why, context);
+                report_deletion(set, &sandbox, why, context);
             }
             Err(kube::Error::Api(status)) if status.is_not_found() => {
                 memory.note_deleted(sandbox.uid().unwrap_or_default(), Timestamp::now());

@@ -1,0 +1,267 @@
+//! The controller against a real API server, named by the kubeconfig in
+//! `SILICA_TEST_KUBECONFIG`.
+//!
+//! The pods name a scheduler that does not exist, so no kubelet takes them, and
+//! the test plays the kubelet: it decides when a pod is ready, fails or hangs.
+//! That makes the order of events certain, and needs no image and no node.
+
+mod harness;
+
+use std::time::{Duration, Instant};
+
+use harness::{Harness, Kubelet};
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::json;
+use silica_api::{
+    crd::{ConditionStatus, Phase, Sandbox, SandboxSet, condition},
+    labels,
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn controller_on_a_real_api_server() {
+    let Some(mut harness) = Harness::connect("controller-test").await else {
+        return;
+    };
+    fills_refills_and_shrinks(&mut harness).await;
+    survives_being_killed_while_creating(&mut harness).await;
+    replaces_members_of_an_old_template(&mut harness).await;
+    a_failing_template_does_not_run_hot(&mut harness).await;
+    a_malformed_object_stops_nobody(&mut harness).await;
+    sandbox_ends_at_its_shutdown_time(&mut harness).await;
+    lost_pod_is_a_failure_and_a_foreign_pod_is_left_alone(&mut harness).await;
+    pause_and_resume(&mut harness).await;
+    a_released_lease_is_taken_over_at_once(&mut harness).await;
+    harness.clean_up().await;
+}
+
+async fn fills_refills_and_shrinks(harness: &mut Harness) {
+    harness.start("first");
+    harness.kubelet(Kubelet::Ready);
+    harness.create_set("pool", json!({"replicas": 5}), "v1").await;
+    let set = harness
+        .wait_set("pool", "full", |status| status.available_replicas == 5)
+        .await;
+    assert_eq!(set.status.unwrap().replicas, 5);
+
+    // A claim, as the manager makes it, leaves the pool and is refilled.
+    let claimed = harness.members("pool").await.remove(0);
+    let start = Instant::now();
+    harness.claim(&claimed).await;
+    harness.wait_unused("pool", 5, &claimed).await;
+    println!("refilled {} ms after the claim", start.elapsed().as_millis());
+    harness
+        .wait_set("pool", "full again", |status| status.available_replicas == 5)
+        .await;
+
+    // Scaling down through the scale subresource spares the claimed one.
+    harness.scale("pool", 2).await;
+    harness
+        .wait_set("pool", "smaller", |status| {
+            status.replicas == 2 && status.available_replicas == 2
+        })
+        .await;
+    assert_eq!(harness.members("pool").await.len(), 3);
+    assert!(
+        harness.sandbox(&claimed).await.is_some(),
+        "a claimed sandbox was scaled down"
+    );
+
+    // A deleted set creates no more, and does not take the claimed one along.
+    harness.delete_set("pool").await;
+    assert!(harness.sandbox(&claimed).await.is_some());
+}
+
+/// Kills the controller at many moments of a big fill; no matter when, the pool
+/// ends with exactly its size.
+async fn survives_being_killed_while_creating(harness: &mut Harness) {
+    harness.create_set("many", json!({"replicas": 60}), "v1").await;
+    for round in 0..6 {
+        tokio::time::sleep(Duration::from_millis(20 + 15 * round)).await;
+        // The same name again, as of a restarted container: leads at once.
+        harness.kill();
+        harness.start("first");
+    }
+    let set = harness
+        .wait_set("many", "full", |status| status.available_replicas == 60)
+        .await;
+    assert_eq!(set.status.unwrap().replicas, 60);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(harness.members("many").await.len(), 60);
+    harness.delete_set("many").await;
+}
+
+async fn replaces_members_of_an_old_template(harness: &mut Harness) {
+    harness.create_set("rolling", json!({"replicas": 5}), "v1").await;
+    let before = harness
+        .wait_set("rolling", "full", |status| status.available_replicas == 5)
+        .await;
+    let claimed = harness.members("rolling").await.remove(0);
+    harness.claim(&claimed).await;
+    harness
+        .wait_set("rolling", "full", |status| status.available_replicas == 5)
+        .await;
+    let watch = harness.least_available("rolling");
+    harness.change_template("rolling", "v2").await;
+    let after = harness
+        .wait_set("rolling", "updated", |status| {
+            status.updated_available_replicas == 5 && status.replicas == 5
+        })
+        .await;
+    let revision = |set: SandboxSet| set.status.unwrap().update_revision;
+    assert_ne!(revision(before), revision(after));
+    // One of five may be missing: 20%.
+    assert!(
+        watch.stop().await >= 4,
+        "too many sandboxes were replaced at a time"
+    );
+    let claimed = harness
+        .sandbox(&claimed)
+        .await
+        .expect("a claimed sandbox was replaced");
+    assert_eq!(
+        claimed.spec.template.unwrap().0["spec"]["containers"][0]["image"],
+        "v1"
+    );
+    harness.delete_set("rolling").await;
+}
+
+async fn a_failing_template_does_not_run_hot(harness: &mut Harness) {
+    harness.kubelet(Kubelet::Fail);
+    harness.create_set("broken", json!({"replicas": 3}), "v1").await;
+    let set = harness
+        .wait_set("broken", "failing", |status| !status.conditions.is_empty())
+        .await;
+    let condition = set.status.unwrap().conditions.remove(0);
+    assert_eq!(
+        (condition.kind.as_str(), condition.status),
+        (condition::REPLICA_FAILURE, ConditionStatus::True)
+    );
+    let before = harness.metric("sandboxset_sandboxes_created_total");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let made = harness.metric("sandboxset_sandboxes_created_total") - before;
+    assert!(made <= 9, "{made} sandboxes of a failing template in 5 s");
+    harness.kubelet(Kubelet::Ready);
+    harness
+        .wait_set("broken", "healed", |status| {
+            status.available_replicas == 3 && status.conditions.is_empty()
+        })
+        .await;
+    harness.delete_set("broken").await;
+}
+
+async fn a_malformed_object_stops_nobody(harness: &mut Harness) {
+    // Valid by the schema, unreadable as a pod template and as a claim.
+    let template = json!({"spec": {"containers": [{"name": 5}]}});
+    harness
+        .create_sandbox("malformed", json!({"template": template}))
+        .await;
+    let sandbox = harness
+        .wait_ready_reason("malformed", condition::INVALID_TEMPLATE)
+        .await;
+    assert!(
+        sandbox
+            .status
+            .unwrap()
+            .message
+            .unwrap()
+            .contains("not a pod template")
+    );
+    let spec = json!({"template": harness.template("v1"), "volumeClaimTemplates": [{"metadata": 7}]});
+    harness.create_sandbox("bad-claim", spec).await;
+    harness
+        .wait_ready_reason("bad-claim", condition::INVALID_TEMPLATE)
+        .await;
+    harness
+        .create_sandbox("good", json!({"template": harness.template("v1")}))
+        .await;
+    harness.wait_phase("good", Phase::Running).await;
+}
+
+async fn sandbox_ends_at_its_shutdown_time(harness: &mut Harness) {
+    let now = jiff::Timestamp::now();
+    let soon = now + Duration::from_secs(2);
+    let spec =
+        |time: jiff::Timestamp| json!({"template": harness.template("v1"), "shutdownTime": time.to_string()});
+    harness.create_sandbox("late", spec(soon)).await;
+    harness.create_sandbox("extended", spec(soon)).await;
+    harness
+        .create_sandbox("past", spec(now - Duration::from_mins(1)))
+        .await;
+    harness.wait_phase("late", Phase::Running).await;
+    harness
+        .patch_sandbox(
+            "extended",
+            json!({"spec": {"shutdownTime": (now + Duration::from_hours(1)).to_string()}}),
+        )
+        .await;
+    harness.wait_gone::<Sandbox>("past").await;
+    harness.wait_gone::<Sandbox>("late").await;
+    let late = jiff::Timestamp::now().duration_since(soon);
+    println!("deleted {} ms after the shutdown time", late.as_millis());
+    assert!(late.as_millis() >= -1000 && late.as_millis() < 1000);
+    harness.wait_gone::<Pod>("late").await;
+    assert!(harness.sandbox("extended").await.is_some());
+}
+
+async fn lost_pod_is_a_failure_and_a_foreign_pod_is_left_alone(harness: &mut Harness) {
+    harness
+        .create_sandbox("lost", json!({"template": harness.template("v1")}))
+        .await;
+    harness.wait_phase("lost", Phase::Running).await;
+    harness.delete_pod("lost").await;
+    let lost = harness.wait_phase("lost", Phase::Failed).await;
+    assert!(lost.status.unwrap().message.unwrap().contains("vanished"));
+
+    harness.create_foreign_pod("taken").await;
+    harness
+        .create_sandbox("taken", json!({"template": harness.template("v1")}))
+        .await;
+    harness
+        .wait_ready_reason("taken", condition::POD_OWNER_MISMATCH)
+        .await;
+    // As soon as the name is free the sandbox gets its pod.
+    harness.delete_pod("taken").await;
+    harness.wait_phase("taken", Phase::Running).await;
+}
+
+async fn pause_and_resume(harness: &mut Harness) {
+    harness
+        .create_sandbox("napping", json!({"template": harness.template("v1")}))
+        .await;
+    harness.wait_phase("napping", Phase::Running).await;
+    harness
+        .patch_sandbox("napping", json!({"spec": {"paused": true}}))
+        .await;
+    harness.wait_gone::<Pod>("napping").await;
+    let paused = harness
+        .wait_ready_reason("napping", condition::STOP_PAUSE_SUCCEEDED)
+        .await;
+    assert_eq!(paused.status.unwrap().phase, Some(Phase::Paused));
+    harness
+        .patch_sandbox("napping", json!({"spec": {"paused": false}}))
+        .await;
+    let resumed = harness.wait_phase("napping", Phase::Running).await;
+    let hash = resumed
+        .status
+        .unwrap()
+        .pod_info
+        .unwrap()
+        .labels
+        .remove(labels::TEMPLATE_HASH);
+    assert!(hash.is_some());
+}
+
+async fn a_released_lease_is_taken_over_at_once(harness: &mut Harness) {
+    let mut standby = harness.standby("second").await;
+    assert!(!standby.health().is_leading() && standby.health().is_ready());
+    let start = Instant::now();
+    harness.stop().await;
+    standby.wait_leading().await;
+    println!("handed over in {} ms", start.elapsed().as_millis());
+    assert!(start.elapsed() < Duration::from_secs(2));
+    harness
+        .create_sandbox("after", json!({"template": harness.template("v1")}))
+        .await;
+    harness.wait_phase("after", Phase::Running).await;
+    standby.stop().await;
+}

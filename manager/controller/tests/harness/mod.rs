@@ -1,0 +1,405 @@
+//! A controller under test, a namespace of its own, and a played kubelet.
+
+mod kubelet;
+mod running;
+
+use std::{env, fmt::Debug, time::Duration};
+
+use futures::StreamExt;
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::Deployment,
+        core::v1::{Namespace, Pod},
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client, Config, Resource, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
+    runtime::{WatchStreamExt, conditions, wait::await_condition, watcher},
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use silica_api::{
+    crd::{Phase, Sandbox, SandboxSet, SandboxSetStatus, condition},
+    labels, names,
+};
+use tokio::time::timeout;
+
+pub(crate) use kubelet::Kubelet;
+use running::Running;
+
+/// Longest wait for anything.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A scheduler that does not exist.
+const SCHEDULER: &str = "played-by-the-test";
+
+pub(crate) struct Harness {
+    client: Client,
+    namespace: String,
+    kubelet: kubelet::Handle,
+    controller: Option<Running>,
+}
+
+impl Harness {
+    /// Connects, installs the definitions, makes a fresh namespace. `None` when
+    /// no cluster is named; on CI that is a failure.
+    pub(crate) async fn connect(name: &str) -> Option<Self> {
+        let Some(path) = env::var_os("SILICA_TEST_KUBECONFIG") else {
+            assert!(
+                env::var("CI").as_deref() != Ok("true"),
+                "SILICA_TEST_KUBECONFIG must be set on CI"
+            );
+            println!("not run: SILICA_TEST_KUBECONFIG does not name a kubeconfig");
+            return None;
+        };
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(env::var("RUST_LOG").unwrap_or_default())
+            .try_init();
+        let kubeconfig = Kubeconfig::read_from(path).expect("the kubeconfig is readable");
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .unwrap();
+        let client = Client::try_from(config).unwrap();
+        refuse_installed_controller(&client).await;
+        apply_definitions(&client).await;
+
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let object = json!({"metadata": {"generateName": format!("{name}-")}});
+        let object = serde_json::from_value(object).unwrap();
+        let namespace = namespaces
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap()
+            .name_any();
+        let kubelet = kubelet::Handle::start(client.clone(), &namespace, SCHEDULER);
+        Some(Self {
+            client,
+            namespace,
+            kubelet,
+            controller: None,
+        })
+    }
+
+    pub(crate) fn start(&mut self, identity: &str) {
+        assert!(self.controller.is_none());
+        self.controller = Some(Running::start(&self.client, &self.namespace, identity));
+    }
+
+    /// Ends the controller in the middle of whatever it does.
+    pub(crate) fn kill(&mut self) {
+        self.controller.take().expect("a controller runs").kill();
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        self.controller.take().expect("a controller runs").stop().await;
+    }
+
+    /// A second controller, once its caches are warm.
+    pub(crate) async fn standby(&self, identity: &str) -> Running {
+        let mut standby = Running::start(&self.client, &self.namespace, identity);
+        standby.wait_ready().await;
+        standby
+    }
+
+    pub(crate) fn kubelet(&self, mode: Kubelet) {
+        self.kubelet.play(mode);
+    }
+
+    /// A counter of the running controller, summed over its labels.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let text = self
+            .controller
+            .as_ref()
+            .expect("a controller runs")
+            .health()
+            .render_metrics();
+        text.lines()
+            .filter(|line| line.split([' ', '{']).next() == Some(name))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+            .sum()
+    }
+
+    pub(crate) fn template(&self, image: &str) -> Value {
+        json!({"spec": {"schedulerName": SCHEDULER, "containers": [{"name": "sandbox", "image": image}]}})
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    async fn create<K>(&self, object: Value)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + DeserializeOwned
+            + Clone
+            + Debug
+            + serde::Serialize,
+    {
+        // As text, so that what the types cannot express arrives as it is.
+        let api: Api<kube::api::DynamicObject> = Api::namespaced_with(
+            self.client.clone(),
+            &self.namespace,
+            &kube::api::ApiResource::erase::<K>(&()),
+        );
+        api.create(&PostParams::default(), &serde_json::from_value(object).unwrap())
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn create_set(&self, name: &str, mut spec: Value, image: &str) {
+        spec["template"] = self.template(image);
+        self.create::<SandboxSet>(json!({
+            "apiVersion": "agents.kruise.io/v1alpha1", "kind": "SandboxSet",
+            "metadata": {"name": name}, "spec": spec,
+        }))
+        .await;
+    }
+
+    pub(crate) async fn create_sandbox(&self, name: &str, spec: Value) {
+        self.create::<Sandbox>(json!({
+            "apiVersion": "agents.kruise.io/v1alpha1", "kind": "Sandbox",
+            "metadata": {"name": name}, "spec": spec,
+        }))
+        .await;
+    }
+
+    pub(crate) async fn create_foreign_pod(&self, name: &str) {
+        let mut pod = self.template("v1");
+        pod["apiVersion"] = json!("v1");
+        pod["kind"] = json!("Pod");
+        pod["metadata"] = json!({"name": name});
+        self.create::<Pod>(pod).await;
+    }
+
+    pub(crate) async fn change_template(&self, name: &str, image: &str) {
+        let patch = json!({"spec": {"template": self.template(image)}});
+        self.api::<SandboxSet>()
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn scale(&self, name: &str, replicas: u32) {
+        let patch = json!({"spec": {"replicas": replicas}});
+        let scaled = self
+            .api::<SandboxSet>()
+            .patch_scale(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .unwrap();
+        assert!(scaled.status.unwrap().selector.is_some());
+    }
+
+    pub(crate) async fn patch_sandbox(&self, name: &str, patch: Value) {
+        self.api::<Sandbox>()
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .unwrap();
+    }
+
+    /// Claims as the manager does: one patch that only wins on the known version.
+    pub(crate) async fn claim(&self, name: &str) {
+        let sandbox = self.sandbox(name).await.expect("the sandbox exists");
+        let patch = json!({"metadata": {
+            "resourceVersion": sandbox.resource_version(),
+            "ownerReferences": null,
+            "labels": {labels::CLAIMED: "true"},
+        }});
+        self.patch_sandbox(name, patch).await;
+    }
+
+    pub(crate) async fn delete_pod(&self, name: &str) {
+        self.api::<Pod>()
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap();
+    }
+
+    /// Deletes the set and, as the garbage collector would, its members.
+    pub(crate) async fn delete_set(&self, name: &str) {
+        self.api::<SandboxSet>()
+            .delete(name, &DeleteParams::background())
+            .await
+            .unwrap();
+        self.wait_gone::<SandboxSet>(name).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let unclaimed =
+            ListParams::default().labels(&format!("{}={name},{}=false", labels::POOL, labels::CLAIMED));
+        self.api::<Sandbox>()
+            .delete_collection(&DeleteParams::default(), &unclaimed)
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let left = self.api::<Sandbox>().list(&unclaimed).await.unwrap().items.len();
+        assert_eq!(left, 0, "a deleted set went on creating");
+    }
+
+    pub(crate) async fn sandbox(&self, name: &str) -> Option<Sandbox> {
+        self.api().get_opt(name).await.unwrap()
+    }
+
+    /// Names of all sandboxes that were made for a set.
+    pub(crate) async fn members(&self, set: &str) -> Vec<String> {
+        let of_set = ListParams::default().labels(&format!("{}={set}", labels::POOL));
+        self.api::<Sandbox>()
+            .list(&of_set)
+            .await
+            .unwrap()
+            .iter()
+            .map(ResourceExt::name_any)
+            .collect()
+    }
+
+    /// Waits until `count` unused members exist besides the claimed one.
+    pub(crate) async fn wait_unused(&self, set: &str, count: usize, claimed: &str) {
+        let unused = async || {
+            self.members(set)
+                .await
+                .iter()
+                .filter(|name| *name != claimed)
+                .count()
+        };
+        let wait = async {
+            let changes = watcher(self.api::<Sandbox>(), watcher::Config::default()).touched_objects();
+            futures::pin_mut!(changes);
+            while unused().await != count {
+                changes.next().await;
+            }
+        };
+        timeout(PATIENCE, wait).await.expect("the pool is refilled");
+    }
+
+    pub(crate) async fn wait_set(
+        &self,
+        name: &str,
+        what: &str,
+        is: impl Fn(&SandboxSetStatus) -> bool,
+    ) -> SandboxSet {
+        self.wait(name, what, |set: &SandboxSet| {
+            set.status.as_ref().is_some_and(&is)
+        })
+        .await
+    }
+
+    pub(crate) async fn wait_phase(&self, name: &str, phase: Phase) -> Sandbox {
+        self.wait(name, &format!("{phase:?}"), |sandbox: &Sandbox| {
+            sandbox.status.as_ref().and_then(|status| status.phase) == Some(phase)
+        })
+        .await
+    }
+
+    pub(crate) async fn wait_ready_reason(&self, name: &str, reason: &str) -> Sandbox {
+        self.wait(name, reason, |sandbox: &Sandbox| {
+            let conditions = sandbox.status.iter().flat_map(|status| &status.conditions);
+            conditions
+                .into_iter()
+                .any(|one| one.kind == condition::READY && one.reason == reason)
+        })
+        .await
+    }
+
+    async fn wait<K>(&self, name: &str, what: &str, is: impl Fn(&K) -> bool) -> K
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + DeserializeOwned
+            + Clone
+            + Debug
+            + Send
+            + 'static,
+    {
+        let wait = await_condition(self.api::<K>(), name, |object: Option<&K>| {
+            object.is_some_and(&is)
+        });
+        match timeout(PATIENCE, wait).await {
+            Ok(object) => object.unwrap().unwrap(),
+            Err(_) => panic!("{name} is not {what}: {:#?}", self.api::<K>().get_opt(name).await),
+        }
+    }
+
+    pub(crate) async fn wait_gone<K>(&self, name: &str)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + DeserializeOwned
+            + Clone
+            + Debug
+            + Send
+            + 'static,
+    {
+        let gone = await_condition(self.api::<K>(), name, |object: Option<&K>| object.is_none());
+        assert!(timeout(PATIENCE, gone).await.is_ok(), "{name} still exists");
+    }
+
+    /// Follows the number of available members from now on.
+    pub(crate) fn least_available(&self, set: &str) -> LeastAvailable {
+        let config = watcher::Config::default().fields(&format!("metadata.name={set}"));
+        let changes = watcher(self.api::<SandboxSet>(), config).applied_objects();
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let task = tokio::spawn(async move {
+            let available =
+                changes.filter_map(async |set| set.ok()?.status.map(|status| status.available_replicas));
+            available
+                .take_until(stopped)
+                .fold(i32::MAX, async |least, now| least.min(now))
+                .await
+        });
+        LeastAvailable { stop, task }
+    }
+
+    pub(crate) async fn clean_up(mut self) {
+        if let Some(controller) = self.controller.take() {
+            controller.stop().await;
+        }
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        namespaces
+            .delete(&self.namespace, &DeleteParams::background())
+            .await
+            .unwrap();
+    }
+}
+
+pub(crate) struct LeastAvailable {
+    stop: tokio::sync::oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<i32>,
+}
+
+impl LeastAvailable {
+    pub(crate) async fn stop(self) -> i32 {
+        let _ = self.stop.send(());
+        self.task.await.unwrap()
+    }
+}
+
+/// Two controllers under different Leases would fight.
+async fn refuse_installed_controller(client: &Client) {
+    let api: Api<Deployment> = Api::namespaced(client.clone(), names::NAMESPACE);
+    let installed = api.get_opt(names::CONTROLLER).await.unwrap();
+    let replicas = installed
+        .and_then(|deployment| deployment.spec?.replicas)
+        .unwrap_or(0);
+    assert_eq!(
+        replicas,
+        0,
+        "a controller is installed in {}; scale it to zero first",
+        names::NAMESPACE
+    );
+}
+
+async fn apply_definitions(client: &Client) {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for crd in silica_api::crd::all() {
+        let name = crd.name_any();
+        api.patch(&name, &PatchParams::apply("silica").force(), &Patch::Apply(&crd))
+            .await
+            .unwrap();
+        let established = await_condition(api.clone(), &name, conditions::is_crd_established());
+        timeout(PATIENCE, established)
+            .await
+            .expect("the definition is established")
+            .unwrap();
+    }
+}
