@@ -1,0 +1,133 @@
+//! Loading a CA: what is accepted, and how it says no.
+
+#![allow(clippy::unwrap_used, reason = "a test may end at once")]
+
+mod common;
+
+use std::process::Command;
+
+use common::{authority, leaf, now, server_names};
+use silica_certs::authority::{Authority, Error};
+use silica_certs::leaf::LeafRequest;
+use silica_certs::{pem, verify};
+
+/// Runs openssl in the folder; `None` when it is not installed.
+fn openssl(folder: &std::path::Path, arguments: &[&str]) -> Option<()> {
+    let output = Command::new("openssl")
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .ok()?;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Some(())
+}
+
+#[test]
+fn authority_survives_a_round_trip() {
+    let made = authority();
+    let loaded = Authority::from_pem(made.certificate_pem(), made.key_pem().expose()).unwrap();
+    assert_eq!(loaded.inspected(), made.inspected());
+    let leaf = leaf(&loaded);
+    verify::chain(leaf.chain_pem(), made.certificate_pem(), common::DOMAIN, now()).unwrap();
+}
+
+#[test]
+fn wrong_material_is_refused_with_its_reason() {
+    let (authority, other) = (authority(), common::authority());
+    let leaf = leaf(&authority);
+    let (certificate, key) = (authority.certificate_pem(), authority.key_pem().expose());
+    let load = |certificate: &str, key: &str| Authority::from_pem(certificate, key).unwrap_err();
+
+    assert!(matches!(
+        load(certificate, other.key_pem().expose()),
+        Error::KeyMismatch { .. }
+    ));
+    assert!(matches!(
+        load(leaf.chain_pem(), leaf.key_pem().expose()),
+        Error::NotAuthority { .. }
+    ));
+    let mixed = format!("{certificate}{key}");
+    assert!(matches!(
+        load(&mixed, key),
+        Error::CertificatePem(pem::Error::Mixed { .. })
+    ));
+    assert!(matches!(
+        load(certificate, &mixed),
+        Error::KeyPem(pem::Error::Mixed { .. })
+    ));
+    let two = format!("{certificate}{}", other.certificate_pem());
+    assert!(matches!(load(&two, key), Error::SeveralCertificates { count: 2 }));
+    assert!(matches!(
+        load("", key),
+        Error::CertificatePem(pem::Error::NoCertificate)
+    ));
+    assert!(matches!(
+        load(certificate, ""),
+        Error::KeyPem(pem::Error::NoPrivateKey)
+    ));
+}
+
+#[test]
+fn authority_made_by_openssl_can_sign() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = openssl(
+        folder.path(),
+        &[
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            "key.pem",
+            "-out",
+            "ca.pem",
+            "-days",
+            "36500",
+            "-subj",
+            "/C=DE/O=Example/OU=Platform/CN=Example Root",
+            "-addext",
+            "keyUsage=critical,keyCertSign,cRLSign",
+        ],
+    );
+    if made.is_none() {
+        eprintln!("skipped: openssl is not installed");
+        return;
+    }
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let authority = Authority::from_pem(&read("ca.pem"), &read("key.pem")).unwrap();
+    // Its life begins with the run of this test.
+    let now = authority.inspected().not_before + time::Duration::HOUR;
+    let leaf = authority.issue(&LeafRequest::new(server_names()), now).unwrap();
+    verify::chain(leaf.chain_pem(), &read("ca.pem"), common::DOMAIN, now).unwrap();
+
+    openssl(
+        folder.path(),
+        &[
+            "pkey",
+            "-in",
+            "key.pem",
+            "-aes128",
+            "-passout",
+            "pass:x",
+            "-out",
+            "locked.pem",
+        ],
+    );
+    openssl(
+        folder.path(),
+        &["rsa", "-traditional", "-in", "key.pem", "-out", "old.pem"],
+    );
+    let refused = |key: &str| Authority::from_pem(&read("ca.pem"), &read(key)).unwrap_err();
+    assert!(matches!(
+        refused("locked.pem"),
+        Error::KeyPem(pem::Error::Encrypted)
+    ));
+    assert!(matches!(refused("old.pem"), Error::KeyForm { .. }));
+    // A server may use that form: only signing needs PKCS#8.
+    verify::key_matches(&read("ca.pem"), &read("old.pem")).unwrap();
+}
