@@ -15,6 +15,8 @@ mod error;
 mod idempotency;
 mod listener;
 mod lookup;
+#[cfg(test)]
+mod loopback_tests;
 mod metrics;
 mod proxy;
 mod secret;

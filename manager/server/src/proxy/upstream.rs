@@ -88,6 +88,14 @@ impl Connections {
         });
     }
 
+    #[cfg(test)]
+    pub(crate) fn has_ready(&self, port: u16) -> bool {
+        self.lock()
+            .idle
+            .iter()
+            .any(|idle| idle.port == port && idle.sender.is_ready())
+    }
+
     /// Drops connections that are closed or too old.
     pub(crate) fn sweep(&self) {
         self.lock().idle.retain(Idle::is_usable);
