@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn durations_need_a_known_unit_and_a_sane_size() {
-        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(duration("5m"), Ok(Duration::from_mins(5)));
         assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
         for bad in ["", "m", "5d", "0s", "-1s", "99999999999999999999s", "1h30m"] {
             assert!(duration(bad).is_err(), "{bad:?} was accepted");

@@ -27,18 +27,12 @@ pub struct EnvBlock {
 impl EnvBlock {
     /// The lines.
     pub fn render(&self) -> String {
-        let mut text = String::new();
-        let mut line = |name: &str, value: &str| {
-            text.push_str(&format!("export {name}={}\n", quote(value)));
-        };
-        line(env::E2B_DOMAIN, &self.domain);
-        line(env::E2B_API_KEY, &self.api_key);
+        let line = |name: &str, value: &str| format!("export {name}={}\n", quote(value));
+        let mut text = line(env::E2B_DOMAIN, &self.domain) + &line(env::E2B_API_KEY, &self.api_key);
         if let Some(path) = &self.ca_file {
             // Relative paths would break with the next `cd`.
             let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            for name in env::TRUST {
-                line(name, &path.to_string_lossy());
-            }
+            text.extend(env::TRUST.map(|name| line(name, &path.to_string_lossy())));
         }
         text
     }

@@ -133,7 +133,7 @@ impl Error {
     /// What to do next, with the command that does it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Settings(settings::Error::NoDomain) => "silica install --domain sandbox.example.com".to_owned(),
+            Self::Settings(settings::Error::NoDomain) | Self::NotInstalled => "silica install --domain sandbox.example.com".to_owned(),
             Self::Settings(settings::Error::Name { what: "domain", .. }) => {
                 "give the name without scheme, port and `*.`, for example --domain sandbox.example.com".to_owned()
             }
@@ -154,7 +154,6 @@ impl Error {
             }
             Self::Declined | Self::CannotAsk => "run again with --yes".to_owned(),
             Self::Verify(_) => format!("kubectl logs -n {} deployment/{}", names::NAMESPACE, names::MANAGER),
-            Self::NotInstalled => "silica install --domain sandbox.example.com".to_owned(),
             Self::UserObjects { .. } => {
                 "keep them (the definitions stay, nobody acts on them): --keep-sandboxes; remove them: --delete-sandboxes"
                     .to_owned()

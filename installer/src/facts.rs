@@ -413,13 +413,11 @@ mod tests {
 
     use super::*;
 
-    fn map(pairs: &[(&str, &str)]) -> Option<BTreeMap<String, String>> {
-        Some(
-            pairs
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                .collect(),
-        )
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     #[test]
@@ -433,12 +431,12 @@ mod tests {
             ..ObjectMeta::default()
         };
         assert_eq!(owner(&meta), "field manager kubectl");
-        meta.labels = map(&[(labels::APP_MANAGED_BY, "agents")]);
+        meta.labels = Some(map(&[(labels::APP_MANAGED_BY, "agents")]));
         assert_eq!(owner(&meta), "agents");
-        meta.annotations = map(&[
+        meta.annotations = Some(map(&[
             ("meta.helm.sh/release-name", "r"),
             ("meta.helm.sh/release-namespace", "n"),
-        ]);
+        ]));
         assert_eq!(owner(&meta), "Helm release n/r");
     }
 

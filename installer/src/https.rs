@@ -209,7 +209,7 @@ impl Client {
 fn tls_reason(error: &io::Error) -> String {
     error
         .source()
-        .map_or_else(|| error.to_string(), |source| source.to_string())
+        .map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn tls_config(trust: Trust<'_>) -> Result<ClientConfig, Error> {

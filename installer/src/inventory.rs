@@ -166,6 +166,7 @@ impl Inventory {
 
     /// What the next installation writes first: both lists in one, since after
     /// a crash objects of either may exist.
+    #[must_use]
     pub fn merged(&self, former: Option<&Self>, state: State) -> Self {
         let mut objects = self.objects.clone();
         objects.extend(

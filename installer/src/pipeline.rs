@@ -1,7 +1,7 @@
 //! The stages of an installation. Each consumes the former, so that applying
 //! without a passed preflight, or verifying without waiting, does not compile.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
@@ -14,7 +14,7 @@ use silica_api::{
     names,
     types::Domain,
 };
-use silica_dns::Record;
+use silica_dns::{Record, probe::is_localhost};
 use silica_manifests::{Object, Phase, ServiceType};
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -42,7 +42,7 @@ use crate::{
 
 /// How long an address from the outside world is waited for; after that the
 /// proof goes through the API server.
-const ADDRESS_PATIENCE: Duration = Duration::from_secs(60);
+const ADDRESS_PATIENCE: Duration = Duration::from_mins(1);
 /// How long the API may take to answer once its pods are ready.
 const REACH_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -72,7 +72,7 @@ impl Prepared {
             Some(_) => images::choose(
                 settings.delivery,
                 settings.containerd_address.as_deref(),
-                |path| path.exists(),
+                Path::exists,
             )?,
             None => Target::Nowhere,
         };
@@ -451,6 +451,7 @@ impl Ready {
         } else {
             Trust::Roots(&made.ca_bundle)
         };
+        let template = choose_template(cluster, &plan).await?;
         let mut proof = None;
         let mut route = None;
         if !settings.skip_verify {
@@ -466,12 +467,12 @@ impl Ready {
             if matches!(client.route(), Route::Forward { .. }) && addresses.routes().len() > 1 {
                 printer.warn("no address from outside answers here; checked through the API server instead");
             }
-            match choose_template(cluster, &plan).await? {
+            match &template {
                 None => printer.info("- Sandbox: skipped, there is no template with a free sandbox"),
                 Some((namespace, name)) => {
                     printer.start("Sandbox");
-                    wait::pool(cluster, &namespace, &name, context.deadline, printer).await?;
-                    let shown = verify::prove(&client, &domain, &made.admin_key, &name).await?;
+                    wait::pool(cluster, namespace, name, context.deadline, printer).await?;
+                    let shown = verify::prove(&client, &domain, &made.admin_key, name).await?;
                     let (create, command) = (shown.create.as_millis(), shown.command.as_millis());
                     printer.done(&format!(
                         "{} ran a command (create {create} ms, command {command} ms)",
@@ -487,6 +488,7 @@ impl Ready {
             addresses,
             route,
             proof,
+            template: template.map(|(_, name)| name),
             missing_records,
             admin_key: made.admin_key,
             ca_bundle: made.ca_bundle,
@@ -526,7 +528,8 @@ async fn choose_template(cluster: &Cluster, plan: &Plan) -> Result<Option<(Strin
 /// says more about that.
 async fn missing_records(domains: &[Domain], addresses: &Addresses) -> Vec<Record> {
     let mut records = Vec::new();
-    for domain in domains {
+    // Names below localhost lead to this machine by themselves (RFC 6761 section 6.3).
+    for domain in domains.iter().filter(|domain| !is_localhost(domain.as_str())) {
         if let Ok(report) = verify_dns::check(domain.as_str(), addresses.expected()).await {
             records.extend(report.records);
         }
@@ -544,6 +547,8 @@ pub struct Verified {
     pub route: Option<Route>,
     /// The proof, when there was a template to try.
     pub proof: Option<Proof>,
+    /// A template that can be tried.
+    pub template: Option<String>,
     /// DNS records that are missing.
     pub missing_records: Vec<Record>,
     /// The administrator's API key.

@@ -2,6 +2,7 @@
 //! standard output. No other module prints.
 
 use std::{
+    collections::BTreeSet,
     fmt::Display,
     io::{IsTerminal, Write},
     sync::{Arc, Mutex, PoisonError},
@@ -38,7 +39,7 @@ pub struct Printer {
 
 struct State {
     phase: Option<(String, Instant)>,
-    last_note: String,
+    notes: BTreeSet<String>,
     spinner: Option<ProgressBar>,
 }
 
@@ -49,7 +50,7 @@ impl Printer {
             output,
             state: Arc::new(Mutex::new(State {
                 phase: None,
-                last_note: String::new(),
+                notes: BTreeSet::new(),
                 spinner: None,
             })),
         }
@@ -76,31 +77,25 @@ impl Printer {
         });
         self.with(|state| {
             state.phase = Some((name.to_owned(), Instant::now()));
-            state.last_note.clear();
+            state.notes.clear();
             state.spinner = spinner;
         });
     }
 
-    /// Tells what the phase is waiting for; the same text twice is shown once.
+    /// Tells what the phase is waiting for; the same text is shown once a phase.
     pub fn note(&self, text: &str) {
         let line = self.with(|state| {
-            if state.last_note == text {
-                return None;
-            }
-            text.clone_into(&mut state.last_note);
             let name = state
                 .phase
                 .as_ref()
                 .map(|(name, _)| name.as_str())
                 .unwrap_or_default();
             let line = format!("{name}: {text}");
-            match &state.spinner {
-                Some(spinner) => {
-                    spinner.set_message(line);
-                    None
-                }
-                None => Some(line),
+            if let Some(spinner) = &state.spinner {
+                spinner.set_message(line);
+                return None;
             }
+            state.notes.insert(text.to_owned()).then_some(line)
         });
         if let Some(line) = line {
             self.line(&format!("{DIM}·{DIM:#} {line}"));

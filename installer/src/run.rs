@@ -79,7 +79,7 @@ pub fn run(cli: Cli) -> Exit {
 
 async fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
     match command {
-        Command::Install(args) => commands::install::run(context, &args).await,
+        Command::Install(args) => Box::pin(commands::install::run(context, &args)).await,
         Command::Uninstall(args) => commands::uninstall::run(context, &args).await,
         Command::Status(args) => commands::status::run(context, &args).await,
         Command::Render(args) => commands::render::run(context, &args),

@@ -12,7 +12,8 @@ use silica_api::{labels, names, types::Domain};
 use silica_certs::{
     authority, bundle,
     decide::{self, Reason},
-    import, inspect, leaf,
+    import::{self, Finding},
+    inspect, leaf,
     names::{Service, permitted_services, server_names},
 };
 use silica_core::api_key::{ADMIN_KEY_ID, ApiKey, StoredKey, hash};
@@ -207,28 +208,29 @@ fn foreign_certificate(
         return Ok(false);
     }
     let found = pair(existing, names::TLS_SECRET);
-    let review = import::review(
+    let (chain, key) = (
         found.chain_pem.unwrap_or_default(),
         found.key_pem.unwrap_or_default(),
-        domains,
-        None,
-        now,
     );
-    let refusals: Vec<String> = review
-        .findings
-        .iter()
-        .filter(|finding| finding.is_refusal())
-        .map(ToString::to_string)
-        .collect();
+    let roots = text(existing, names::TLS_SECRET, contents::CA_CERTIFICATE);
+    let review = import::review(chain, key, domains, roots, now);
+    // A private CA is not part of the chain that its server sends, so its
+    // absence refuses nothing: clients are told of it by other means.
+    let refuses = |finding: &Finding| finding.is_refusal() && !matches!(finding, Finding::Incomplete { .. });
+    let (refusals, notices): (Vec<_>, Vec<_>) = review.findings.iter().partition(|finding| refuses(finding));
     if !refusals.is_empty() {
+        let why = refusals
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("; ");
         return Err(Error::Unusable {
             name: names::TLS_SECRET,
-            why: refusals.join("; "),
+            why,
         });
     }
     warnings.extend(
-        review
-            .findings
+        notices
             .iter()
             .map(|finding| format!("Secret {}: {finding}", names::TLS_SECRET)),
     );

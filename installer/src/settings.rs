@@ -180,7 +180,7 @@ impl Settings {
             options.authentication = Authentication::Off;
         }
         options.node_selector = pairs(&args.node_selector, values.node_selector);
-        options.image_pull_secret = args.image_pull_secret.clone();
+        options.image_pull_secret.clone_from(&args.image_pull_secret);
 
         let expose = if args.expose.is_empty() {
             values.expose.unwrap_or_default()

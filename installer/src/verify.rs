@@ -20,6 +20,9 @@ use crate::{
 const LIFETIME: u32 = 60;
 const GREETING: &str = "silica works";
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long addresses from outside are tried before the API server has to
+/// forward: node ports and load balancers follow ready pods with a delay.
+const OUTSIDE_FIRST: Duration = Duration::from_secs(5);
 
 /// Why the proof failed.
 #[derive(Debug, thiserror::Error)]
@@ -71,9 +74,16 @@ pub async fn reach(
     deadline: tokio::time::Instant,
 ) -> Result<Client, Error> {
     let mut last = None;
+    let routes = addresses.routes();
+    let has_outside = routes.iter().any(|route| matches!(route, Route::Tcp { .. }));
+    let start = tokio::time::Instant::now();
     loop {
-        for route in addresses.routes() {
-            let client = Client::new(cluster, route, trust)?;
+        for route in &routes {
+            let is_forwarded = matches!(route, Route::Forward { .. });
+            if is_forwarded && has_outside && start.elapsed() < OUTSIDE_FIRST {
+                continue;
+            }
+            let client = Client::new(cluster, route.clone(), trust)?;
             match client
                 .request(Method::GET, &domain.api_host(), "/health", HeaderMap::new(), "")
                 .await
@@ -89,9 +99,7 @@ pub async fn reach(
                 }
                 // A forwarded connection is the last way, and says least about
                 // why the others do not work.
-                Err(error) if matches!(client.route(), Route::Tcp { .. }) || last.is_none() => {
-                    last = Some(error)
-                }
+                Err(error) if !is_forwarded || last.is_none() => last = Some(error),
                 Err(_) => {}
             }
         }

@@ -15,7 +15,7 @@ use k8s_openapi::{
 use kube::{
     Api, Resource, ResourceExt,
     api::{DynamicObject, ListParams},
-    runtime::watcher::{self, watch_object},
+    runtime::{WatchStreamExt, watcher::watch_object},
 };
 use serde::de::DeserializeOwned;
 use silica_api::{crd::SandboxSet, labels};
@@ -69,7 +69,7 @@ where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
     E: Future<Output = Option<String>>,
 {
-    let mut events = std::pin::pin!(watch_object(api, name));
+    let mut events = std::pin::pin!(watch_object(api, name).default_backoff());
     let mut why = "nothing is known of it".to_owned();
     loop {
         if Instant::now() >= deadline {
@@ -82,14 +82,8 @@ where
                 Look::Never(why) => return Err(Error::Never { object: title, why }),
                 Look::NotYet(seen) => why = seen,
             },
-            // The watcher reconnects by itself; only lasting trouble is told.
-            Ok(Some(Err(watcher::Error::WatchFailed(_) | watcher::Error::WatchError(_)))) => {}
-            Ok(Some(Err(error))) => {
-                return Err(Error::Watch {
-                    object: title,
-                    why: reason(&error),
-                });
-            }
+            // The watcher tries again by itself, more and more slowly.
+            Ok(Some(Err(error))) => why = reason(&error),
             Ok(None) => {
                 return Err(Error::Watch {
                     object: title,
@@ -285,6 +279,11 @@ pub async fn gone(
     printer: &Printer,
 ) -> Result<(), Error> {
     let api = cluster.objects(&entry.resource(), entry.namespace.as_deref());
+    // Of a kind that is gone itself, nothing can be watched.
+    let found = api.get_metadata_opt(&entry.name).await;
+    if found.map_err(cluster::request("read", entry.title()))?.is_none() {
+        return Ok(());
+    }
     let look = |object: Option<&DynamicObject>| match object {
         None => Look::Ready,
         Some(object) if object.finalizers().is_empty() => Look::NotYet("it still exists".into()),
@@ -357,11 +356,8 @@ fn trouble(pod: &Pod) -> Option<String> {
                 .map(|ended| format!(", exit code {}", ended.exit_code))
                 .unwrap_or_default();
             let message = waiting.message.as_deref().unwrap_or_default();
-            return Some(
-                format!("container {}: {reason}{exit} {message}", container.name)
-                    .trim()
-                    .to_owned(),
-            );
+            let text = format!("container {}: {reason}{exit} {message}", container.name);
+            return Some(shortened(text.trim()));
         }
         if let Some(ended) = state.terminated.as_ref().filter(|ended| ended.exit_code != 0) {
             return Some(format!(
@@ -371,6 +367,20 @@ fn trouble(pod: &Pod) -> Option<String> {
         }
     }
     None
+}
+
+/// Messages of image pulls repeat themselves; their start tells the image, their
+/// end the cause.
+fn shortened(text: &str) -> String {
+    const MAX: usize = 240;
+    const PART: usize = 110;
+    let count = text.chars().count();
+    if count <= MAX {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(PART).collect();
+    let end: String = text.chars().skip(count - PART).collect();
+    format!("{start} ... {end}")
 }
 
 #[cfg(test)]

@@ -79,13 +79,12 @@ fn generate(context: &Context, args: &GenerateArgs) -> Result<Exit, Error> {
         source,
     })?];
     let now = OffsetDateTime::now_utc();
-    let authority = match files::read_authority(&args.output)? {
-        Some(authority) => authority,
-        None => {
-            let (domains, permitted) = secrets::permitted_names(&domain);
-            Authority::create(&AuthorityRequest::new(domains, permitted), now)
-                .map_err(secrets::Error::Authority)?
-        }
+    let authority = if let Some(found) = files::read_authority(&args.output)? {
+        found
+    } else {
+        let (domains, permitted) = secrets::permitted_names(&domain);
+        let wanted = AuthorityRequest::new(domains, permitted);
+        Authority::create(&wanted, now).map_err(secrets::Error::Authority)?
     };
     let request = LeafRequest {
         names: served_names(&domain),

@@ -185,11 +185,8 @@ pub async fn run(context: &Context, args: &InstallArgs) -> Result<Exit, Error> {
             .await?;
     }
     let applied = compared.apply(context, &cluster).await?;
-    let verified = applied
-        .wait(context, &cluster)
-        .await?
-        .verify(context, &cluster)
-        .await?;
+    let ready = Box::pin(applied.wait(context, &cluster)).await?;
+    let verified = Box::pin(ready.verify(context, &cluster)).await?;
 
     let block = EnvBlock {
         domain: verified.domain.clone(),
@@ -211,24 +208,26 @@ pub async fn run(context: &Context, args: &InstallArgs) -> Result<Exit, Error> {
 
 /// What to do next.
 fn ending(verified: &Verified, block: &EnvBlock, args: &InstallArgs) -> String {
-    let mut text = format!("\nSilica serves {}.\n", verified.domain);
-    if !verified.missing_records.is_empty() {
-        text.push_str("\nDNS records to create:\n");
-        text.push_str(&silica_dns::render_zone(&verified.missing_records));
-        text.push_str("Then check with: silica verify-dns\n");
-    }
-    text.push_str("\nEnvironment for the E2B SDKs: ");
-    match &args.env_file {
-        Some(path) => text.push_str(&format!("source {}\n", path.display())),
-        None if args.show_key => text.push_str(&format!("\n{}", block.render())),
-        None => text.push_str("eval \"$(silica env --ca-file silica-ca.crt)\"\n"),
-    }
-    text.push_str(
-        "\nTry it:\n  pip install e2b\n  python3 -c 'from e2b import Sandbox; s = Sandbox.create(\"base\"); \
-         print(s.commands.run(\"echo hello\").stdout); s.kill()'\n\
-         \nReplace the certificate: silica rotate-certs\nRemove everything:       silica uninstall\n",
-    );
-    text
+    let records = match verified.missing_records.as_slice() {
+        [] => String::new(),
+        missing => {
+            let zone = silica_dns::render_zone(missing);
+            format!("\nDNS records to create:\n{zone}Then check with: silica verify-dns\n")
+        }
+    };
+    let environment = match &args.env_file {
+        Some(path) => format!("source {}\n", path.display()),
+        None if args.show_key => format!("\n{}", block.render()),
+        None => "eval \"$(silica env --ca-file silica-ca.crt)\"\n".to_owned(),
+    };
+    let template = verified.template.as_deref().unwrap_or("TEMPLATE");
+    format!(
+        "\nSilica serves {}.\n{records}\nEnvironment for the E2B SDKs: {environment}\n\
+         Try it:\n  pip install e2b\n  python3 -c 'from e2b import Sandbox; s = Sandbox.create(\"{template}\"); \
+         print(s.commands.run(\"echo hello\").stdout); s.kill()'\n\n\
+         Replace the certificate: silica rotate-certs\nRemove everything:       silica uninstall\n",
+        verified.domain
+    )
 }
 
 /// How clients outside the cluster get in.

@@ -167,6 +167,8 @@ async fn templates(cluster: &Cluster) -> Result<Check, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::check::Verdict;
 
@@ -177,7 +179,7 @@ mod tests {
                 state,
                 version: "1".into(),
                 domains: Vec::new(),
-                objects: Default::default(),
+                objects: BTreeSet::new(),
             })
             .verdict
         };

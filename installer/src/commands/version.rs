@@ -42,17 +42,12 @@ pub async fn run(context: &Context, args: &VersionArgs) -> Result<Exit, Error> {
                 .json(&json!({"silica": version, "images": images, "installed": installed}));
         }
         Output::Text => {
-            let mut text = format!("silica {version}\n");
-            for image in images {
-                text.push_str(&format!("carries {image}\n"));
-            }
+            let mut lines = vec![format!("silica {version}")];
+            lines.extend(images.iter().map(|image| format!("carries {image}")));
             if args.cluster {
-                text.push_str(&format!(
-                    "installed {}\n",
-                    installed.as_deref().unwrap_or("nothing")
-                ));
+                lines.push(format!("installed {}", installed.as_deref().unwrap_or("nothing")));
             }
-            context.printer.result(text);
+            context.printer.result(lines.join("\n"));
         }
     }
     Ok(Exit::Success)

@@ -27,7 +27,7 @@ use super::{
 use crate::facts::Existing;
 
 /// Key of the CA certificate inside a TLS Secret, where many tools expect it.
-const CA_CERTIFICATE: &str = "ca.crt";
+pub(crate) const CA_CERTIFICATE: &str = "ca.crt";
 
 /// Objects to write, and what the rest of the run needs of them. No `Debug`.
 pub struct Made {
@@ -309,6 +309,8 @@ mod tests {
             .unwrap();
         let mut foreign = leaf_secret(&leaf, &elsewhere);
         foreign.metadata.labels = None;
+        // As `kubectl create secret tls` makes it: without the CA.
+        foreign.data.as_mut().unwrap().remove(CA_CERTIFICATE);
         let mut existing = Existing::default();
         existing.secrets.insert(names::TLS_SECRET.into(), foreign);
         let (plan, _) = install(&existing, &domains, None, NOW);

@@ -1,0 +1,210 @@
+//! Runs the built binary with bad input: exit codes and messages, no cluster.
+
+#![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::{Command, Output},
+};
+
+fn silica(args: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_silica"))
+        .args(args)
+        .current_dir(folder)
+        .env_clear()
+        .env("HOME", folder)
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+const IMAGES: [&str; 4] = ["--manager-image", "m:1", "--runtime-image", "r:1"];
+
+fn install<'a>(rest: &[&'a str]) -> Vec<&'a str> {
+    [&["install", "--yes"], &IMAGES[..], rest].concat()
+}
+
+/// A kubeconfig for a server at this port, without credentials.
+fn kubeconfig(folder: &Path, port: u16) -> String {
+    let text = format!(
+        "{{apiVersion: v1, kind: Config, current-context: c, clusters: [{{name: c, cluster: {{server: 'http://127.0.0.1:{port}'}}}}], \
+         users: [{{name: u, user: {{}}}}], contexts: [{{name: c, context: {{cluster: c, user: u}}}}]}}"
+    );
+    let path = folder.join("kubeconfig");
+    std::fs::write(&path, text).unwrap();
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn wrong_flags_are_a_usage_error() {
+    let folder = tempfile::tempdir().unwrap();
+    for args in [
+        &["install", "--nonsense"][..],
+        &["nonsense"],
+        &[],
+        &["install", "--timeout", "5 days"],
+    ] {
+        assert_eq!(silica(args, folder.path()).status.code(), Some(64), "{args:?}");
+    }
+    assert_eq!(silica(&["--help"], folder.path()).status.code(), Some(0));
+}
+
+#[test]
+fn an_admin_key_on_the_command_line_is_not_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = silica(
+        &install(&["--domain", "a.b", "--admin-key", "admin-987654321"]),
+        folder.path(),
+    );
+    assert_eq!(output.status.code(), Some(64));
+}
+
+#[test]
+fn without_a_kubeconfig_the_user_is_told_how_to_name_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = silica(&install(&["--domain", "a.example.com"]), folder.path());
+    assert_eq!(output.status.code(), Some(65), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--kubeconfig"), "{}", stderr(&output));
+    let named = silica(
+        &install(&["--domain", "a.example.com", "--kubeconfig", "missing"]),
+        folder.path(),
+    );
+    assert_eq!(named.status.code(), Some(65));
+    assert!(
+        stderr(&named).contains("kubeconfig missing"),
+        "{}",
+        stderr(&named)
+    );
+}
+
+#[test]
+fn an_unreachable_server_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    // Bound and closed again: nobody listens there.
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let config = kubeconfig(folder.path(), port);
+    let output = silica(
+        &install(&["--domain", "a.example.com", "--kubeconfig", &config]),
+        folder.path(),
+    );
+    assert_eq!(output.status.code(), Some(69), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains(&format!("http://127.0.0.1:{port}")),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_server_that_never_answers_runs_into_the_time_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = kubeconfig(folder.path(), listener.local_addr().unwrap().port());
+    let output = silica(
+        &install(&[
+            "--domain",
+            "a.example.com",
+            "--timeout",
+            "1s",
+            "--kubeconfig",
+            &config,
+        ]),
+        folder.path(),
+    );
+    assert_eq!(output.status.code(), Some(124), "{}", stderr(&output));
+    assert!(stderr(&output).contains("Preflight"), "{}", stderr(&output));
+}
+
+#[test]
+fn bad_settings_are_refused_before_any_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = kubeconfig(folder.path(), 1);
+    for (args, words) in [
+        (&["--domain", "*.a.b"][..], "--domain"),
+        (&["--domain", "http://a.b"], "--domain"),
+        (&["--domain", "10.0.0.1"], "two labels"),
+        (&[], "no domain"),
+        (&["--domain", "a.b", "--values", "missing.yaml"], "missing.yaml"),
+        (
+            &["--domain", "a.b", "--admin-key-file", "missing.key"],
+            "missing.key",
+        ),
+    ] {
+        let output = silica(
+            &[&install(args)[..], &["--kubeconfig", &config]].concat(),
+            folder.path(),
+        );
+        assert_eq!(output.status.code(), Some(65), "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{args:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn render_needs_no_cluster_and_prints_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = [&["render", "--domain", "a.example.com"], &IMAGES[..]].concat();
+    let output = silica(&args, folder.path());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let yaml = String::from_utf8(output.stdout).unwrap();
+    assert!(yaml.starts_with("---\napiVersion: v1\nkind: Namespace\n"));
+    assert!(yaml.contains("image: m:1") && yaml.contains("a.example.com"));
+    assert!(!yaml.contains("kind: Secret\n"));
+}
+
+#[test]
+fn certs_generate_writes_the_four_files_and_keeps_the_authority() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = [
+        "certs",
+        "generate",
+        "-d",
+        "a.example.com",
+        "-o",
+        "out",
+        "-D",
+        "365",
+    ];
+    assert_eq!(silica(&args, folder.path()).status.code(), Some(0));
+    let read = |name: &str| std::fs::read_to_string(folder.path().join("out").join(name)).unwrap();
+    let (authority, key) = (read("ca-fullchain.pem"), read("privkey.pem"));
+    assert!(
+        read("ca-privkey.pem").contains("PRIVATE KEY") && read("fullchain.pem").contains("BEGIN CERTIFICATE")
+    );
+    assert_eq!(silica(&args, folder.path()).status.code(), Some(0));
+    assert_eq!(read("ca-fullchain.pem"), authority);
+    assert_ne!(read("privkey.pem"), key);
+}
+
+#[test]
+fn verify_dns_works_without_a_cluster() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = [
+        "verify-dns",
+        "--domain",
+        "silica.localhost",
+        "--expect",
+        "127.0.0.1",
+        "-o",
+        "json",
+    ];
+    let output = silica(&args, folder.path());
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report[0]["domain"], "silica.localhost");
+}
+
+#[test]
+fn completions_and_version_need_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = silica(&["completions", "bash"], folder.path());
+    assert!(String::from_utf8_lossy(&script.stdout).contains("rotate-certs"));
+    let version = silica(&["version", "-o", "json"], folder.path());
+    assert_eq!(version.status.code(), Some(0));
+}
