@@ -51,13 +51,14 @@ pub async fn run(
     let (caches, writers) = Caches::new();
     let queues = Arc::new(Queues::default());
     config.health.attach(caches.clone());
-    let watches = pin!(watch::run(
+    // Boxed: they are large, and callers would carry them around by value.
+    let watches = Box::pin(watch::run(
         client.clone(),
         writers,
         caches.clone(),
-        Arc::clone(&queues)
+        Arc::clone(&queues),
     ));
-    let leading = pin!(lead(config.clone(), client.clone(), caches, queues));
+    let leading = Box::pin(lead(config.clone(), client.clone(), caches, queues));
     let shutdown = pin!(shutdown);
 
     let ended = future::select(shutdown, future::select(watches, leading)).await;

@@ -5,6 +5,13 @@
 //! the test plays the kubelet: it decides when a pod is ready, fails or hangs.
 //! That makes the order of events certain, and needs no image and no node.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 mod harness;
 
 use std::time::{Duration, Instant};
@@ -166,13 +173,13 @@ async fn a_malformed_object_stops_nobody(harness: &mut Harness) {
             .unwrap()
             .contains("not a pod template")
     );
-    let spec = json!({"template": harness.template("v1"), "volumeClaimTemplates": [{"metadata": 7}]});
+    let spec = json!({"template": Harness::template("v1"), "volumeClaimTemplates": [{"metadata": 7}]});
     harness.create_sandbox("bad-claim", spec).await;
     harness
         .wait_ready_reason("bad-claim", condition::INVALID_TEMPLATE)
         .await;
     harness
-        .create_sandbox("good", json!({"template": harness.template("v1")}))
+        .create_sandbox("good", json!({"template": Harness::template("v1")}))
         .await;
     harness.wait_phase("good", Phase::Running).await;
 }
@@ -180,8 +187,7 @@ async fn a_malformed_object_stops_nobody(harness: &mut Harness) {
 async fn sandbox_ends_at_its_shutdown_time(harness: &mut Harness) {
     let now = jiff::Timestamp::now();
     let soon = now + Duration::from_secs(2);
-    let spec =
-        |time: jiff::Timestamp| json!({"template": harness.template("v1"), "shutdownTime": time.to_string()});
+    let spec = |time: jiff::Timestamp| json!({"template": Harness::template("v1"), "shutdownTime": time.to_string()});
     harness.create_sandbox("late", spec(soon)).await;
     harness.create_sandbox("extended", spec(soon)).await;
     harness
@@ -205,7 +211,7 @@ async fn sandbox_ends_at_its_shutdown_time(harness: &mut Harness) {
 
 async fn lost_pod_is_a_failure_and_a_foreign_pod_is_left_alone(harness: &mut Harness) {
     harness
-        .create_sandbox("lost", json!({"template": harness.template("v1")}))
+        .create_sandbox("lost", json!({"template": Harness::template("v1")}))
         .await;
     harness.wait_phase("lost", Phase::Running).await;
     harness.delete_pod("lost").await;
@@ -214,7 +220,7 @@ async fn lost_pod_is_a_failure_and_a_foreign_pod_is_left_alone(harness: &mut Har
 
     harness.create_foreign_pod("taken").await;
     harness
-        .create_sandbox("taken", json!({"template": harness.template("v1")}))
+        .create_sandbox("taken", json!({"template": Harness::template("v1")}))
         .await;
     harness
         .wait_ready_reason("taken", condition::POD_OWNER_MISMATCH)
@@ -226,7 +232,7 @@ async fn lost_pod_is_a_failure_and_a_foreign_pod_is_left_alone(harness: &mut Har
 
 async fn pause_and_resume(harness: &mut Harness) {
     harness
-        .create_sandbox("napping", json!({"template": harness.template("v1")}))
+        .create_sandbox("napping", json!({"template": Harness::template("v1")}))
         .await;
     harness.wait_phase("napping", Phase::Running).await;
     harness
@@ -260,7 +266,7 @@ async fn a_released_lease_is_taken_over_at_once(harness: &mut Harness) {
     println!("handed over in {} ms", start.elapsed().as_millis());
     assert!(start.elapsed() < Duration::from_secs(2));
     harness
-        .create_sandbox("after", json!({"template": harness.template("v1")}))
+        .create_sandbox("after", json!({"template": Harness::template("v1")}))
         .await;
     harness.wait_phase("after", Phase::Running).await;
     standby.stop().await;

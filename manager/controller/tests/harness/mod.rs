@@ -32,7 +32,7 @@ pub(crate) use kubelet::Kubelet;
 use running::Running;
 
 /// Longest wait for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// A scheduler that does not exist.
 const SCHEDULER: &str = "played-by-the-test";
 
@@ -122,7 +122,7 @@ impl Harness {
             .sum()
     }
 
-    pub(crate) fn template(&self, image: &str) -> Value {
+    pub(crate) fn template(image: &str) -> Value {
         json!({"spec": {"schedulerName": SCHEDULER, "containers": [{"name": "sandbox", "image": image}]}})
     }
 
@@ -153,7 +153,7 @@ impl Harness {
     }
 
     pub(crate) async fn create_set(&self, name: &str, mut spec: Value, image: &str) {
-        spec["template"] = self.template(image);
+        spec["template"] = Self::template(image);
         self.create::<SandboxSet>(json!({
             "apiVersion": "agents.kruise.io/v1alpha1", "kind": "SandboxSet",
             "metadata": {"name": name}, "spec": spec,
@@ -170,7 +170,7 @@ impl Harness {
     }
 
     pub(crate) async fn create_foreign_pod(&self, name: &str) {
-        let mut pod = self.template("v1");
+        let mut pod = Self::template("v1");
         pod["apiVersion"] = json!("v1");
         pod["kind"] = json!("Pod");
         pod["metadata"] = json!({"name": name});
@@ -178,7 +178,7 @@ impl Harness {
     }
 
     pub(crate) async fn change_template(&self, name: &str, image: &str) {
-        let patch = json!({"spec": {"template": self.template(image)}});
+        let patch = json!({"spec": {"template": Self::template(image)}});
         self.api::<SandboxSet>()
             .patch(name, &PatchParams::default(), &Patch::Merge(patch))
             .await
@@ -274,6 +274,7 @@ impl Harness {
         timeout(PATIENCE, wait).await.expect("the pool is refilled");
     }
 
+    /// Waits for a status that describes the current spec.
     pub(crate) async fn wait_set(
         &self,
         name: &str,
@@ -281,7 +282,11 @@ impl Harness {
         is: impl Fn(&SandboxSetStatus) -> bool,
     ) -> SandboxSet {
         self.wait(name, what, |set: &SandboxSet| {
-            set.status.as_ref().is_some_and(&is)
+            let observed = set
+                .status
+                .as_ref()
+                .filter(|status| Some(status.observed_generation) == set.metadata.generation);
+            observed.is_some_and(&is)
         })
         .await
     }
@@ -315,10 +320,10 @@ impl Harness {
         let wait = await_condition(self.api::<K>(), name, |object: Option<&K>| {
             object.is_some_and(&is)
         });
-        match timeout(PATIENCE, wait).await {
-            Ok(object) => object.unwrap().unwrap(),
-            Err(_) => panic!("{name} is not {what}: {:#?}", self.api::<K>().get_opt(name).await),
-        }
+        let Ok(object) = timeout(PATIENCE, wait).await else {
+            panic!("{name} is not {what}: {:#?}", self.api::<K>().get_opt(name).await);
+        };
+        object.unwrap().unwrap()
     }
 
     pub(crate) async fn wait_gone<K>(&self, name: &str)
