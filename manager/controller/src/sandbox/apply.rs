@@ -9,7 +9,7 @@ use kube::{
 };
 use serde_json::json;
 use silica_api::{
-    crd::{Sandbox, SandboxStatus, condition},
+    crd::{Sandbox, SandboxStatus},
     names,
 };
 
@@ -66,12 +66,7 @@ pub(crate) async fn step(
             Ok(Done::Observed(seen.into()))
         }
         Step::CreatePod => create_pod(sandbox, context).await,
-        Step::RecordLoss => {
-            context
-                .events
-                .warning(sandbox, condition::POD_LOST, "The pod vanished.");
-            Ok(Done::Observed(Outcome::Lost))
-        }
+        Step::RecordLoss => Ok(Done::Observed(Outcome::Lost)),
         Step::Track => Ok(Done::Observed(seen.into())),
     }
 }
@@ -92,6 +87,11 @@ async fn expire(sandbox: &Sandbox, context: &Context) -> Result<Done, Error> {
     {
         Ok(_) => {
             context.metrics.sandboxes_expired.increment();
+            context.events.normal(
+                sandbox,
+                "ShutdownTimeReached",
+                "Deleted the sandbox at its shutdown time",
+            );
             tracing::info!(
                 namespace = sandbox.namespace(),
                 sandbox = sandbox.name_any(),
@@ -191,9 +191,6 @@ async fn create_pod(sandbox: &Sandbox, context: &Context) -> Result<Done, Error>
         Err(kube::Error::Api(status)) if is_terminating_namespace(&status) => Ok(Done::Gone),
         Err(error) => {
             let message = refusal("pod", &error);
-            context
-                .events
-                .warning(sandbox, condition::POD_CREATE_FAILED, &message);
             trouble(Trouble::CreateFailed(message))
         }
     }

@@ -85,8 +85,12 @@ async fn reconcile(sandbox: Arc<Sandbox>, context: Arc<Context>) -> Result<Actio
     };
     // (pure) what that means for the status
     let status = status::next(&sandbox, &outcome, now);
-    // (client) write it, if it differs
+    // (client) write it, if it differs, and say what went wrong
+    let news = status::news(sandbox.status.as_ref(), &status);
     apply::status(&sandbox, status, &context).await?;
+    if let Some((reason, message)) = news {
+        context.events.warning(sandbox.as_ref(), &reason, &message);
+    }
 
     let retry = outcome.is_trouble().then_some(RETRY);
     let deadline = decide::until_deadline(&sandbox, Timestamp::now()).map(|left| left.min(LONGEST_SLEEP));

@@ -128,6 +128,28 @@ pub(crate) fn next(sandbox: &Sandbox, outcome: &Outcome, now: Timestamp) -> Sand
     status
 }
 
+/// A failure that the new status shows and the old one does not: reason and
+/// message of an Event. A message that merely changes is no news.
+pub(crate) fn news(old: Option<&SandboxStatus>, new: &SandboxStatus) -> Option<(String, String)> {
+    const HARMLESS: [&str; 4] = [
+        condition::POD_READY,
+        condition::POD_TERMINATING,
+        condition::PAUSE_PENDING,
+        condition::STOP_PAUSE_SUCCEEDED,
+    ];
+    let ready = |status: &SandboxStatus| {
+        status
+            .conditions
+            .iter()
+            .find(|condition| condition.kind == condition::READY)
+            .cloned()
+    };
+    let is_bad = new.phase != Some(Phase::Succeeded);
+    let now = ready(new).filter(|ready| is_bad && !HARMLESS.contains(&ready.reason.as_str()))?;
+    let before = old.and_then(ready);
+    (before.is_none_or(|before| before.reason != now.reason)).then_some((now.reason, now.message))
+}
+
 fn pausing(conditions: &mut Conditions<'_>) -> (Phase, Option<String>) {
     conditions.set(
         condition::READY,
@@ -157,15 +179,6 @@ fn describe(trouble: &Trouble) -> (&'static str, String) {
 
 /// Phase and conditions that follow from a pod that is wanted.
 fn running(pod: &Pod, old: Option<Phase>, conditions: &mut Conditions<'_>) -> (Phase, Option<String>) {
-    let pod_phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    if let Some((phase, end)) = match pod_phase {
-        Some("Succeeded") => Some((Phase::Succeeded, "all containers ended with success".to_owned())),
-        Some("Failed") => Some((Phase::Failed, failure::epitaph(pod))),
-        _ => None,
-    } {
-        conditions.set(condition::READY, false, condition::POD_ENDED, &end);
-        return (phase, Some(end));
-    }
     // A resumed sandbox has no phase Pending of its own.
     let starting = match old {
         Some(Phase::Paused | Phase::Resuming) => Phase::Resuming,
@@ -182,12 +195,22 @@ fn running(pod: &Pod, old: Option<Phase>, conditions: &mut Conditions<'_>) -> (P
     }
     let has_run = old == Some(Phase::Running);
     if is_leaving(pod) {
+        // Its end is a loss, whatever the exit code of its containers.
         let message = "the pod is being deleted";
         conditions.set(condition::READY, false, condition::POD_TERMINATING, message);
         return (
             if has_run { Phase::Running } else { starting },
             Some(message.to_owned()),
         );
+    }
+    let pod_phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    if let Some((phase, end)) = match pod_phase {
+        Some("Succeeded") => Some((Phase::Succeeded, "all containers ended with success".to_owned())),
+        Some("Failed") => Some((Phase::Failed, failure::epitaph(pod))),
+        _ => None,
+    } {
+        conditions.set(condition::READY, false, condition::POD_ENDED, &end);
+        return (phase, Some(end));
     }
     if pod_phase == Some("Running") && is_ready(pod) {
         conditions.set(condition::READY, true, condition::POD_READY, "");
@@ -417,6 +440,26 @@ mod tests {
         );
         assert_eq!(status.phase, Some(Phase::Running));
         assert_eq!(ready(&status).1, condition::POD_TERMINATING);
+        let ended = play(
+            &mut sandbox(json!({})),
+            &[
+                pod("Running", true),
+                leaving(pod("Succeeded", false)),
+                Outcome::Lost,
+            ],
+        );
+        assert_eq!(ended.phase, Some(Phase::Failed), "a deleted pod did not succeed");
+    }
+
+    #[test]
+    fn a_failure_is_news_once() {
+        let mut sandbox = sandbox(json!({}));
+        let healthy = play(&mut sandbox, &[pod("Running", true)]);
+        assert_eq!(news(None, &healthy), None);
+        let lost = play(&mut sandbox, &[Outcome::Lost]);
+        assert_eq!(news(Some(&healthy), &lost).unwrap().0, condition::POD_LOST);
+        assert_eq!(news(Some(&lost), &lost), None);
+        assert_eq!(news(Some(&lost), &healthy), None);
     }
 
     #[test]
