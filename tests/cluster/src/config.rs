@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use crate::layout::{CGROUP, Layout, NODE_ADDRESS, POD_CIDR};
+use crate::layout::{CGROUP, LOCAL_DOMAIN, Layout, NODE_ADDRESS, POD_CIDR};
 use crate::pki;
 
 /// Writes every configuration file below [`Layout::config`].
@@ -151,8 +151,10 @@ fn corefile(layout: &Layout) -> String {
     // The node has no way to other networks: other names do not exist, and answering that at
     // once is kinder than a timeout. They need their own block: within one, CoreDNS asks
     // `template` before `kubernetes`.
+    // The local domain is served on the host's loopback address: clients on the host that do
+    // not know `*.localhost` by themselves can ask here.
     format!(
-        r"cluster.local:53 in-addr.arpa:53 {{
+        r#"cluster.local:53 in-addr.arpa:53 {{
     bind {NODE_ADDRESS}
     errors
     kubernetes cluster.local in-addr.arpa {{
@@ -162,13 +164,23 @@ fn corefile(layout: &Layout) -> String {
     }}
 }}
 
+{LOCAL_DOMAIN}:53 {{
+    bind {NODE_ADDRESS}
+    template IN A {{
+        answer "{{{{ .Name }}}} 5 IN A 127.0.0.1"
+    }}
+    template ANY ANY {{
+        rcode NOERROR
+    }}
+}}
+
 .:53 {{
     bind {NODE_ADDRESS}
     template ANY ANY {{
         rcode NXDOMAIN
     }}
 }}
-",
+"#,
         layout.kubeconfig_of("coredns").display()
     )
 }

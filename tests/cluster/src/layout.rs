@@ -23,6 +23,8 @@ pub const NODE_NAME: &str = "silica-node";
 pub const HOST_LINK: &str = "silica-host";
 /// Name of the node's end of the veth pair.
 pub const NODE_LINK: &str = "eth0";
+/// Domain of an installation on the local cluster; its names mean the host's loopback address.
+pub const LOCAL_DOMAIN: &str = "silica.localhost";
 /// Top cgroup, in every hierarchy; everything that the cluster runs is below it.
 pub const CGROUP: &str = "silica";
 

@@ -66,7 +66,7 @@ pub(crate) fn import_missing(cluster: &Cluster, archives: &[Archive]) -> Result<
     Ok(())
 }
 
-/// The reference of an image, whether it is made yet or not.
+/// The full reference of an image, whether it is made yet or not.
 pub(crate) fn reference(name: Name) -> Result<String> {
     inputs::read(name).map(|inputs| inputs.reference())
 }

@@ -1,7 +1,18 @@
 //! `cargo xtask`: everything a developer of Silica runs, each as one command.
 
+mod build;
 mod cluster;
+mod command;
+mod down;
+mod elf;
+mod environment;
+mod generate;
 mod images;
+mod python;
+mod suites;
+mod test;
+mod up;
+mod workspace;
 
 use std::process::ExitCode;
 
@@ -17,15 +28,25 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    Up(up::Arguments),
+    Down(down::Arguments),
+    Test(test::Arguments),
+    Build(build::Arguments),
     Cluster(cluster::Arguments),
     Images(images::Arguments),
+    Generate(generate::Arguments),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let result = match Arguments::parse().task {
+        Task::Up(arguments) => up::run(&arguments).await,
+        Task::Down(arguments) => down::run(&arguments),
+        Task::Test(arguments) => test::run(&arguments).await,
+        Task::Build(arguments) => build::run(&arguments),
         Task::Cluster(arguments) => cluster::run(arguments).await,
         Task::Images(arguments) => images::run(&arguments),
+        Task::Generate(arguments) => generate::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -68,15 +68,14 @@ fn setup(inputs: &Inputs, root: &Path, log: &Path) -> Result<()> {
             fs::write(&inside, "").with_context(|| format!("failed to write {}", inside.display()))?;
             extra.push(inside);
         }
-        script.push_str(&format!("mount -n --bind {file} \"$root{file}\"\n"));
+        script.extend(["mount -n --bind ", file, " \"$root", file, "\"\n"]);
     }
     if !inputs.packages.is_empty() && !inputs.requirements.is_empty() {
-        let packages = inputs.packages.join(" ");
-        script.push_str("enter() { chroot \"$root\" \"$@\"; }\n");
-        script.push_str("enter apt-get update -qq\n");
-        script.push_str(&format!(
-            "enter apt-get install -y -qq --no-install-recommends {packages}\n"
-        ));
+        // The script's own input is the setup script: apt must not read it.
+        script.push_str("enter() { chroot \"$root\" \"$@\" </dev/null; }\n");
+        script.push_str("enter apt-get update -qq\nenter apt-get install -y -qq --no-install-recommends");
+        script.extend(inputs.packages.iter().flat_map(|package| [" ", package]));
+        script.push('\n');
     }
     script.push_str("exec chroot \"$root\" /bin/sh -s\n");
 

@@ -1,0 +1,156 @@
+//! `cargo xtask build`: the static release executables.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use silica_cluster::progress;
+use silica_oci::Digest;
+
+use crate::{command, elf, workspace};
+
+/// Build the static release executables into target/silica/bin.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  cargo xtask build && target/silica/bin/silica version
+
+`silica` carries `sandbox-manager` and `sandbox-runtime` inside: it is the only file to hand out.")]
+pub(crate) struct Arguments {}
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// What `silica` carries.
+const MEMBERS: [&str; 2] = ["sandbox-manager", "sandbox-runtime"];
+/// The best ratio before Zstandard needs much more memory to unpack.
+const LEVEL: i32 = 19;
+
+pub(crate) fn run(_: &Arguments) -> Result<()> {
+    build().map(drop)
+}
+
+/// Builds everything that changed and returns the path of `silica`.
+pub(crate) fn build() -> Result<PathBuf> {
+    let began = Instant::now();
+    let target = workspace::target();
+    let (bin, bundle) = (target.join("bin"), target.join("bundle"));
+    for directory in [&bin, &bundle] {
+        fs::create_dir_all(directory).with_context(|| format!("failed to create {}", directory.display()))?;
+    }
+    compile(&MEMBERS, None)?;
+    progress::done("sandbox-manager and sandbox-runtime built", began);
+
+    let step = Instant::now();
+    for name in MEMBERS {
+        let executable = publish(name, &bin)?;
+        compress(&executable, &bundle.join(format!("{name}.zst")))?;
+    }
+    progress::done("executables compressed", step);
+
+    let step = Instant::now();
+    compile(&["silica"], Some(&bundle))?;
+    let silica = publish("silica", &bin)?;
+    progress::done("silica built", step);
+    for name in MEMBERS.iter().chain(&["silica"]) {
+        println!(
+            "  {:<44} {:>8}",
+            format!("{}", bin.join(name).display()),
+            megabytes(&bin.join(name))?
+        );
+    }
+    Ok(silica)
+}
+
+fn compile(packages: &[&str], bundle: Option<&Path>) -> Result<()> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .current_dir(workspace::root())
+        .args(["build", "--release", "--target", TARGET]);
+    for package in packages {
+        cargo.args(["--package", package]);
+    }
+    // Flags from these variables would replace ours. They apply to this target only, so
+    // build scripts and macros are still linked the usual way.
+    cargo
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    cargo.env(
+        "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
+        "-C target-feature=+crt-static",
+    );
+    match bundle {
+        Some(bundle) => cargo.env("SILICA_BUNDLE_DIR", bundle),
+        None => cargo.env_remove("SILICA_BUNDLE_DIR"),
+    };
+    command::run(&mut cargo)
+}
+
+/// Copies an executable to where people look for it, after making sure that it is static.
+fn publish(name: &str, bin: &Path) -> Result<PathBuf> {
+    let built = workspace::root()
+        .join("target")
+        .join(TARGET)
+        .join("release")
+        .join(name);
+    let content = fs::read(&built).with_context(|| format!("failed to read {}", built.display()))?;
+    ensure!(
+        elf::is_static(&content)?,
+        "failed to build {name}: it needs a dynamic loader"
+    );
+    let public = bin.join(name);
+    // A running program's file cannot be written to, but it can be replaced.
+    let unfinished = bin.join(format!("{name}.tmp"));
+    fs::copy(&built, &unfinished)
+        .and_then(|_| fs::rename(&unfinished, &public))
+        .with_context(|| format!("failed to write {}", public.display()))?;
+    Ok(public)
+}
+
+/// Compresses an executable unless the result of the same input is there.
+fn compress(executable: &Path, compressed: &Path) -> Result<()> {
+    let content = fs::read(executable).with_context(|| format!("failed to read {}", executable.display()))?;
+    let digest = format!("{} level {LEVEL}\n", Digest::of(&content));
+    let note = compressed.with_extension("zst.input");
+    if compressed.exists() && fs::read_to_string(&note).is_ok_and(|noted| noted == digest) {
+        return Ok(());
+    }
+    let failed = || format!("failed to write {}", compressed.display());
+    let unfinished = compressed.with_extension("tmp");
+    let file = File::create(&unfinished).with_context(failed)?;
+    zstd::stream::copy_encode(content.as_slice(), file, LEVEL).with_context(failed)?;
+    fs::rename(&unfinished, compressed)
+        .and_then(|()| fs::write(&note, digest))
+        .with_context(failed)
+}
+
+fn megabytes(path: &Path) -> Result<String> {
+    let size = fs::metadata(path)
+        .with_context(|| format!("failed to read {}", path.display()))?
+        .len();
+    Ok(format!("{}.{} MB", size / 1_000_000, size / 100_000 % 10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unchanged_input_is_not_compressed_again() {
+        let dir = std::env::temp_dir().join(format!("silica-compress-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let (input, output) = (dir.join("program"), dir.join("program.zst"));
+        fs::write(&input, "one").unwrap();
+        compress(&input, &output).unwrap();
+        fs::write(&output, "untouched").unwrap();
+        compress(&input, &output).unwrap();
+        assert_eq!(fs::read(&output).unwrap(), b"untouched");
+        fs::write(&input, "two").unwrap();
+        compress(&input, &output).unwrap();
+        assert_eq!(
+            zstd::stream::decode_all(fs::read(&output).unwrap().as_slice()).unwrap(),
+            b"two"
+        );
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -1,0 +1,43 @@
+//! The list of all suites: what `cargo xtask test` runs, in this order.
+
+use clap::ValueEnum;
+
+/// A suite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Suite {
+    /// `cargo fmt --check`
+    Format,
+    /// Clippy with all its warnings as errors
+    Lint,
+    /// `cargo test` of the whole workspace
+    Unit,
+    /// The committed YAML is fresh
+    Generated,
+    /// Newest Python SDKs, wildcard TLS
+    Current,
+    /// Pinned Python SDKs, names through DNS
+    Pinned,
+    /// The product document's program, path style over plain http
+    Seed,
+    /// Newest JavaScript SDKs, one host
+    Javascript,
+}
+
+impl Suite {
+    /// All of them, the quick ones first.
+    pub(crate) fn all() -> Vec<Self> {
+        Self::value_variants().to_vec()
+    }
+
+    /// Whether it runs against the installation on the local cluster.
+    pub(crate) fn needs_cluster(self) -> bool {
+        matches!(self, Self::Current | Self::Pinned | Self::Seed | Self::Javascript)
+    }
+
+    /// Its name on the command line.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
+    }
+}

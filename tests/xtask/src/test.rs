@@ -1,0 +1,175 @@
+//! `cargo xtask test`: every test, or the named suites.
+
+mod fixtures;
+mod sdk;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use silica_cluster::{Cluster, progress};
+
+use crate::suites::Suite;
+use crate::{command, down, generate, up, workspace};
+
+/// Run all tests, or the named suites.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask test
+  cargo xtask test unit
+  cargo xtask test current javascript --keep
+
+Suites of the SDKs start the local cluster and install into it when needed; a cluster that was
+started for them is removed at the end.")]
+pub(crate) struct Arguments {
+    /// Suites to run; all of them when none is named.
+    #[arg(value_enum)]
+    suites: Vec<Suite>,
+    /// Leave the cluster running.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// How a suite ended.
+struct Outcome {
+    suite: Suite,
+    took: Duration,
+    /// The runner's closing line, or why it failed.
+    result: Result<String>,
+}
+
+pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
+    let suites = if arguments.suites.is_empty() {
+        Suite::all()
+    } else {
+        arguments.suites.clone()
+    };
+    let (on_cluster, local): (Vec<Suite>, Vec<Suite>) = suites.into_iter().partition(|s| s.needs_cluster());
+    let mut outcomes: Vec<Outcome> = local
+        .into_iter()
+        .map(|suite| timed(suite, || run_local(suite)))
+        .collect();
+    if !on_cluster.is_empty() {
+        let cluster = Cluster::of_checkout()?;
+        let ready = up::local(&cluster, &[]).await;
+        // An installation that fails half way has started the cluster all the same.
+        let started = ready.as_ref().map_or(true, |started| *started);
+        let ready = ready.and_then(|_| fixtures::apply(&cluster));
+        match ready {
+            Ok(()) => {
+                outcomes.extend(on_cluster.into_iter().map(|s| timed(s, || sdk::run(&cluster, s))));
+            }
+            Err(error) => outcomes.extend(on_cluster.into_iter().map(|suite| Outcome {
+                suite,
+                took: Duration::ZERO,
+                result: Err(anyhow::anyhow!("not run, the installation failed: {error:#}")),
+            })),
+        }
+        if started && !arguments.keep {
+            down::remove(&cluster)?;
+        }
+    }
+    conclude(&outcomes)
+}
+
+fn timed(suite: Suite, run: impl FnOnce() -> Result<String>) -> Outcome {
+    println!("== {}", suite.name());
+    let began = Instant::now();
+    let result = run();
+    if let Err(error) = &result {
+        println!("failed: {error:#}");
+    }
+    Outcome {
+        suite,
+        took: began.elapsed(),
+        result,
+    }
+}
+
+/// Prints one line per suite; an error when one failed.
+fn conclude(outcomes: &[Outcome]) -> Result<()> {
+    println!();
+    for outcome in outcomes {
+        let (mark, said) = match &outcome.result {
+            Ok(closing) => ("ok", closing.clone()),
+            Err(error) => (
+                "FAILED",
+                format!("{error:#}").lines().last().unwrap_or_default().to_owned(),
+            ),
+        };
+        let took = progress::seconds(outcome.took);
+        println!("{mark:<7} {:<11} {took:>12}  {said}", outcome.suite.name());
+    }
+    let failed = outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
+    if failed > 0 {
+        bail!("{failed} of {} suites failed", outcomes.len());
+    }
+    Ok(())
+}
+
+fn run_local(suite: Suite) -> Result<String> {
+    let arguments: &[&str] = match suite {
+        Suite::Format => &["fmt", "--all", "--check"],
+        Suite::Lint => &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ],
+        Suite::Unit => &["test", "--workspace", "--no-fail-fast"],
+        Suite::Generated => return Ok(format!("{} files are fresh", generate::refresh(true)?)),
+        _ => bail!("failed to run {}: it needs the cluster", suite.name()),
+    };
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let lines = command::run_and_keep(Command::new(cargo).args(arguments).current_dir(workspace::root()))
+        .with_context(|| format!("suite {}", suite.name()))?;
+    Ok(match suite {
+        Suite::Unit => sum_results(&lines),
+        _ => lines
+            .last()
+            .cloned()
+            .unwrap_or_else(|| "nothing to complain about".to_owned()),
+    })
+}
+
+/// Adds up the `test result:` lines of all test executables.
+fn sum_results(lines: &[String]) -> String {
+    let (mut passed, mut ignored) = (0, 0);
+    for line in lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("test result: ok. "))
+    {
+        for part in line.split("; ") {
+            match part.split_once(' ') {
+                Some((count, "passed")) => passed += count.parse().unwrap_or(0),
+                Some((count, "ignored")) => ignored += count.parse().unwrap_or(0),
+                _ => {}
+            }
+        }
+    }
+    format!("{passed} passed, {ignored} ignored")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_all_executables_are_added_up() {
+        let line = |text: &str| text.to_owned();
+        let lines = [
+            line(
+                "test result: ok. 13 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.16s",
+            ),
+            line("running 2 tests"),
+            line(
+                "test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            ),
+        ];
+        assert_eq!(sum_results(&lines), "15 passed, 1 ignored");
+    }
+}

@@ -1,0 +1,109 @@
+//! Puts the pools that the SDK suites need into the cluster.
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use silica_cluster::{Cluster, build};
+
+use crate::images::{self, Name};
+use crate::{command, workspace};
+
+/// Applies `tests/sdk/fixtures/templates.yaml` with the images filled in.
+pub(crate) fn apply(cluster: &Cluster) -> Result<()> {
+    let path = workspace::root().join("tests/sdk/fixtures/templates.yaml");
+    let template = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+    let text = fill(
+        &template,
+        &[
+            ("BASE_IMAGE", images::reference(Name::Base)?),
+            (
+                "CODE_INTERPRETER_IMAGE",
+                images::reference(Name::CodeInterpreter)?,
+            ),
+            ("MINIMAL_IMAGE", images::reference(Name::Minimal)?),
+            ("RUNTIME_IMAGE", runtime_image(cluster)?),
+        ],
+    )?;
+    let mut child = kubectl(cluster)?
+        .args(["apply", "--filename", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("failed to run kubectl")?;
+    // Dropping the pipe at the end of the statement ends kubectl's input.
+    child
+        .stdin
+        .take()
+        .context("failed to write to kubectl")?
+        .write_all(text.as_bytes())
+        .context("failed to write to kubectl")?;
+    let status = child.wait().context("failed to wait for kubectl")?;
+    ensure!(status.success(), "failed to apply {}: {status}", path.display());
+    Ok(())
+}
+
+/// The image that the installed controller gives to sandboxes.
+fn runtime_image(cluster: &Cluster) -> Result<String> {
+    let text = command::read(kubectl(cluster)?.args([
+        "get",
+        "deployment",
+        "sandbox-controller",
+        "--namespace=sandbox-system",
+        "--output=jsonpath={.spec.template.spec.containers[0].args}",
+    ]))?;
+    let arguments: Vec<String> =
+        serde_json::from_str(&text).context("failed to read the controller's arguments")?;
+    find_flag(&arguments, "--runtime-image").context("failed to find the runtime image of the controller")
+}
+
+fn find_flag(arguments: &[String], flag: &str) -> Option<String> {
+    let at = arguments.iter().position(|argument| argument.starts_with(flag))?;
+    match arguments[at].strip_prefix(flag)?.strip_prefix('=') {
+        Some(value) => Some(value.to_owned()),
+        None => arguments.get(at + 1).cloned(),
+    }
+}
+
+fn kubectl(cluster: &Cluster) -> Result<Command> {
+    let mut command = Command::new(build::build(cluster.layout())?.kubernetes);
+    command
+        .arg("kubectl")
+        .env("KUBECONFIG", &cluster.layout().kubeconfig);
+    Ok(command)
+}
+
+/// Replaces each `${NAME}`.
+fn fill(template: &str, values: &[(&str, String)]) -> Result<String> {
+    let filled = values.iter().fold(template.to_owned(), |text, (name, value)| {
+        text.replace(&format!("${{{name}}}"), value)
+    });
+    // A comment may speak of variables in general.
+    let left = filled
+        .lines()
+        .find(|line| line.contains("${") && !line.trim_start().starts_with('#'));
+    match left {
+        Some(line) => bail!("failed to fill in {}", line.trim()),
+        None => Ok(filled),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_variable_is_an_error() {
+        let values = [("A", "1".to_owned())];
+        assert_eq!(fill("# ${B}\nx: ${A}\n", &values).unwrap(), "# ${B}\nx: 1\n");
+        assert!(fill("x: ${B}\n", &values).is_err());
+    }
+
+    #[test]
+    fn flag_is_found_in_both_spellings() {
+        let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        assert_eq!(find_flag(&words(&["--a=1", "--b=2"]), "--b").unwrap(), "2");
+        assert_eq!(find_flag(&words(&["--b", "3"]), "--b").unwrap(), "3");
+        assert_eq!(find_flag(&words(&["--a"]), "--b"), None);
+    }
+}

@@ -1,0 +1,140 @@
+//! `cargo xtask up`: from nothing to a sandbox that has run code.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use silica_cluster::layout::LOCAL_DOMAIN;
+use silica_cluster::{Cluster, forward, progress};
+
+use crate::images::{self, Name};
+use crate::{build, cluster, command, environment, python, workspace};
+
+/// Build, start the local cluster, install, and run an example in a sandbox.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask up
+  source target/silica/env && python my_agent.py
+  cargo xtask up --context my-cluster -- --domain sandbox.example.com --expose ingress")]
+pub(crate) struct Arguments {
+    /// Install into this context of your kubeconfig instead of a local cluster.
+    #[arg(long)]
+    context: Option<String>,
+    /// More arguments for `silica install`.
+    #[arg(last = true)]
+    install: Vec<String>,
+}
+
+pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
+    let began = Instant::now();
+    if let Some(context) = &arguments.context {
+        remote(context, &arguments.install)?;
+    } else {
+        let cluster = Cluster::of_checkout()?;
+        local(&cluster, &arguments.install).await?;
+        run_example(&cluster)?;
+    }
+    println!("everything is up ({})", progress::seconds(began.elapsed()));
+    println!("  source {}", environment::file().display());
+    Ok(())
+}
+
+/// Installs into a cluster of the user's.
+fn remote(context: &str, more: &[String]) -> Result<()> {
+    let silica = build::build()?;
+    command::run(
+        Command::new(&silica)
+            .args(["install", "--context", context, "--templates", "--yes"])
+            .args(["--env-file".as_ref(), environment::file().as_os_str()])
+            .args(["--ca-file".as_ref(), environment::ca_file().as_os_str()])
+            .args(more),
+    )
+}
+
+/// Brings the local cluster and the installation up. True when the cluster was started.
+pub(crate) async fn local(cluster: &Cluster, more: &[String]) -> Result<bool> {
+    // Compiling and downloading Debian packages hardly disturb each other.
+    let building = tokio::task::spawn_blocking(build::build);
+    let started = cluster::up(cluster).await?;
+    let archives = {
+        let cluster = cluster.clone();
+        tokio::task::spawn_blocking(move || {
+            let archives = images::make_all(&cluster)?;
+            images::import_missing(&cluster, &archives)?;
+            anyhow::Ok(archives)
+        })
+    };
+    archives.await.context("failed to make the images")??;
+    let silica = building.await.context("failed to build")??;
+    let step = Instant::now();
+    install(cluster, &silica, more)?;
+    progress::done("installed", step);
+    Ok(started)
+}
+
+fn install(cluster: &Cluster, silica: &Path, more: &[String]) -> Result<()> {
+    let layout = cluster.layout();
+    let [(_, https), (_, http)] = forward::FORWARDED;
+    let mut install = Command::new(silica);
+    install
+        .arg("install")
+        .arg("--kubeconfig")
+        .arg(&layout.kubeconfig)
+        .args([
+            "--domain",
+            LOCAL_DOMAIN,
+            "--expose",
+            "ingress,direct",
+            "--service-type",
+            "NodePort",
+        ])
+        .args([
+            "--node-port-https",
+            &https.to_string(),
+            "--node-port-http",
+            &http.to_string(),
+        ])
+        .args(["--images", "node", "--containerd-address"])
+        .arg(layout.containerd_socket())
+        .args([
+            "--templates",
+            "--template-image-base",
+            &images::reference(Name::Base)?,
+        ])
+        .args([
+            "--template-image-code-interpreter",
+            &images::reference(Name::CodeInterpreter)?,
+        ])
+        .arg("--env-file")
+        .arg(environment::file())
+        .arg("--ca-file")
+        .arg(environment::ca_file())
+        .arg("--yes")
+        .args(more);
+    // Settings of other installations must not leak into this one.
+    for name in [
+        "KUBECONFIG",
+        "SILICA_VALUES",
+        "SILICA_DOMAIN",
+        "CONTAINERD_ADDRESS",
+        "SSL_CERT_FILE",
+    ] {
+        install.env_remove(name);
+    }
+    command::run(&mut install)?;
+    environment::complete(&layout.kubeconfig)
+}
+
+/// An agent's first program, with the newest SDK.
+fn run_example(cluster: &Cluster) -> Result<()> {
+    let sdk = workspace::root().join("tests/sdk");
+    let example: PathBuf = sdk.join("examples/hello.py");
+    ensure!(example.exists(), "failed to find {}", example.display());
+    let python = python::environment(&cluster.layout().cache, &sdk.join("current/requirements.txt"))?;
+    let step = Instant::now();
+    command::run(Command::new(python).arg(example).envs(environment::read()?))?;
+    progress::done("example has run in a sandbox", step);
+    Ok(())
+}
