@@ -38,6 +38,12 @@ pub enum Finding {
         /// The CA whose certificate is missing.
         issuer: String,
     },
+    /// The chain is a private CA's, and that CA is not at hand, so only clients
+    /// will find out whether they trust it.
+    IssuerUnknown {
+        /// The CA.
+        issuer: String,
+    },
     /// Signatures, usage or constraints do not hold.
     Path(String),
     /// A needed name is not covered.
@@ -63,7 +69,11 @@ impl Finding {
     pub fn is_refusal(&self) -> bool {
         !matches!(
             self,
-            Self::ExpiresSoon(_) | Self::TooLong | Self::NoAuthorityKeyId | Self::RootIncluded
+            Self::IssuerUnknown { .. }
+                | Self::ExpiresSoon(_)
+                | Self::TooLong
+                | Self::NoAuthorityKeyId
+                | Self::RootIncluded
         )
     }
 }
@@ -93,6 +103,11 @@ impl fmt::Display for Finding {
                     "the certificate of {issuer:?} is missing; append the issuer's chain to the file"
                 )
             }
+            Self::IssuerUnknown { issuer } => write!(
+                f,
+                "the certificate of its CA, {issuer:?}, is not at hand, so its signature was not verified; \
+                 clients must trust that CA"
+            ),
             Self::Path(what) => write!(f, "clients would refuse the chain: {what}"),
             Self::NameMissing(name) => write!(
                 f,
@@ -219,10 +234,16 @@ fn path(
             Err(error) => Err(verify::Error::RootsPem(error)),
         },
         None => match above.split_last() {
-            // Nothing above the server certificate and nothing to compare with.
+            // Nothing above the server certificate and nothing to compare with:
+            // a public CA's intermediate was forgotten, or a private root left out
+            // on purpose.
             None => {
-                return Some(Finding::Incomplete {
-                    issuer: chain.first()?.issuer.clone(),
+                let leaf = chain.first()?;
+                let issuer = leaf.issuer.clone();
+                return Some(if leaf.has_issuer_url {
+                    Finding::Incomplete { issuer }
+                } else {
+                    Finding::IssuerUnknown { issuer }
                 });
             }
             Some((last, between)) => verify::path(leaf, between, std::slice::from_ref(last), now),

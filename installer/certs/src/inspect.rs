@@ -7,6 +7,7 @@ use rustls_pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use x509_parser::extensions::{GeneralName, GeneralSubtree, ParsedExtension};
+use x509_parser::oid_registry::OID_PKIX_ACCESS_DESCRIPTOR_CA_ISSUERS;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
@@ -123,6 +124,9 @@ pub struct Inspected {
     pub permitted_names: Option<Vec<String>>,
     /// Excluded DNS subtrees.
     pub excluded_names: Vec<String>,
+    /// Whether it says where its issuer's certificate can be fetched, as public
+    /// CAs do and private ones do not.
+    pub has_issuer_url: bool,
 }
 
 impl Inspected {
@@ -270,6 +274,14 @@ pub fn parse_der(der: &CertificateDer<'_>) -> Result<Inspected, Error> {
         }),
         permitted_names,
         excluded_names: excluded_names.unwrap_or_default(),
+        has_issuer_url: certificate
+            .iter_extensions()
+            .any(|extension| match extension.parsed_extension() {
+                ParsedExtension::AuthorityInfoAccess(access) => access
+                    .iter()
+                    .any(|description| description.access_method == OID_PKIX_ACCESS_DESCRIPTOR_CA_ISSUERS),
+                _ => false,
+            }),
     })
 }
 

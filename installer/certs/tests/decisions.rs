@@ -243,9 +243,11 @@ fn foreign_certificate_is_reviewed_at_once() {
         ]
     );
 
+    // As `certs generate` writes it: the root is not in the file.
     let alone = review(leaf.chain_pem(), &leaf, &[DOMAIN], None, now());
+    assert!(alone.is_acceptable());
     assert!(
-        matches!(alone.findings[..], [Finding::Incomplete { .. }]),
+        matches!(alone.findings[..], [Finding::IssuerUnknown { .. }]),
         "{:?}",
         alone.findings
     );
@@ -269,4 +271,33 @@ fn foreign_certificate_is_reviewed_at_once() {
         "{:?}",
         turned.findings
     );
+}
+
+#[test]
+fn forgotten_intermediate_of_a_public_ca_is_refused() {
+    let mut parameters = rcgen::CertificateParams::new([DOMAIN.to_owned(), format!("*.{DOMAIN}")]).unwrap();
+    parameters.use_authority_key_identifier_extension = true;
+    // Authority information access (RFC 5280 section 4.2.2.1): caIssuers, http://x.test/a
+    let mut access = vec![
+        0x30, 0x1d, 0x30, 0x1b, 0x06, 0x08, 0x2b, 6, 1, 5, 5, 7, 0x30, 2, 0x86, 0x0f,
+    ];
+    access.extend(b"http://x.test/a");
+    let access = rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], access);
+    parameters.custom_extensions.push(access);
+    let issuer = rcgen::Issuer::new(
+        rcgen::CertificateParams::default(),
+        rcgen::KeyPair::generate().unwrap(),
+    );
+    let key = rcgen::KeyPair::generate().unwrap();
+    let chain = parameters.signed_by(&key, &issuer).unwrap().pem();
+    let review = import::review(&chain, &key.serialize_pem(), &[DOMAIN], None, now());
+    assert!(
+        review
+            .findings
+            .iter()
+            .any(|finding| matches!(finding, Finding::Incomplete { .. })),
+        "{:?}",
+        review.findings
+    );
+    assert!(!review.is_acceptable());
 }
