@@ -1,6 +1,21 @@
-//! stub
-use std::sync::Arc;
-use crate::sandbox::Sandbox;
-pub struct Interpreter;
-impl Interpreter { pub fn new(_: Arc<Sandbox>) -> Self { Self } pub fn prestart(&self) {} }
-pub fn router(_: Arc<Interpreter>) -> axum::Router { axum::Router::new() }
+//! The code interpreter: runs cells in Jupyter kernels and streams their results as JSON lines.
+//!
+//! * [`routes`] is the HTTP surface,
+//! * [`contexts`] knows the contexts that clients can name,
+//! * [`kernel`] owns one kernel process, speaking [`zmtp`] and [`message`],
+//! * [`execution`] drives one cell, [`line`], [`mime`] and [`env`] are its pure parts.
+
+mod contexts;
+mod env;
+mod execution;
+mod kernel;
+mod language;
+mod launch;
+mod line;
+mod message;
+mod mime;
+mod routes;
+mod zmtp;
+
+pub use contexts::Interpreter;
+pub use routes::router;

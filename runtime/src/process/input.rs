@@ -11,6 +11,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
 
 use super::handle::ControlError;
+use crate::os::readiness::Watched;
 
 /// Where input goes.
 pub enum Input {
@@ -19,7 +20,7 @@ pub enum Input {
     /// Pipe to the standard input.
     Pipe(pipe::Sender),
     /// Master of a terminal.
-    Pty(Arc<AsyncFd<OwnedFd>>),
+    Pty(Arc<AsyncFd<Watched<OwnedFd>>>),
 }
 
 /// Kind of input that a request carries.
@@ -71,10 +72,10 @@ async fn write(input: &mut Input, kind: InputKind, data: &[u8]) -> Result<(), Co
     }
 }
 
-async fn write_terminal(master: &AsyncFd<OwnedFd>, mut data: &[u8]) -> io::Result<()> {
+async fn write_terminal(master: &AsyncFd<Watched<OwnedFd>>, mut data: &[u8]) -> io::Result<()> {
     while !data.is_empty() {
         let mut ready = master.writable().await?;
-        match ready.try_io(|master| Ok(nix::unistd::write(master.get_ref(), data)?)) {
+        match ready.try_io(|master| Ok(nix::unistd::write(&**master.get_ref(), data)?)) {
             Ok(written) => data = &data[written?..],
             Err(_would_block) => {}
         }

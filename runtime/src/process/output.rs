@@ -11,6 +11,7 @@ use tokio::net::unix::pipe;
 
 use super::hub::Hub;
 use super::{Event, OutputKind};
+use crate::os::readiness::Watched;
 
 /// Largest chunk of a pipe.
 const PIPE_CHUNK: usize = 32 * 1024;
@@ -35,12 +36,12 @@ pub async fn pump_pipe(kind: OutputKind, mut pipe: pipe::Receiver, hub: Arc<Hub>
 }
 
 /// Publishes what comes out of a terminal.
-pub async fn pump_terminal(master: Arc<AsyncFd<OwnedFd>>, hub: Arc<Hub>) {
+pub async fn pump_terminal(master: Arc<AsyncFd<Watched<OwnedFd>>>, hub: Arc<Hub>) {
     let mut buffer = BytesMut::zeroed(PTY_CHUNK);
     loop {
         let Ok(mut ready) = master.readable().await else { return };
         let result: Result<io::Result<usize>, _> =
-            ready.try_io(|master| Ok(nix::unistd::read(master.get_ref(), &mut buffer)?));
+            ready.try_io(|master| Ok(nix::unistd::read(&**master.get_ref(), &mut buffer)?));
         match result {
             // EIO says that the last process has closed the terminal.
             Ok(Ok(0) | Err(_)) => return,

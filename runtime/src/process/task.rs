@@ -19,6 +19,7 @@ use super::input::{self, Input};
 use super::output::{pump_pipe, pump_terminal};
 use super::reaper::Spawned;
 use super::{ControlError, End, Exit, Handle, OutputKind, Plan, Reaper, StartError, Subscription};
+use crate::os::readiness::{Watched, register};
 use crate::os::spawn::{Isolation, isolate};
 use crate::os::tty;
 use crate::sandbox::Sandbox;
@@ -76,7 +77,7 @@ pub fn start(
     Ok((handle, subscription))
 }
 
-type Terminal = Option<Arc<AsyncFd<OwnedFd>>>;
+type Terminal = Option<Arc<AsyncFd<Watched<OwnedFd>>>>;
 
 fn prepare(plan: &Plan) -> Result<(Command, Terminal), StartError> {
     let mut command = Command::new(&plan.info.cmd);
@@ -89,7 +90,7 @@ fn prepare(plan: &Plan) -> Result<(Command, Terminal), StartError> {
                 .stdin(slave)
                 .stdout(second.map_err(StartError::Connect)?)
                 .stderr(third.map_err(StartError::Connect)?);
-            Some(Arc::new(AsyncFd::new(master).map_err(StartError::Connect)?))
+            Some(Arc::new(register(master).map_err(StartError::Connect)?))
         }
         None => {
             command.stdin(if plan.stdin { Stdio::piped() } else { Stdio::null() });
@@ -191,7 +192,7 @@ impl Owner {
             }
             Control::Resize { columns, rows, reply } => {
                 let _ = reply.send(match &self.terminal {
-                    Some(master) => tty::resize(&**master, columns, rows).map_err(ControlError::Resize),
+                    Some(master) => tty::resize(master.get_ref(), columns, rows).map_err(ControlError::Resize),
                     None => Err(ControlError::NoTerminal),
                 });
             }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -16,6 +15,7 @@ use super::translate::{event_type, has_entry, watched_flags};
 use crate::account::Names;
 use crate::filesystem::FsError;
 use crate::filesystem::entry::read_entry;
+use crate::os::readiness::{Watched, register};
 use crate::proto::filesystem::{EventType, FilesystemEvent};
 
 /// How to watch.
@@ -31,19 +31,11 @@ pub struct Options {
 
 /// Collects the changes of one directory.
 pub struct Watcher {
-    source: AsyncFd<Source>,
+    source: AsyncFd<Watched<Inotify>>,
     root: PathBuf,
     options: Options,
     /// Watched directories, relative to the root; the root itself is empty.
     directories: Mutex<HashMap<WatchDescriptor, PathBuf>>,
-}
-
-struct Source(Inotify);
-
-impl AsRawFd for Source {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
-    }
 }
 
 impl Watcher {
@@ -60,7 +52,7 @@ impl Watcher {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)
             .map_err(|errno| failed(errno.into()))?;
         let watcher = Self {
-            source: AsyncFd::new(Source(inotify)).map_err(failed)?,
+            source: register(inotify).map_err(failed)?,
             root: root.to_owned(),
             options,
             directories: Mutex::default(),
@@ -83,7 +75,7 @@ impl Watcher {
     pub fn read(&self) -> Vec<FilesystemEvent> {
         let mut events = Vec::new();
         loop {
-            match self.source.get_ref().0.read_events() {
+            match self.source.get_ref().read_events() {
                 Ok(raw) => raw.iter().for_each(|event| self.translate(event, &mut events)),
                 Err(Errno::EINTR) => {}
                 Err(_) => break,
@@ -133,7 +125,7 @@ impl Watcher {
 
     fn add(&self, directory: PathBuf) -> Result<(), Errno> {
         let path = self.root.join(&directory);
-        let descriptor = self.source.get_ref().0.add_watch(&path, watched_flags())?;
+        let descriptor = self.source.get_ref().add_watch(&path, watched_flags())?;
         self.lock().insert(descriptor, directory);
         Ok(())
     }

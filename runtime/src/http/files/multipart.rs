@@ -20,6 +20,15 @@ pub async fn receive(upload: &Upload, boundary: String, body: Body) -> Result<Ve
     } else {
         Multipart::new(content, boundary)
     };
+    let result = receive_parts(upload, &mut parts).await;
+    if result.is_err() {
+        // A client that is still sending would see a broken connection instead of the answer.
+        while let Ok(Some(_)) = parts.next_field().await {}
+    }
+    result
+}
+
+async fn receive_parts(upload: &Upload, parts: &mut Multipart<'static>) -> Result<Vec<Written>, ApiError> {
     let mut written: Vec<Written> = Vec::new();
     let mut seen = HashSet::new();
     while let Some(part) = parts.next_field().await.map_err(read_error)? {

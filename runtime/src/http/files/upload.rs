@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{Query, Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
@@ -21,6 +21,9 @@ use crate::account::Account;
 use crate::filesystem::metadata;
 use crate::http::ApiError;
 use crate::sandbox::Sandbox;
+
+/// Most bytes of a refused upload that are read.
+const DRAIN_LIMIT: usize = 256 * 1024 * 1024;
 
 /// One written file, as clients see it.
 #[derive(Debug, Serialize)]
@@ -49,7 +52,13 @@ pub async fn serve(
     Query(query): Query<FileQuery>,
     request: Request<Body>,
 ) -> Result<Json<Vec<Written>>, ApiError> {
-    let account = query.authorize(&sandbox, request.headers(), Operation::Write)?;
+    let account = match query.authorize(&sandbox, request.headers(), Operation::Write) {
+        Ok(account) => account,
+        Err(error) => {
+            drain(&mut request.into_body().into_data_stream()).await;
+            return Err(error);
+        }
+    };
     let upload = Upload {
         metadata: read_metadata(request.headers())?,
         gzip: read_encoding(request.headers())?,
@@ -81,7 +90,12 @@ impl Upload {
     async fn receive_body(&self, body: Body) -> Result<Written, ApiError> {
         let raw = self.path.as_deref().ok_or_else(|| ApiError::bad_request("query parameter 'path' is missing"))?;
         let path = self.resolve(raw);
-        self.receive_file(path, body.into_data_stream(), self.gzip).await
+        let mut content = body.into_data_stream();
+        let written = self.receive_file(path, &mut content, self.gzip).await;
+        if written.is_err() {
+            drain(&mut content).await;
+        }
+        written
     }
 
     /// Absolute form of a destination.
@@ -125,6 +139,18 @@ impl Upload {
         match broken {
             Some(error) => Err(error),
             None => Ok(Written::new(&path, self.metadata.clone())),
+        }
+    }
+}
+
+/// Reads on after an error, within reason: a client that is still sending would
+/// otherwise see a broken connection instead of the answer.
+async fn drain(content: &mut BodyDataStream) {
+    let mut left = DRAIN_LIMIT;
+    while let Some(Ok(chunk)) = content.next().await {
+        left = left.saturating_sub(chunk.len());
+        if left == 0 {
+            return;
         }
     }
 }
