@@ -73,16 +73,16 @@ fn default_token_key() -> PathBuf {
 #[derive(Args, Debug)]
 pub(crate) struct LogArgs {
     /// 1 error, 2 warn, 3 info, 4 debug, 5 trace.
-    #[arg(long, env = "SILICA_LOG_LEVEL", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=5))]
-    pub(crate) log_level: u8,
+    #[arg(long = "log-level", env = "SILICA_LOG_LEVEL", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub(crate) level: u8,
 
     /// Filter by module, for example "info,silica_server=debug"; wins over --log-level.
-    #[arg(long, env = "SILICA_LOG_FILTER")]
-    pub(crate) log_filter: Option<String>,
+    #[arg(long = "log-filter", env = "SILICA_LOG_FILTER")]
+    pub(crate) filter: Option<String>,
 
     /// Form of the lines.
-    #[arg(long, env = "SILICA_LOG_FORMAT", value_enum, default_value_t)]
-    pub(crate) log_format: LogFormat,
+    #[arg(long = "log-format", env = "SILICA_LOG_FORMAT", value_enum, default_value_t)]
+    pub(crate) format: LogFormat,
 }
 
 /// Form of log lines.

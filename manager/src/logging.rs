@@ -7,14 +7,14 @@ use crate::args::{LogArgs, LogFormat};
 
 /// Starts logging to standard error.
 pub(crate) fn init(args: &LogArgs) -> anyhow::Result<()> {
-    let filter = match &args.log_filter {
+    let filter = match &args.filter {
         Some(filter) => EnvFilter::try_new(filter).context("the log filter is malformed")?,
-        None => EnvFilter::new(level_filter(args.log_level)),
+        None => EnvFilter::new(level_filter(args.level)),
     };
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
-    match args.log_format {
+    match args.format {
         LogFormat::Plain => lines.with_ansi(false).init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),
     }

@@ -50,7 +50,7 @@ pub(crate) enum Error {
 pub(crate) struct Usage {
     /// Unix seconds
     pub(crate) ts: i64,
-    pub(crate) cpu_count: f64,
+    pub(crate) cpu_count: u32,
     pub(crate) cpu_used_pct: f64,
     pub(crate) mem_total: u64,
     pub(crate) mem_used: u64,

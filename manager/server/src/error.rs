@@ -38,8 +38,8 @@ impl ApiError {
     }
 
     /// 400
-    pub(crate) fn bad_request(message: impl ToString) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, message.to_string())
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
     }
 
     /// 401
@@ -115,19 +115,19 @@ pub(crate) fn json_response(status: StatusCode, body: &impl serde::Serialize) ->
 
 impl From<metadata::Error> for ApiError {
     fn from(error: metadata::Error) -> Self {
-        Self::bad_request(error)
+        Self::bad_request(error.to_string())
     }
 }
 
 impl From<timeout::Error> for ApiError {
     fn from(error: timeout::Error) -> Self {
-        Self::bad_request(error)
+        Self::bad_request(error.to_string())
     }
 }
 
 impl From<cursor::Error> for ApiError {
     fn from(error: cursor::Error) -> Self {
-        Self::bad_request(error)
+        Self::bad_request(error.to_string())
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) async fn watch_secret(
             Ok(watcher::Event::InitDone) => {}
             Ok(watcher::Event::Delete(_)) => changed(None),
             Err(error) => {
-                tracing::warn!(%error, secret = name, "the watch on a Secret failed and is tried again")
+                tracing::warn!(%error, secret = name, "the watch on a Secret failed and is tried again");
             }
         }
     }

@@ -21,6 +21,7 @@ use crate::{
     Config, admin,
     admin::Readiness,
     api,
+    claim::Chain,
     config::Auth,
     listener::{Listener, Server},
     metrics::Gauges,
@@ -191,18 +192,27 @@ async fn follow_certificate(app: Arc<App>, certificates: Arc<Certificates>) {
     let Some((_, secret)) = app.config.https.as_ref() else {
         return;
     };
-    watch_secret(app.client.clone(), app.config.namespace.as_str(), secret, |data| match data {
-        Some(data) => match certificates.replace(&data) {
-            Ok(()) => {
-                app.metrics.certificates.increment();
-                tracing::info!(secret, "serving the certificate of the Secret");
-            }
-            Err(error) => {
-                tracing::error!(secret, error = %crate::claim::Chain(&error), "the Secret is bad; the certificate before it stays");
+    watch_secret(
+        app.client.clone(),
+        app.config.namespace.as_str(),
+        secret,
+        |data| {
+            let Some(data) = data else {
+                tracing::warn!(secret, "the Secret does not exist");
+                return;
+            };
+            match certificates.replace(&data) {
+                Ok(()) => {
+                    app.metrics.certificates.increment();
+                    tracing::info!(secret, "serving the certificate of the Secret");
+                }
+                Err(error) => {
+                    let error = Chain(&error);
+                    tracing::error!(secret, %error, "the Secret is bad; the certificate before it stays");
+                }
             }
         },
-        None => tracing::warn!(secret, "the Secret does not exist"),
-    })
+    )
     .await;
 }
 

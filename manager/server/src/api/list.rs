@@ -55,13 +55,10 @@ pub(super) async fn all(
         Some("asc") => Order::Ascending,
         Some(_) => return Err(ApiError::bad_request("order must be asc or desc")),
     };
-    let template = match query.get("template") {
-        None => None,
-        // The template may be gone while sandboxes of it live.
-        Some(name) => Some(
-            templates::find(&app, &caller, name).map_or_else(|| name.into(), |set| Arc::clone(&set.key.name)),
-        ),
-    };
+    // The template may be gone while sandboxes of it live.
+    let template = query.get("template").map(|name| {
+        templates::find(&app, &caller, name).map_or_else(|| name.into(), |set| Arc::clone(&set.key.name))
+    });
 
     let now = Timestamp::now();
     let own = app

@@ -98,7 +98,7 @@ async fn read_sample(app: &App, entry: &Entry) -> Option<(i64, Value)> {
     let sample = json!({
         "timestamp": timeout::format(time),
         "timestampUnix": usage.ts,
-        "cpuCount": usage.cpu_count.round().max(1.0) as i64,
+        "cpuCount": usage.cpu_count.max(1),
         "cpuUsedPct": usage.cpu_used_pct,
         "memUsed": usage.mem_used,
         "memTotal": usage.mem_total,

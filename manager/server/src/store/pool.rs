@@ -162,12 +162,11 @@ impl Store {
             .get(held.id.as_str())
             .filter(|known| known.uid == held.uid)
             .cloned();
-        let offer = match known {
-            Some(known) => inner.sort_into_pool(&known),
-            None => {
-                inner.leave_pool(held);
-                None
-            }
+        let offer = if let Some(known) = known {
+            inner.sort_into_pool(&known)
+        } else {
+            inner.leave_pool(held);
+            None
         };
         drop(inner);
         self.deliver(offer);
