@@ -18,7 +18,10 @@ use kube::{
     runtime::{WatchStreamExt, watcher::watch_object},
 };
 use serde::de::DeserializeOwned;
-use silica_api::{crd::SandboxSet, labels};
+use silica_api::{
+    crd::{Sandbox, SandboxSet},
+    labels,
+};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
@@ -214,8 +217,7 @@ pub async fn pool(
             Look::NotYet("no sandbox is available yet".into())
         }
     };
-    let selector = format!("{}={name}", labels::POOL);
-    let explain = || pod_trouble(cluster, namespace, &selector);
+    let explain = || pool_trouble(cluster, namespace, name);
     until(api, name, title, deadline, look, explain, printer).await
 }
 
@@ -304,19 +306,33 @@ pub async fn gone(
     .await
 }
 
+/// Why the sandboxes of a pool are not ready, as their controller tells it.
+async fn pool_trouble(cluster: &Cluster, namespace: &str, pool: &str) -> Option<String> {
+    let api: Api<Sandbox> = Api::namespaced(cluster.client.clone(), namespace);
+    let selector = format!("{}={pool}", labels::POOL);
+    let sandboxes = api.list(&ListParams::default().labels(&selector)).await.ok()?;
+    let messages = sandboxes
+        .into_iter()
+        .filter_map(|sandbox| sandbox.status?.message);
+    most_frequent(messages.map(|message| shortened(&message)), "sandboxes")
+}
+
 /// The most telling reason why pods do not run.
 async fn pod_trouble(cluster: &Cluster, namespace: &str, selector: &str) -> Option<String> {
     let api: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
     let pods = api.list(&ListParams::default().labels(selector)).await.ok()?;
-    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-    for pod in &pods {
-        if let Some(trouble) = trouble(pod) {
-            *reasons.entry(trouble).or_default() += 1;
-        }
+    most_frequent(pods.iter().filter_map(trouble), "pods")
+}
+
+/// The reason that most objects have, with their number.
+fn most_frequent(reasons: impl Iterator<Item = String>, what: &str) -> Option<String> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for reason in reasons {
+        *counts.entry(reason).or_default() += 1;
     }
-    let (text, count) = reasons.into_iter().max_by_key(|(_, count)| *count)?;
+    let (text, count) = counts.into_iter().max_by_key(|(_, count)| *count)?;
     Some(if count > 1 {
-        format!("{text} ({count} pods)")
+        format!("{text} ({count} {what})")
     } else {
         text
     })
@@ -407,6 +423,21 @@ mod tests {
         let pending =
             json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes"}]});
         assert_eq!(trouble(&pod(&pending)).unwrap(), "cannot be scheduled: 0/1 nodes");
+    }
+
+    #[test]
+    fn the_most_frequent_reason_is_told_with_its_number() {
+        let reasons = |texts: &[&str]| most_frequent(texts.iter().map(|text| (*text).to_owned()), "pods");
+        assert_eq!(reasons(&["a", "b", "b"]).unwrap(), "b (2 pods)");
+        assert_eq!(reasons(&["a"]).unwrap(), "a");
+        assert_eq!(reasons(&[]), None);
+    }
+
+    #[test]
+    fn long_messages_keep_their_start_and_their_end() {
+        let text = format!("image{}cause", "x".repeat(500));
+        let short = shortened(&text);
+        assert!(short.starts_with("image") && short.ends_with("cause") && short.len() < 250);
     }
 
     #[test]

@@ -77,12 +77,17 @@ pub async fn run(context: &Context, args: &UninstallArgs) -> Result<Exit, Error>
             names,
         });
     }
-    let users = if args.delete_sandboxes { users } else { Vec::new() };
+    let fate = if args.delete_sandboxes {
+        "to remove"
+    } else {
+        "stay"
+    };
     printer.done(&format!(
-        "{} objects of the installation, {} of users",
+        "{} objects to remove; {} of users {fate}",
         objects.len(),
         users.len()
     ));
+    let users = if args.delete_sandboxes { users } else { Vec::new() };
     context
         .confirm(&format!(
             "Remove {} objects from the cluster at {}?",
