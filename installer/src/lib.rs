@@ -25,6 +25,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod preflight;
 pub mod report;
+pub mod rights;
 pub mod run;
 pub mod secrets;
 pub mod settings;

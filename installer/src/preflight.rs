@@ -4,7 +4,8 @@ use silica_api::names;
 
 use crate::{
     check::{Check, Report},
-    facts::{ClusterFacts, CrdFact, IngressClassFact, NamespaceFact, Right, Version},
+    facts::{ClusterFacts, CrdFact, IngressClassFact, NamespaceFact, Version},
+    rights::Right,
     settings::Settings,
 };
 

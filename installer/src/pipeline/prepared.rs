@@ -1,0 +1,118 @@
+//! Settings, facts, plan and preflight; then the comparison with the cluster.
+
+use std::{collections::BTreeMap, path::Path};
+
+use silica_manifests::{Object, Phase};
+use time::OffsetDateTime;
+
+use super::Compared;
+use crate::{
+    apply::{self, Conflicts},
+    bundle::{self, Bundle},
+    check::{Report, Verdict},
+    cluster::Cluster,
+    commands::install::InstallArgs,
+    error::Error,
+    facts::ClusterFacts,
+    images::{self, Target},
+    inventory::Entry,
+    plan::{self, Plan},
+    preflight, rights,
+    run::Context,
+    settings::Settings,
+};
+
+/// The plan, on a cluster that is fit for it.
+pub struct Prepared {
+    pub(super) settings: Settings,
+    pub(super) facts: ClusterFacts,
+    pub(super) plan: Plan,
+    pub(super) bundle: Option<Bundle>,
+    pub(super) target: Target,
+    pub(super) report: Report,
+    pub(super) now: OffsetDateTime,
+}
+
+impl Prepared {
+    /// Settings, facts, plan, preflight.
+    pub async fn read(context: &Context, cluster: &Cluster, args: &InstallArgs) -> Result<Self, Error> {
+        let printer = &context.printer;
+        let settings = Settings::read(args)?;
+        let bundle = if plan::needs_bundle(&settings) {
+            Some(bundle::unpack()?)
+        } else {
+            None
+        };
+        let images = plan::images(&settings, bundle.as_ref())?;
+        let target = match &bundle {
+            Some(_) => images::choose(
+                settings.delivery,
+                settings.containerd_address.as_deref(),
+                Path::exists,
+            )?,
+            None => Target::Nowhere,
+        };
+        printer.start("Preflight");
+        let facts = ClusterFacts::read(cluster).await?;
+        let now = OffsetDateTime::now_utc();
+        let plan = plan::plan(&settings, &facts, images, now)?;
+        let missing = rights::read_missing(cluster, rights::needed(&plan.objects)).await?;
+        let report = preflight::judge(&settings, &facts, &missing);
+        for check in &report.checks {
+            printer.check(check);
+        }
+        if !report.is_fine() {
+            let count = report.failures().count();
+            return Err(Error::Preflight {
+                count,
+                is_permission: report.lacks_rights_only(),
+            });
+        }
+        for warning in &plan.secrets.warnings {
+            printer.warn(warning);
+        }
+        let passed = report
+            .checks
+            .iter()
+            .filter(|check| check.verdict == Verdict::Pass)
+            .count();
+        printer.done(&format!("{passed} of {} checks passed", report.checks.len()));
+        Ok(Self {
+            settings,
+            facts,
+            plan,
+            bundle,
+            target,
+            report,
+            now,
+        })
+    }
+
+    /// Compares the plan with the cluster.
+    pub async fn compare(self, context: &Context, cluster: &Cluster) -> Result<Compared, Error> {
+        let printer = &context.printer;
+        printer.start("Comparison");
+        let conflicts = if self.settings.force_conflicts || self.settings.adopt {
+            Conflicts::Force
+        } else {
+            Conflicts::Refuse
+        };
+        let mut changes = BTreeMap::new();
+        for phase in Phase::ALL {
+            let objects: Vec<Object> = self.plan.objects.of_phase(phase).cloned().collect();
+            changes.insert(phase, apply::observe(cluster, objects, conflicts).await?);
+        }
+        let dropped: Vec<Entry> = match &self.facts.inventory {
+            Some(former) => self.plan.inventory.dropped_since(former).cloned().collect(),
+            None => Vec::new(),
+        };
+        let compared = Compared {
+            prepared: self,
+            changes,
+            dropped,
+            conflicts,
+        };
+        printer.done(&compared.summary());
+        Ok(compared)
+    }
+}
