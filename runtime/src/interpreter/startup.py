@@ -23,7 +23,9 @@ def _sandbox_setup():
 
     def plain(value):
         """Reduces a value to what JSON can express; None for missing numbers."""
-        if value is None or isinstance(value, (bool, int, str)):
+        if isinstance(value, str):
+            return str(getattr(value, "value", value))
+        if value is None or isinstance(value, (bool, int)):
             return value
         if isinstance(value, float):
             return value if value == value and value not in (float("inf"), float("-inf")) else None
@@ -56,6 +58,10 @@ def _sandbox_setup():
         format_type = Unicode("e2b/chart")
         print_method = ObjectName("_repr_e2b_chart_")
         _return_type = (dict, str)
+
+        def pop(self, typ, default=None):
+            """Keeps its types: the inline backend removes Figure from every formatter."""
+            return default
 
     def describe_frame(frame):
         return plain(frame.to_dict(orient="list"))

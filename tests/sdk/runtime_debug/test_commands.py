@@ -62,8 +62,9 @@ def test_disconnect_and_connect_again(sandbox):
 
 
 def test_kill_ends_the_whole_tree(sandbox):
-    command = sandbox.commands.run("sleep 4242 & sleep 4242; true", background=True)
-    time.sleep(0.2)
+    command = sandbox.commands.run("echo ready; sleep 4242 & sleep 4242; true", background=True)
+    # Not before the login files are read: they may hold locks.
+    assert next(iter(command))[0] == "ready\n"
     assert sandbox.commands.kill(command.pid)
     with pytest.raises(CommandExitException) as killed:
         command.wait()
