@@ -71,7 +71,11 @@ fn controller_namespace_rules() -> Vec<PolicyRule> {
     vec![
         // `create` cannot be limited by name: the name is in the body.
         leases(&["create"]),
-        named(leases(&["get", "patch", "update"]), &[names::CONTROLLER_LEASE]),
+        // `list` and `watch` with a name: a candidate watches the one Lease.
+        named(
+            leases(&["get", "list", "patch", "update", "watch"]),
+            &[names::CONTROLLER_LEASE],
+        ),
     ]
 }
 
@@ -187,6 +191,17 @@ mod tests {
         assert_eq!(
             rules[0].resource_names.as_deref().unwrap(),
             [names::API_KEYS_SECRET, names::TLS_SECRET]
+        );
+    }
+
+    #[test]
+    fn a_candidate_watches_the_one_lease() {
+        let rules = controller_namespace_rules();
+        let named = rules.iter().find(|rule| rule.resource_names.is_some()).unwrap();
+        assert!(named.verbs.iter().any(|verb| verb == "watch"));
+        assert_eq!(
+            named.resource_names.as_deref().unwrap(),
+            [names::CONTROLLER_LEASE]
         );
     }
 
