@@ -76,10 +76,11 @@ fn prepare(layout: &Layout) -> Result<Starting<'_>> {
         record: Record::default(),
     };
     // Noted before they are created: an interrupted start is cleaned up completely.
-    let lock = PathBuf::from("/run/xtables.lock");
-    if !lock.exists() {
-        starting.record.created.push(lock);
-    }
+    let side_effects = ["/run/xtables.lock", "/run/mount"].map(PathBuf::from);
+    starting
+        .record
+        .created
+        .extend(side_effects.into_iter().filter(|path| !path.exists()));
     starting.record.created.extend(holder::observe_missing(layout));
     starting.record.write(&layout.record())?;
     starting.cgroups = cgroup::create()?;
