@@ -13,7 +13,7 @@ use silica_api::names;
 use silica_manifests::Object;
 
 use crate::{
-    cluster::{Cluster, Error, request},
+    cluster::{Cluster, Error, found, request},
     facts::CONCURRENCY,
 };
 
@@ -88,11 +88,8 @@ pub async fn observe(
 
 async fn observe_one(cluster: &Cluster, object: Object, conflicts: Conflicts) -> Result<Change, Error> {
     let api = api(cluster, &object);
-    let Some(live) = api
-        .get_opt(&object.name)
-        .await
-        .map_err(request("read", object.title()))?
-    else {
+    let live = found(api.get(&object.name).await).map_err(request("read", object.title()))?;
+    let Some(live) = live else {
         return Ok(Change {
             object,
             action: Action::Create,

@@ -85,6 +85,16 @@ pub fn request(action: &'static str, object: impl Into<String>) -> impl FnOnce(k
     }
 }
 
+/// What a read found. A kind that the server does not know answers 404 without
+/// the usual reason, and has no objects either.
+pub fn found<T>(read: Result<T, kube::Error>) -> Result<Option<T>, kube::Error> {
+    match read {
+        Ok(object) => Ok(Some(object)),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// A connection to one cluster.
 #[derive(Clone)]
 pub struct Cluster {
@@ -136,5 +146,36 @@ fn kubeconfig_reason(error: &KubeconfigError) -> String {
     match error.source() {
         Some(source) => reason(source),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn answer(code: u16, reason: &str) -> kube::Error {
+        kube::Error::Api(Status::failure("why", reason).with_code(code).boxed())
+    }
+
+    #[test]
+    fn an_unknown_kind_has_no_objects() {
+        assert!(matches!(found(Ok(1)), Ok(Some(1))));
+        assert!(matches!(found::<()>(Err(answer(404, ""))), Ok(None)));
+        assert!(matches!(found::<()>(Err(answer(404, "NotFound"))), Ok(None)));
+        assert!(found::<()>(Err(answer(403, "Forbidden"))).is_err());
+    }
+
+    #[test]
+    fn answers_are_sorted_by_what_can_be_done() {
+        let sorted = |code, reason| request("read", "Pod a")(answer(code, reason));
+        assert!(matches!(sorted(403, "Forbidden"), Error::Forbidden { .. }));
+        assert!(matches!(sorted(401, "Unauthorized"), Error::Forbidden { .. }));
+        assert!(matches!(sorted(409, "Conflict"), Error::Conflict { .. }));
+        assert_eq!(
+            sorted(500, "InternalError").to_string(),
+            "failed to read Pod a: why"
+        );
     }
 }

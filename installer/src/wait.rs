@@ -277,8 +277,8 @@ pub async fn gone(
 ) -> Result<(), Error> {
     let api = cluster.objects(&entry.resource(), entry.namespace.as_deref());
     // Of a kind that is gone itself, nothing can be watched.
-    let found = api.get_metadata_opt(&entry.name).await;
-    if found.map_err(cluster::request("read", entry.title()))?.is_none() {
+    let object = cluster::found(api.get_metadata(&entry.name).await);
+    if object.map_err(cluster::request("read", entry.title()))?.is_none() {
         return Ok(());
     }
     let look = |object: Option<&DynamicObject>| match object {
