@@ -10,7 +10,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={INCLUDE}");
     let descriptors = PathBuf::from(std::env::var("OUT_DIR")?).join("descriptors.binpb");
     let mut compiler = protox::Compiler::new([INCLUDE])?;
-    compiler.include_imports(true).include_source_info(true).open_files(FILES)?;
+    compiler
+        .include_imports(true)
+        .include_source_info(true)
+        .open_files(FILES)?;
     std::fs::write(&descriptors, compiler.encode_file_descriptor_set())?;
 
     connectrpc_build::Config::new()

@@ -12,13 +12,13 @@ const INSTALL_SCRIPTS: [&str; 2] = ["/workspace/entrypoint_inner.sh", "/workspac
 /// The daemon inside a sandbox.
 #[derive(Debug, Parser)]
 #[command(name = "sandbox-runtime", version)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run the daemon in the foreground
     Serve(Listen),
     /// Start the daemon in the background and return once it answers
@@ -34,21 +34,23 @@ pub enum Command {
 }
 
 #[derive(Debug, Args)]
-pub struct Listen {
+pub(crate) struct Listen {
     /// Port of the process and file API
     #[arg(long, default_value_t = DAEMON_PORT)]
-    pub port: u16,
+    pub(crate) port: u16,
     /// Port of the code interpreter
     #[arg(long, default_value_t = INTERPRETER_PORT)]
-    pub interpreter_port: u16,
+    pub(crate) interpreter_port: u16,
     /// Serve no code interpreter
     #[arg(long)]
-    pub no_interpreter: bool,
+    pub(crate) no_interpreter: bool,
 }
 
 /// Whether the process was called as the shell that runs the image's entry script.
-pub fn is_entry_script(arguments: &[OsString]) -> bool {
-    let [program, script, ..] = arguments else { return false };
+pub(crate) fn is_entry_script(arguments: &[OsString]) -> bool {
+    let [program, script, ..] = arguments else {
+        return false;
+    };
     Path::new(program).file_name() == Some(OsStr::new("sh"))
         && INSTALL_SCRIPTS.iter().any(|known| script == OsStr::new(known))
 }

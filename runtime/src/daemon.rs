@@ -12,11 +12,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access::{Access, Fingerprint};
+use crate::http;
 use crate::interpreter::{self, Interpreter};
 use crate::os::spawn::write_oom_score;
 use crate::process::Reaper;
 use crate::sandbox::Sandbox;
-use crate::http;
 
 /// Where the daemon listens.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +58,9 @@ pub async fn serve(ports: Ports) -> Result<(), DaemonError> {
     let listener = listen(ports.daemon)?;
     let main = serve_router(listener, http::router(Arc::clone(&sandbox)));
     let interpreter = async {
-        let Some(port) = ports.interpreter else { return std::future::pending().await };
+        let Some(port) = ports.interpreter else {
+            return std::future::pending().await;
+        };
         let interpreter = Arc::new(Interpreter::new(sandbox));
         let listener = listen(port)?;
         interpreter.prestart();
@@ -99,7 +101,12 @@ fn listen_v4(port: u16) -> io::Result<std::net::TcpListener> {
 
 fn listen_dual(port: u16) -> io::Result<std::net::TcpListener> {
     const BACKLOG: i32 = 1024;
-    let socket = socket::socket(AddressFamily::Inet6, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    let socket = socket::socket(
+        AddressFamily::Inet6,
+        SockType::Stream,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
     socket::setsockopt(&socket, sockopt::ReuseAddr, &true)?;
     socket::setsockopt(&socket, sockopt::Ipv6V6Only, &false)?;
     let address = SockaddrIn6::from(std::net::SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0));

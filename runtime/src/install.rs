@@ -21,13 +21,17 @@ pub enum InstallError {
 
 /// Directory to install to when none is given.
 pub fn default_directory() -> PathBuf {
-    std::env::var_os(INSTALL_DIR_ENV).filter(|dir| !dir.is_empty()).map_or_else(|| INSTALL_DIR.into(), PathBuf::from)
+    std::env::var_os(INSTALL_DIR_ENV)
+        .filter(|dir| !dir.is_empty())
+        .map_or_else(|| INSTALL_DIR.into(), PathBuf::from)
 }
 
 /// Writes the executable and the start script; readers see old or new files, never half of one.
 pub fn install(directory: &Path) -> Result<(), InstallError> {
-    fs::create_dir_all(directory)
-        .map_err(|source| InstallError::Directory { path: directory.to_owned(), source })?;
+    fs::create_dir_all(directory).map_err(|source| InstallError::Directory {
+        path: directory.to_owned(),
+        source,
+    })?;
     let executable = fs::read("/proc/self/exe").map_err(InstallError::Read)?;
     write_atomically(&directory.join(BINARY_NAME), &executable)?;
     write_atomically(&directory.join(START_SCRIPT_NAME), render_script().as_bytes())
@@ -53,14 +57,22 @@ fn render_script() -> String {
 fn write_atomically(path: &Path, content: &[u8]) -> Result<(), InstallError> {
     let partial = path.with_extension("partial");
     let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o755).open(&partial)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o755)
+            .open(&partial)?;
         // The mode above is subject to the umask.
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         file.write_all(content)?;
         drop(file);
         fs::rename(&partial, path)
     };
-    write().map_err(|source| InstallError::Write { path: path.to_owned(), source })
+    write().map_err(|source| InstallError::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]

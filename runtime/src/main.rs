@@ -18,7 +18,10 @@ const BLOCKING_THREADS: usize = 16;
 const BLOCKING_STACK: usize = 256 * 1024;
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_target(false)
+        .init();
     let arguments: Vec<_> = std::env::args_os().collect();
     let result = if is_entry_script(&arguments) {
         run_install(&default_directory(), true)
@@ -60,5 +63,8 @@ fn run_install(directory: &std::path::Path, then_stay: bool) -> Result<(), Box<d
 
 fn ports(listen: &Listen) -> Ports {
     let interpreter = (!listen.no_interpreter).then_some(listen.interpreter_port);
-    Ports { daemon: listen.port, interpreter }
+    Ports {
+        daemon: listen.port,
+        interpreter,
+    }
 }

@@ -31,7 +31,9 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 pub fn service(sandbox: &Arc<Sandbox>) -> ConnectRpcService<Router> {
     let router = Arc::new(ProcessService::new(Arc::clone(sandbox))).register(Router::new());
     let router = Arc::new(FilesystemService::new(Arc::clone(sandbox))).register(router);
-    let limits = Limits::default().with_max_request_body_size(MESSAGE_LIMIT).with_max_message_size(MESSAGE_LIMIT);
+    let limits = Limits::default()
+        .with_max_request_body_size(MESSAGE_LIMIT)
+        .with_max_message_size(MESSAGE_LIMIT);
     // The deadline of a stream ends the stream itself, not only its setup.
     ConnectRpcService::new(router)
         .with_limits(limits)
@@ -40,13 +42,17 @@ pub fn service(sandbox: &Arc<Sandbox>) -> ConnectRpcService<Router> {
 
 /// The user that a request acts as.
 pub fn acting_account(sandbox: &Sandbox, context: &RequestContext) -> Result<Account, ConnectError> {
-    let header = context.header("authorization").and_then(|value| value.to_str().ok());
+    let header = context
+        .header("authorization")
+        .and_then(|value| value.to_str().ok());
     let name = header.and_then(parse_basic_user);
-    sandbox.account(name.as_deref()).map_err(account_error)
+    sandbox
+        .account(name.as_deref())
+        .map_err(|error| account_error(&error))
 }
 
 /// Connect error for a user that cannot be used.
-pub fn account_error(error: AccountError) -> ConnectError {
+fn account_error(error: &AccountError) -> ConnectError {
     match error {
         AccountError::Unknown(_) => ConnectError::unauthenticated(error.to_string()),
         AccountError::Read(_) => ConnectError::internal(error.to_string()),
@@ -55,7 +61,11 @@ pub fn account_error(error: AccountError) -> ConnectError {
 
 /// Keep-alive interval that a client asks for.
 pub fn keepalive_interval(context: &RequestContext) -> Duration {
-    parse_keepalive(context.header(KEEPALIVE_HEADER).and_then(|value| value.to_str().ok()))
+    parse_keepalive(
+        context
+            .header(KEEPALIVE_HEADER)
+            .and_then(|value| value.to_str().ok()),
+    )
 }
 
 fn parse_keepalive(header: Option<&str>) -> Duration {

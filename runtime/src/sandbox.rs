@@ -41,18 +41,33 @@ impl Sandbox {
     /// A sandbox before its first initialisation.
     pub fn new(access: Access, reaper: Arc<Reaper>, boot_user: Option<String>) -> Self {
         let env = Arc::new(BTreeMap::from([("E2B_SANDBOX".to_owned(), "true".to_owned())]));
-        let settings = RwLock::new(Settings { env, ..Settings::default() });
-        Self { access, processes: Processes::default(), reaper, boot_user, settings }
+        let settings = RwLock::new(Settings {
+            env,
+            ..Settings::default()
+        });
+        Self {
+            access,
+            processes: Processes::default(),
+            reaper,
+            boot_user,
+            settings,
+        }
     }
 
     /// A consistent copy of the settings.
     pub fn settings(&self) -> Settings {
-        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.settings
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Applies an initialisation that is allowed; an outdated one changes nothing.
     pub fn apply_init(&self, request: InitRequest) {
-        let timestamp = request.timestamp.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
+        let timestamp = request
+            .timestamp
+            .as_deref()
+            .and_then(|text| text.parse::<Timestamp>().ok());
         {
             let mut settings = self.settings.write().unwrap_or_else(PoisonError::into_inner);
             if let (Some(last), Some(new)) = (settings.last_init, timestamp)
@@ -62,7 +77,8 @@ impl Sandbox {
             }
             settings.last_init = timestamp.or(settings.last_init);
             if let Some(mut env) = request.env_vars {
-                env.entry("E2B_SANDBOX".to_owned()).or_insert_with(|| "true".to_owned());
+                env.entry("E2B_SANDBOX".to_owned())
+                    .or_insert_with(|| "true".to_owned());
                 settings.env = Arc::new(env);
                 settings.env_version += 1;
             }
@@ -80,7 +96,12 @@ impl Sandbox {
             return Account::read(name);
         }
         let settings = self.settings();
-        match settings.default_user.as_ref().or(self.boot_user.as_ref()).filter(|name| !name.is_empty()) {
+        match settings
+            .default_user
+            .as_ref()
+            .or(self.boot_user.as_ref())
+            .filter(|name| !name.is_empty())
+        {
             Some(name) => Account::read(name),
             None if account_exists(SANDBOX_USER) => Account::read(SANDBOX_USER),
             None => Account::read("root"),

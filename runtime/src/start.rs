@@ -45,7 +45,11 @@ pub fn start(ports: Ports) -> Result<(), StartError> {
         }
         if let Ok(Some(status)) = child.try_wait() {
             // Somebody else may have been faster and hold the port.
-            return if answers(ports.daemon) { Ok(()) } else { Err(StartError::Ended(status)) };
+            return if answers(ports.daemon) {
+                Ok(())
+            } else {
+                Err(StartError::Ended(status))
+            };
         }
         std::thread::sleep(POLL);
     }
@@ -60,7 +64,11 @@ fn spawn_daemon(ports: Ports) -> io::Result<Child> {
         Some(port) => command.arg("--interpreter-port").arg(port.to_string()),
         None => command.arg("--no-interpreter"),
     };
-    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     detach(&mut command);
     command.spawn()
 }
@@ -73,7 +81,10 @@ fn probe(port: u16) -> io::Result<bool> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, PROBE_TIMEOUT)?;
     stream.set_read_timeout(Some(PROBE_TIMEOUT))?;
-    write!(stream, "GET {HEALTH_PATH} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "GET {HEALTH_PATH} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+    )?;
     let mut answer = [0; 12];
     stream.read_exact(&mut answer)?;
     Ok(answer == *b"HTTP/1.1 204")

@@ -32,7 +32,10 @@ impl fmt::Debug for InitRequest {
     /// Leaves out values: tokens and environment variables are secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InitRequest")
-            .field("env_vars", &self.env_vars.as_ref().map(|vars| vars.keys().collect::<Vec<_>>()))
+            .field(
+                "env_vars",
+                &self.env_vars.as_ref().map(|vars| vars.keys().collect::<Vec<_>>()),
+            )
             .field("access_token", &self.access_token.as_ref().map(|_| "<redacted>"))
             .field("default_user", &self.default_user)
             .field("default_workdir", &self.default_workdir)

@@ -84,31 +84,69 @@ mod tests {
 
     #[test]
     fn signature_is_the_hash_of_path_operation_user_and_token() {
-        let query = SignedQuery { path: "/a", username: "user", ..SignedQuery::default() };
+        let query = SignedQuery {
+            path: "/a",
+            username: "user",
+            ..SignedQuery::default()
+        };
         let digest = STANDARD_NO_PAD.encode(Sha256::digest(b"/a:read:user:token"));
-        assert_eq!(render_signature(Operation::Read, query, "token"), format!("v1_{digest}"));
-        let query = SignedQuery { expiration: Some(9), ..query };
+        assert_eq!(
+            render_signature(Operation::Read, query, "token"),
+            format!("v1_{digest}")
+        );
+        let query = SignedQuery {
+            expiration: Some(9),
+            ..query
+        };
         let digest = STANDARD_NO_PAD.encode(Sha256::digest(b"/a:write:user:token:9"));
-        assert_eq!(render_signature(Operation::Write, query, "token"), format!("v1_{digest}"));
+        assert_eq!(
+            render_signature(Operation::Write, query, "token"),
+            format!("v1_{digest}")
+        );
     }
 
     #[test]
     fn signature_counts_for_one_operation_only() {
-        let query = SignedQuery { path: "/a", ..SignedQuery::default() };
+        let query = SignedQuery {
+            path: "/a",
+            ..SignedQuery::default()
+        };
         let signature = render_signature(Operation::Read, query, "token");
-        let query = SignedQuery { signature: Some(&signature), ..query };
+        let query = SignedQuery {
+            signature: Some(&signature),
+            ..query
+        };
         assert_eq!(verify_signature(&access(), Operation::Read, query, 0), Ok(()));
-        assert_eq!(verify_signature(&access(), Operation::Write, query, 0), Err(SignatureError::Invalid));
+        assert_eq!(
+            verify_signature(&access(), Operation::Write, query, 0),
+            Err(SignatureError::Invalid)
+        );
     }
 
     #[test]
     fn expired_signature_is_told_apart_from_a_wrong_one() {
-        let query = SignedQuery { path: "/a", expiration: Some(100), ..SignedQuery::default() };
+        let query = SignedQuery {
+            path: "/a",
+            expiration: Some(100),
+            ..SignedQuery::default()
+        };
         let signature = render_signature(Operation::Read, query, "token");
-        let query = SignedQuery { signature: Some(&signature), ..query };
+        let query = SignedQuery {
+            signature: Some(&signature),
+            ..query
+        };
         assert_eq!(verify_signature(&access(), Operation::Read, query, 100), Ok(()));
-        assert_eq!(verify_signature(&access(), Operation::Read, query, 101), Err(SignatureError::Expired));
-        let unsigned = SignedQuery { signature: None, ..query };
-        assert_eq!(verify_signature(&access(), Operation::Read, unsigned, 0), Err(SignatureError::Missing));
+        assert_eq!(
+            verify_signature(&access(), Operation::Read, query, 101),
+            Err(SignatureError::Expired)
+        );
+        let unsigned = SignedQuery {
+            signature: None,
+            ..query
+        };
+        assert_eq!(
+            verify_signature(&access(), Operation::Read, unsigned, 0),
+            Err(SignatureError::Missing)
+        );
     }
 }

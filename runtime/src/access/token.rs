@@ -60,8 +60,14 @@ enum Lock {
 impl Access {
     /// Requires the token with this fingerprint from the first request on, if there is one.
     pub fn new(boot: Option<Fingerprint>) -> Self {
-        let lock = boot.map_or(Lock::Open, |fingerprint| Lock::Token { fingerprint, plain: None });
-        Self { boot, lock: RwLock::new(lock) }
+        let lock = boot.map_or(Lock::Open, |fingerprint| Lock::Token {
+            fingerprint,
+            plain: None,
+        });
+        Self {
+            boot,
+            lock: RwLock::new(lock),
+        }
     }
 
     /// Whether no token is required.
@@ -75,9 +81,14 @@ impl Access {
             Lock::Open => return true,
             Lock::Token { fingerprint, plain } => (plain.is_some(), *fingerprint),
         };
-        let Some(token) = presented.filter(|token| fingerprint.matches(token)) else { return false };
+        let Some(token) = presented.filter(|token| fingerprint.matches(token)) else {
+            return false;
+        };
         if !known {
-            self.replace(Lock::Token { fingerprint, plain: Some(token.to_owned()) });
+            self.replace(Lock::Token {
+                fingerprint,
+                plain: Some(token.to_owned()),
+            });
         }
         true
     }
@@ -101,7 +112,10 @@ impl Access {
         self.replace(if token.is_empty() {
             Lock::Open
         } else {
-            Lock::Token { fingerprint: Fingerprint::of(token), plain: Some(token.to_owned()) }
+            Lock::Token {
+                fingerprint: Fingerprint::of(token),
+                plain: Some(token.to_owned()),
+            }
         });
     }
 

@@ -15,7 +15,13 @@ pub fn parse_account(passwd: &str, name: &str) -> Option<Account> {
         let uid = fields.nth(1)?.parse().ok()?;
         let gid = fields.next()?.parse().ok()?;
         let home = fields.nth(1).filter(|home| !home.is_empty()).unwrap_or("/");
-        Some(Account { name: name.to_owned(), uid, gid, groups: Vec::new(), home: PathBuf::from(home) })
+        Some(Account {
+            name: name.to_owned(),
+            uid,
+            gid,
+            groups: Vec::new(),
+            home: PathBuf::from(home),
+        })
     })
 }
 
@@ -24,8 +30,12 @@ pub fn parse_group_ids(group: &str, name: &str, primary: u32) -> Vec<u32> {
     let mut ids = vec![primary];
     for line in group.lines() {
         let mut fields = line.split(':').skip(2);
-        let Some(id) = fields.next().and_then(|id| id.parse().ok()) else { continue };
-        let is_member = fields.next().is_some_and(|members| members.split(',').any(|member| member == name));
+        let Some(id) = fields.next().and_then(|id| id.parse().ok()) else {
+            continue;
+        };
+        let is_member = fields
+            .next()
+            .is_some_and(|members| members.split(',').any(|member| member == name));
         if is_member && !ids.contains(&id) {
             ids.push(id);
         }

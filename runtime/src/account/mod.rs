@@ -69,7 +69,11 @@ impl Account {
     pub fn credentials(&self) -> Option<Credentials> {
         let own = geteuid().as_raw();
         let keep = own != 0 && own == self.uid;
-        (!keep).then(|| Credentials { uid: self.uid, gid: self.gid, groups: self.groups.clone() })
+        (!keep).then(|| Credentials {
+            uid: self.uid,
+            gid: self.gid,
+            groups: self.groups.clone(),
+        })
     }
 }
 

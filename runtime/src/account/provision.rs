@@ -14,6 +14,8 @@ use super::database::{parse_account, parse_names};
 use super::{GROUP, PASSWD, read_database};
 
 const FIRST_ID: u32 = 1000;
+/// End of the ids for ordinary users (login.defs(5)).
+const LAST_ID: u32 = 60_000;
 const HOME: &str = "/home/user";
 const SUDOERS: &str = "/etc/sudoers.d";
 const SHADOW: &str = "/etc/shadow";
@@ -51,7 +53,10 @@ pub fn provision_sandbox_user() -> Result<(), ProvisionError> {
     append(PASSWD, &entries.passwd, 0o644)?;
     create_home(entries.id).map_err(|source| ProvisionError::Write { path: HOME, source })?;
     if Path::new(SUDOERS).is_dir() {
-        allow_sudo().map_err(|source| ProvisionError::Write { path: SUDOERS, source })?;
+        allow_sudo().map_err(|source| ProvisionError::Write {
+            path: SUDOERS,
+            source,
+        })?;
     }
     Ok(())
 }
@@ -66,12 +71,26 @@ struct Entries {
 /// Lines to append, with the first id from 1000 on that neither a user nor a group has.
 fn plan_entries(passwd: &str, group: &str) -> Entries {
     let (users, groups) = (parse_names(passwd), parse_names(group));
-    let existing_group = groups.iter().find(|(_, name)| *name == SANDBOX_USER).map(|(id, _)| *id);
-    let is_free = |id: &u32| !users.contains_key(id) && (existing_group.is_some() || !groups.contains_key(id));
-    let id = (FIRST_ID..).find(is_free).unwrap_or(FIRST_ID);
+    let existing_group = groups
+        .iter()
+        .find(|(_, name)| *name == SANDBOX_USER)
+        .map(|(id, _)| *id);
+    let is_free =
+        |id: &u32| !users.contains_key(id) && (existing_group.is_some() || !groups.contains_key(id));
+    let id = (FIRST_ID..LAST_ID).find(is_free).unwrap_or(FIRST_ID);
     let gid = existing_group.unwrap_or(id);
-    let separator = |text: &str| if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    let root = if users.is_empty() { "root:x:0:0:root:/root:/bin/sh\n" } else { "" };
+    let separator = |text: &str| {
+        if text.is_empty() || text.ends_with('\n') {
+            ""
+        } else {
+            "\n"
+        }
+    };
+    let root = if users.is_empty() {
+        "root:x:0:0:root:/root:/bin/sh\n"
+    } else {
+        ""
+    };
     Entries {
         id,
         passwd: format!(
@@ -99,8 +118,13 @@ fn create_home(id: u32) -> io::Result<()> {
     fs::create_dir_all(HOME)?;
     chown(HOME, Some(id), Some(id))?;
     fs::set_permissions(HOME, fs::Permissions::from_mode(0o755))?;
-    let Ok(skeleton) = fs::read_dir("/etc/skel") else { return Ok(()) };
-    for entry in skeleton.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file())) {
+    let Ok(skeleton) = fs::read_dir("/etc/skel") else {
+        return Ok(());
+    };
+    for entry in skeleton
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+    {
         let target = Path::new(HOME).join(entry.file_name());
         if !target.exists() {
             fs::copy(entry.path(), &target)?;
@@ -112,7 +136,12 @@ fn create_home(id: u32) -> io::Result<()> {
 
 fn allow_sudo() -> io::Result<()> {
     let path = Path::new(SUDOERS).join(SANDBOX_USER);
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o440).open(path)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o440)
+        .open(path)?;
     writeln!(file, "{SANDBOX_USER} ALL=(ALL:ALL) NOPASSWD: ALL")
 }
 
@@ -122,7 +151,10 @@ mod tests {
 
     #[test]
     fn user_gets_the_first_free_id() {
-        let entries = plan_entries("root:x:0:0::/root:/bin/sh\nnode:x:1000:1000::/:\n", "root:x:0:\nx:x:1001:\n");
+        let entries = plan_entries(
+            "root:x:0:0::/root:/bin/sh\nnode:x:1000:1000::/:\n",
+            "root:x:0:\nx:x:1001:\n",
+        );
         assert_eq!(entries.id, 1002);
         assert_eq!(entries.passwd, "user:x:1002:1002::/home/user:/bin/bash\n");
         assert_eq!(entries.group.as_deref(), Some("user:x:1002:\n"));

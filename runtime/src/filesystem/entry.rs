@@ -17,7 +17,9 @@ const PERMISSION_BITS: u32 = 0o777;
 pub fn read_entry(path: &Path, names: &Names) -> Result<EntryInfo, FsError> {
     let own = fs::symlink_metadata(path).map_err(|source| FsError::from_io("stat", path, source))?;
     let mut entry = EntryInfo {
-        name: path.file_name().map_or_else(|| "/".to_owned(), |name| name.to_string_lossy().into_owned()),
+        name: path
+            .file_name()
+            .map_or_else(|| "/".to_owned(), |name| name.to_string_lossy().into_owned()),
         path: path.to_string_lossy().into_owned(),
         size: i64::try_from(own.len()).unwrap_or(i64::MAX),
         owner: names.user(own.uid()),
@@ -30,7 +32,11 @@ pub fn read_entry(path: &Path, names: &Names) -> Result<EntryInfo, FsError> {
         permissions: render_permissions(&own),
         ..Default::default()
     };
-    let described = if own.is_symlink() { read_link(path, &mut entry) } else { Some(own) };
+    let described = if own.is_symlink() {
+        read_link(path, &mut entry)
+    } else {
+        Some(own)
+    };
     match described {
         Some(found) => {
             entry.r#type = EnumValue::from(kind(&found));
@@ -117,7 +123,10 @@ mod tests {
         std::os::unix::fs::symlink("file", &link).unwrap();
         let entry = read_entry(&link, &Names::default()).unwrap();
         assert_eq!(entry.r#type.as_known(), Some(FileType::FILE_TYPE_FILE));
-        assert_eq!(entry.symlink_target, Some(fs::canonicalize(&file).unwrap().display().to_string()));
+        assert_eq!(
+            entry.symlink_target,
+            Some(fs::canonicalize(&file).unwrap().display().to_string())
+        );
         assert!(entry.permissions.starts_with('L'));
         assert_eq!(entry.mode, fs::metadata(&file).unwrap().mode() & 0o777);
     }

@@ -31,7 +31,11 @@ pub enum FsError {
     NoSpace(PathBuf),
     /// The system refused.
     #[error("failed to {action} '{}': {source}", path.display())]
-    Io { action: &'static str, path: PathBuf, source: io::Error },
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
 }
 
 impl FsError {

@@ -41,9 +41,16 @@ pub fn validate<'a>(
             return Err(MetadataError::Value(key.to_owned()));
         }
         total += key.len() + value.len();
-        metadata.insert(key.to_ascii_lowercase(), String::from_utf8_lossy(value).into_owned());
+        metadata.insert(
+            key.to_ascii_lowercase(),
+            String::from_utf8_lossy(value).into_owned(),
+        );
     }
-    if total > TOTAL_LIMIT { Err(MetadataError::TooLarge) } else { Ok(metadata) }
+    if total > TOTAL_LIMIT {
+        Err(MetadataError::TooLarge)
+    } else {
+        Ok(metadata)
+    }
 }
 
 /// Metadata of a path; file systems without attributes have none.
@@ -81,18 +88,27 @@ mod tests {
     #[test]
     fn keys_are_lowered_and_values_kept() {
         let metadata = validate([("Author", b"Ada L".as_slice())].into_iter()).unwrap();
-        assert_eq!(metadata, BTreeMap::from([("author".to_owned(), "Ada L".to_owned())]));
+        assert_eq!(
+            metadata,
+            BTreeMap::from([("author".to_owned(), "Ada L".to_owned())])
+        );
     }
 
     #[test]
     fn bad_metadata_is_refused() {
         let long = "k".repeat(KEY_LIMIT + 1);
-        assert_eq!(validate([(long.as_str(), b"".as_slice())].into_iter()), Err(MetadataError::Key(long.clone())));
+        assert_eq!(
+            validate([(long.as_str(), b"".as_slice())].into_iter()),
+            Err(MetadataError::Key(long.clone()))
+        );
         assert_eq!(
             validate([("k", "\u{e9}".as_bytes())].into_iter()),
             Err(MetadataError::Value("k".to_owned()))
         );
         let value = vec![b'v'; TOTAL_LIMIT];
-        assert_eq!(validate([("k", value.as_slice())].into_iter()), Err(MetadataError::TooLarge));
+        assert_eq!(
+            validate([("k", value.as_slice())].into_iter()),
+            Err(MetadataError::TooLarge)
+        );
     }
 }

@@ -14,7 +14,11 @@ use crate::proto::filesystem::EntryInfo;
 
 /// Gives a path to a user; only root can, others own what they create anyway.
 pub fn give(path: &Path, account: &Account) -> io::Result<()> {
-    if geteuid().is_root() { chown(path, Some(account.uid), Some(account.gid)) } else { Ok(()) }
+    if geteuid().is_root() {
+        chown(path, Some(account.uid), Some(account.gid))
+    } else {
+        Ok(())
+    }
 }
 
 /// Gives an open file to a user.
@@ -44,7 +48,9 @@ pub fn create_directories(path: &Path, account: &Account) -> Result<(), FsError>
     }
     for directory in missing.into_iter().rev() {
         match fs::create_dir(directory) {
-            Ok(()) => give(directory, account).map_err(|source| FsError::from_io("chown", directory, source))?,
+            Ok(()) => {
+                give(directory, account).map_err(|source| FsError::from_io("chown", directory, source))?;
+            }
             // Somebody else was faster.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => {}
             Err(error) => return Err(FsError::from_io("create directory", directory, error)),
@@ -82,7 +88,9 @@ fn list_level(path: &Path, depth: u32, names: &Names, entries: &mut Vec<EntryInf
     for child in children {
         let child_path = child.path();
         // What vanishes while it is listed is left out.
-        let Ok(entry) = read_entry(&child_path, names) else { continue };
+        let Ok(entry) = read_entry(&child_path, names) else {
+            continue;
+        };
         entries.push(entry);
         if depth > 1 && child.file_type().is_ok_and(|kind| kind.is_dir()) {
             match list_level(&child_path, depth - 1, names, entries) {
@@ -108,7 +116,11 @@ pub fn rename(source: &Path, destination: &Path, account: &Account) -> Result<En
             move_across_devices(source, destination)?;
         }
         Err(error) => {
-            return Err(FsError::Io { action: "move", path: source.to_owned(), source: error });
+            return Err(FsError::Io {
+                action: "move",
+                path: source.to_owned(),
+                source: error,
+            });
         }
     }
     read_entry(destination, &Names::read())
@@ -116,7 +128,10 @@ pub fn rename(source: &Path, destination: &Path, account: &Account) -> Result<En
 
 /// Copies below a temporary name first, so that a failure leaves the destination alone.
 fn move_across_devices(source: &Path, destination: &Path) -> Result<(), FsError> {
-    let name = destination.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let name = destination
+        .file_name()
+        .map(|name| name.to_string_lossy())
+        .unwrap_or_default();
     let copy = destination.with_file_name(format!(".{name}.{}.moving", std::process::id()));
     let result = copy_tree(source, &copy).and_then(|()| {
         fs::rename(&copy, destination).map_err(|error| FsError::from_io("move", destination, error))
@@ -160,7 +175,11 @@ pub fn remove(path: &Path) -> Result<(), FsError> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(()),
-        Err(source) => Err(FsError::Io { action: "remove", path: PathBuf::from(path), source }),
+        Err(source) => Err(FsError::Io {
+            action: "remove",
+            path: PathBuf::from(path),
+            source,
+        }),
         Ok(()) => Ok(()),
     }
 }
@@ -196,11 +215,20 @@ mod tests {
     #[test]
     fn existing_directory_and_file_in_the_way_are_different_errors() {
         let root = tempfile::tempdir().unwrap();
-        assert!(matches!(make_directory(root.path(), &account()), Err(FsError::Exists(_))));
+        assert!(matches!(
+            make_directory(root.path(), &account()),
+            Err(FsError::Exists(_))
+        ));
         let file = root.path().join("file");
         fs::write(&file, "").unwrap();
-        assert!(matches!(make_directory(&file.join("x"), &account()), Err(FsError::NotDirectory(_))));
-        assert_eq!(make_directory(&root.path().join("x/y"), &account()).unwrap().name, "y");
+        assert!(matches!(
+            make_directory(&file.join("x"), &account()),
+            Err(FsError::NotDirectory(_))
+        ));
+        assert_eq!(
+            make_directory(&root.path().join("x/y"), &account()).unwrap().name,
+            "y"
+        );
     }
 
     #[test]
@@ -210,7 +238,10 @@ mod tests {
         fs::create_dir(&path).unwrap();
         remove(&path).unwrap();
         remove(&path).unwrap();
-        assert!(matches!(rename(&path, &root.path().join("y"), &account()), Err(FsError::NotFound(_))));
+        assert!(matches!(
+            rename(&path, &root.path().join("y"), &account()),
+            Err(FsError::NotFound(_))
+        ));
     }
 
     #[test]

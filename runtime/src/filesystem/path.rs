@@ -59,6 +59,9 @@ mod tests {
     #[test]
     fn empty_path_is_the_working_directory_or_home() {
         assert_eq!(resolved(""), "/home/user");
-        assert_eq!(resolve("", Path::new("/h"), Some(Path::new("/w"))), Path::new("/w"));
+        assert_eq!(
+            resolve("", Path::new("/h"), Some(Path::new("/w"))),
+            Path::new("/w")
+        );
     }
 }

@@ -30,7 +30,10 @@ pub struct FilesystemService {
 impl FilesystemService {
     /// A service for the files of this sandbox.
     pub fn new(sandbox: Arc<Sandbox>) -> Self {
-        Self { sandbox, watchers: Watchers::default() }
+        Self {
+            sandbox,
+            watchers: Watchers::default(),
+        }
     }
 
     fn account(&self, context: &RequestContext) -> Result<Account, ConnectError> {
@@ -39,7 +42,11 @@ impl FilesystemService {
 
     fn resolve(&self, raw: &str, account: &Account) -> PathBuf {
         let workdir = self.sandbox.settings().default_workdir;
-        resolve(raw, &account.home, workdir.as_deref().filter(|path| !path.is_empty()).map(Path::new))
+        resolve(
+            raw,
+            &account.home,
+            workdir.as_deref().filter(|path| !path.is_empty()).map(Path::new),
+        )
     }
 }
 
@@ -62,7 +69,10 @@ impl wire::Filesystem for FilesystemService {
         let account = self.account(&context)?;
         let path = self.resolve(request.path, &account);
         let entry = read_entry(&path, &Names::read())?;
-        Response::ok(wire::StatResponse { entry: MessageField::some(entry), ..Default::default() })
+        Response::ok(wire::StatResponse {
+            entry: MessageField::some(entry),
+            ..Default::default()
+        })
     }
 
     async fn make_dir<'a>(
@@ -73,7 +83,10 @@ impl wire::Filesystem for FilesystemService {
         let account = self.account(&context)?;
         let path = self.resolve(request.path, &account);
         let entry = blocking(move || operations::make_directory(&path, &account)).await?;
-        Response::ok(wire::MakeDirResponse { entry: MessageField::some(entry), ..Default::default() })
+        Response::ok(wire::MakeDirResponse {
+            entry: MessageField::some(entry),
+            ..Default::default()
+        })
     }
 
     async fn r#move<'a>(
@@ -85,7 +98,10 @@ impl wire::Filesystem for FilesystemService {
         let source = self.resolve(request.source, &account);
         let destination = self.resolve(request.destination, &account);
         let entry = blocking(move || operations::rename(&source, &destination, &account)).await?;
-        Response::ok(wire::MoveResponse { entry: MessageField::some(entry), ..Default::default() })
+        Response::ok(wire::MoveResponse {
+            entry: MessageField::some(entry),
+            ..Default::default()
+        })
     }
 
     async fn list_dir<'a>(
@@ -97,7 +113,10 @@ impl wire::Filesystem for FilesystemService {
         let path = self.resolve(request.path, &account);
         let depth = request.depth;
         let entries = blocking(move || operations::list_directory(&path, depth)).await?;
-        Response::ok(wire::ListDirResponse { entries, ..Default::default() })
+        Response::ok(wire::ListDirResponse {
+            entries,
+            ..Default::default()
+        })
     }
 
     async fn remove<'a>(
@@ -139,7 +158,10 @@ impl wire::Filesystem for FilesystemService {
         };
         let watcher = Watcher::open(&self.resolve(request.path, &account), options)?;
         let watcher_id = self.watchers.insert(watcher);
-        Response::ok(wire::CreateWatcherResponse { watcher_id, ..Default::default() })
+        Response::ok(wire::CreateWatcherResponse {
+            watcher_id,
+            ..Default::default()
+        })
     }
 
     async fn get_watcher_events<'a>(
@@ -148,7 +170,10 @@ impl wire::Filesystem for FilesystemService {
         request: ServiceRequest<'_, wire::GetWatcherEventsRequest>,
     ) -> ServiceResult<impl Encodable<wire::GetWatcherEventsResponse> + Send + use<'a>> {
         let events = self.watchers.take_events(request.watcher_id)?;
-        Response::ok(wire::GetWatcherEventsResponse { events, ..Default::default() })
+        Response::ok(wire::GetWatcherEventsResponse {
+            events,
+            ..Default::default()
+        })
     }
 
     async fn remove_watcher<'a>(
@@ -173,7 +198,12 @@ fn render_events(
     keepalive: Duration,
 ) -> impl Stream<Item = Result<wire::WatchDirResponse, ConnectError>> + Send {
     use wire::__buffa::oneof::watch_dir_response::Event;
-    let message = |event: Event| Ok(wire::WatchDirResponse { event: Some(event), ..Default::default() });
+    let message = |event: Event| {
+        Ok(wire::WatchDirResponse {
+            event: Some(event),
+            ..Default::default()
+        })
+    };
     stream::unfold(Phase::Start(watcher), move |phase| async move {
         let (watcher, mut pending) = match phase {
             Phase::Start(watcher) => {

@@ -16,7 +16,7 @@ const REFUSAL: &str =
     "unauthorized access, please provide a valid access token or method signing if supported";
 
 /// Refuses requests without the sandbox's token.
-pub async fn require_token(
+pub(super) async fn require_token(
     State(sandbox): State<Arc<Sandbox>>,
     request: Request<Body>,
     next: Next,
@@ -29,11 +29,13 @@ pub async fn require_token(
 }
 
 /// The token that a request carries.
-pub fn presented_token(headers: &HeaderMap) -> Option<&str> {
-    headers.get(ACCESS_TOKEN_HEADER).and_then(|value| value.to_str().ok())
+pub(super) fn presented_token(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get(ACCESS_TOKEN_HEADER)
+        .and_then(|value| value.to_str().ok())
 }
 
 /// The answer to a request without the token.
-pub fn refusal() -> ApiError {
+pub(super) fn refusal() -> ApiError {
     ApiError::unauthorized(REFUSAL)
 }

@@ -24,7 +24,10 @@ struct Body<'a> {
 impl ApiError {
     /// An error that clients see as it is.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self {
+            status,
+            message: message.into(),
+        }
     }
 
     /// The client's request is wrong.
@@ -40,7 +43,14 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.status, Json(Body { code: self.status.as_u16(), message: &self.message })).into_response()
+        (
+            self.status,
+            Json(Body {
+                code: self.status.as_u16(),
+                message: &self.message,
+            }),
+        )
+            .into_response()
     }
 }
 
@@ -48,7 +58,9 @@ impl From<FsError> for ApiError {
     fn from(error: FsError) -> Self {
         let status = match &error {
             FsError::NotFound(_) | FsError::UnknownWatcher(_) => StatusCode::NOT_FOUND,
-            FsError::NotDirectory(_) | FsError::NotFile(_) | FsError::NetworkMount(_) => StatusCode::BAD_REQUEST,
+            FsError::NotDirectory(_) | FsError::NotFile(_) | FsError::NetworkMount(_) => {
+                StatusCode::BAD_REQUEST
+            }
             FsError::Exists(_) => StatusCode::CONFLICT,
             FsError::NoSpace(_) => StatusCode::INSUFFICIENT_STORAGE,
             FsError::Io { .. } => StatusCode::INTERNAL_SERVER_ERROR,

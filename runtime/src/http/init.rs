@@ -11,7 +11,7 @@ use super::ApiError;
 use super::auth::{presented_token, refusal};
 use crate::sandbox::Sandbox;
 
-pub async fn serve(
+pub(super) async fn serve(
     State(sandbox): State<Arc<Sandbox>>,
     headers: HeaderMap,
     body: Bytes,

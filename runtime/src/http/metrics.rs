@@ -14,7 +14,7 @@ const MIB: u64 = 1024 * 1024;
 const SHORTEST_SAMPLE: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Serialize)]
-pub struct Metrics {
+pub(super) struct Metrics {
     ts: i64,
     cpu_count: u32,
     cpu_used_pct: f64,
@@ -36,7 +36,7 @@ struct CpuSample {
 
 static LAST_SAMPLE: Mutex<Option<CpuSample>> = Mutex::new(None);
 
-pub async fn serve() -> Json<Metrics> {
+pub(super) async fn serve() -> Json<Metrics> {
     let cpu_used_pct = measure_cpu().await;
     let memory = read_memory();
     let (disk_total, disk_used) = read_disk();
@@ -57,13 +57,12 @@ pub async fn serve() -> Json<Metrics> {
 /// Percent of one CPU used since the previous call.
 async fn measure_cpu() -> f64 {
     let previous = *LAST_SAMPLE.lock().unwrap_or_else(PoisonError::into_inner);
-    let start = match previous.filter(|sample| sample.at.elapsed() >= SHORTEST_SAMPLE) {
-        Some(sample) => sample,
-        None => {
-            let sample = read_cpu();
-            tokio::time::sleep(SHORTEST_SAMPLE).await;
-            sample
-        }
+    let start = if let Some(sample) = previous.filter(|sample| sample.at.elapsed() >= SHORTEST_SAMPLE) {
+        sample
+    } else {
+        let sample = read_cpu();
+        tokio::time::sleep(SHORTEST_SAMPLE).await;
+        sample
     };
     let end = read_cpu();
     *LAST_SAMPLE.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
@@ -73,14 +72,22 @@ async fn measure_cpu() -> f64 {
 }
 
 fn read_cpu() -> CpuSample {
-    let used = read_cgroup("cpu.stat").and_then(|text| parse_field(&text, "usage_usec")).map(Duration::from_micros);
+    let used = read_cgroup("cpu.stat")
+        .and_then(|text| parse_field(&text, "usage_usec"))
+        .map(Duration::from_micros);
     let used = used.or_else(|| parse_host_cpu(&fs::read_to_string("/proc/stat").ok()?));
-    CpuSample { at: Instant::now(), used: used.unwrap_or_default() }
+    CpuSample {
+        at: Instant::now(),
+        used: used.unwrap_or_default(),
+    }
 }
 
 fn read_cpu_count() -> u32 {
-    let online = std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
-    read_cgroup("cpu.max").and_then(|text| parse_cpu_limit(&text)).map_or(online, |limit| limit.min(online))
+    let online =
+        std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
+    read_cgroup("cpu.max")
+        .and_then(|text| parse_cpu_limit(&text))
+        .map_or(online, |limit| limit.min(online))
 }
 
 struct Memory {
@@ -98,16 +105,29 @@ fn read_memory() -> Memory {
     if let (Some(limit), Some(current)) = (limit, current) {
         let stat = read_cgroup("memory.stat").unwrap_or_default();
         let cache = parse_field(&stat, "file").unwrap_or_default();
-        return Memory { total: limit.min(host_total), used: current.saturating_sub(cache), cache };
+        return Memory {
+            total: limit.min(host_total),
+            used: current.saturating_sub(cache),
+            cache,
+        };
     }
     let cache = kib("Cached:");
-    Memory { total: host_total, used: host_total.saturating_sub(kib("MemAvailable:")), cache }
+    Memory {
+        total: host_total,
+        used: host_total.saturating_sub(kib("MemAvailable:")),
+        cache,
+    }
 }
 
 fn read_disk() -> (u64, u64) {
-    let Ok(stat) = nix::sys::statvfs::statvfs("/") else { return (0, 0) };
+    let Ok(stat) = nix::sys::statvfs::statvfs("/") else {
+        return (0, 0);
+    };
     let total = stat.blocks() * stat.fragment_size();
-    (total, total.saturating_sub(stat.blocks_free() * stat.fragment_size()))
+    (
+        total,
+        total.saturating_sub(stat.blocks_free() * stat.fragment_size()),
+    )
 }
 
 fn read_cgroup(name: &str) -> Option<String> {
@@ -131,9 +151,20 @@ fn parse_cpu_limit(text: &str) -> Option<u32> {
 
 /// Busy time in the first line of `/proc/stat`, in ticks of 10 ms: all but idle and waiting.
 fn parse_host_cpu(text: &str) -> Option<Duration> {
-    let ticks: Vec<u64> =
-        text.lines().next()?.split_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();
-    let busy: u64 = ticks.iter().take(8).enumerate().filter(|(index, _)| !matches!(index, 3 | 4)).map(|(_, n)| n).sum();
+    let ticks: Vec<u64> = text
+        .lines()
+        .next()?
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let busy: u64 = ticks
+        .iter()
+        .take(8)
+        .enumerate()
+        .filter(|(index, _)| !matches!(index, 3 | 4))
+        .map(|(_, n)| n)
+        .sum();
     Some(Duration::from_millis(busy * 10))
 }
 
@@ -149,7 +180,10 @@ mod tests {
 
     #[test]
     fn busy_time_leaves_out_idle_and_waiting() {
-        assert_eq!(parse_host_cpu("cpu  10 0 5 100 50 1 1 0 0 0\n"), Some(Duration::from_millis(170)));
+        assert_eq!(
+            parse_host_cpu("cpu  10 0 5 100 50 1 1 0 0 0\n"),
+            Some(Duration::from_millis(170))
+        );
     }
 
     #[test]

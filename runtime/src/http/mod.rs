@@ -63,15 +63,21 @@ async fn serve_nothing() -> ApiError {
 pub(crate) async fn allow_any_origin(request: Request<axum::body::Body>, next: Next) -> Response {
     let is_preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key("access-control-request-method");
-    let mut response =
-        if is_preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    let mut response = if is_preflight {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        next.run(request).await
+    };
     let headers = response.headers_mut();
     let any = HeaderValue::from_static("*");
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, any.clone());
     if is_preflight {
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, any);
         // The star does not cover this one (Fetch standard, section 3.3.3).
-        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*, Authorization"));
+        headers.insert(
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            HeaderValue::from_static("*, Authorization"),
+        );
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("7200"));
     } else {
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, any);

@@ -1,6 +1,6 @@
 //! The contexts that clients can name, each with a kernel of its own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -55,15 +55,22 @@ impl Interpreter {
     /// The interpreter with its default contexts; no kernel runs yet.
     pub fn new(sandbox: Arc<Sandbox>) -> Self {
         let defaults = [Language::Python, Language::Javascript];
-        let contexts = defaults.map(|language| Arc::new(Context::new(language, None, true))).into();
-        Self { sandbox, contexts: Mutex::new(contexts) }
+        let contexts = defaults
+            .map(|language| Arc::new(Context::new(language, None, true)))
+            .into();
+        Self {
+            sandbox,
+            contexts: Mutex::new(contexts),
+        }
     }
 
     /// Starts the default Python kernel in the background, so that the first cell finds it running.
     pub fn prestart(self: &Arc<Self>) {
         let interpreter = Arc::clone(self);
         tokio::spawn(async move {
-            let Some(context) = interpreter.find_default(Language::Python) else { return };
+            let Some(context) = interpreter.find_default(Language::Python) else {
+                return;
+            };
             let mut slot = context.kernel.lock().await;
             if slot.is_none() {
                 match interpreter.launch(&context).await {
@@ -83,7 +90,10 @@ impl Interpreter {
     }
 
     fn find_default(&self, language: Language) -> Option<Arc<Context>> {
-        self.lock().iter().find(|context| context.is_default && context.language == language).cloned()
+        self.lock()
+            .iter()
+            .find(|context| context.is_default && context.language == language)
+            .cloned()
     }
 
     /// The default context of a language, created on first use.
@@ -96,7 +106,11 @@ impl Interpreter {
     }
 
     /// Creates a context whose kernel runs.
-    pub(super) async fn create(&self, language: Language, cwd: Option<String>) -> Result<ContextInfo, KernelError> {
+    pub(super) async fn create(
+        &self,
+        language: Language,
+        cwd: Option<String>,
+    ) -> Result<ContextInfo, KernelError> {
         let context = Context::new(language, cwd, false);
         let kernel = self.launch(&context).await?;
         *context.kernel.lock().await = Some(kernel);
@@ -108,7 +122,9 @@ impl Interpreter {
     /// Forgets a context and ends its kernel.
     pub(super) fn remove(&self, id: &str) -> bool {
         let mut contexts = self.lock();
-        let Some(index) = contexts.iter().position(|context| context.id == id) else { return false };
+        let Some(index) = contexts.iter().position(|context| context.id == id) else {
+            return false;
+        };
         contexts.remove(index).kill();
         true
     }
@@ -137,13 +153,20 @@ impl Interpreter {
             *slot = Some(self.launch(&context).await?);
         }
         let (lines, receiver) = mpsc::channel(QUEUE);
-        let cell = Cell { language: context.language, code, global_env: self.sandbox.settings().env, env };
+        let cell = Cell {
+            language: context.language,
+            code,
+            global_env: self.sandbox.settings().env,
+            env,
+        };
         tokio::spawn(async move { self.run(&context, &cell, &lines).await });
         Ok(receiver)
     }
 
     async fn run(&self, context: &Context, cell: &Cell, lines: &Lines) {
-        let Some(mut slot) = wait_for_turn(context, lines).await else { return };
+        let Some(mut slot) = wait_for_turn(context, lines).await else {
+            return;
+        };
         if slot.is_none() {
             *slot = self.launch(context).await.ok();
         }
@@ -155,7 +178,10 @@ impl Interpreter {
             // The next cell gets a fresh kernel.
             *slot = None;
             context.set_process(None);
-            let line = Line::failure("ContextRestarting", "the kernel ended or was restarted while the code ran");
+            let line = Line::failure(
+                "ContextRestarting",
+                "the kernel ended or was restarted while the code ran",
+            );
             // The client may be gone.
             let _ = lines.send(line.render()).await;
         }
@@ -172,7 +198,7 @@ impl Interpreter {
         let cwd = self.cwd(context);
         let plan = KernelPlan {
             program,
-            env: compose_env(&path, &account, &settings.env, &HashMap::new()),
+            env: compose_env(&path, &account, &settings.env, &BTreeMap::new()),
             cwd: if cwd.is_dir() { cwd } else { PathBuf::from("/") },
             account,
         };
@@ -182,9 +208,16 @@ impl Interpreter {
     }
 
     fn cwd(&self, context: &Context) -> PathBuf {
-        let home = self.sandbox.account(None).map_or_else(|_| PathBuf::from("/"), |account| account.home);
+        let home = self
+            .sandbox
+            .account(None)
+            .map_or_else(|_| PathBuf::from("/"), |account| account.home);
         let workdir = self.sandbox.settings().default_workdir;
-        resolve(context.cwd.as_deref().unwrap_or_default(), &home, workdir.as_deref().map(Path::new))
+        resolve(
+            context.cwd.as_deref().unwrap_or_default(),
+            &home,
+            workdir.as_deref().map(Path::new),
+        )
     }
 
     fn info(&self, context: &Context) -> ContextInfo {
@@ -243,7 +276,9 @@ type KernelSlot<'a> = tokio::sync::MutexGuard<'a, Option<Kernel>>;
 /// 32 hexadecimal digits in the groups of a UUID.
 fn render_uuid(hex: &str) -> String {
     let groups = [(0, 8), (8, 12), (12, 16), (16, 20), (20, 32)];
-    groups.map(|(start, end)| hex.get(start..end).unwrap_or_default()).join("-")
+    groups
+        .map(|(start, end)| hex.get(start..end).unwrap_or_default())
+        .join("-")
 }
 
 #[cfg(test)]
@@ -252,6 +287,9 @@ mod tests {
 
     #[test]
     fn ids_look_like_uuids() {
-        assert_eq!(render_uuid("00112233445566778899aabbccddeeff"), "00112233-4455-6677-8899-aabbccddeeff");
+        assert_eq!(
+            render_uuid("00112233445566778899aabbccddeeff"),
+            "00112233-4455-6677-8899-aabbccddeeff"
+        );
     }
 }

@@ -9,14 +9,22 @@ pub(super) type Changes = BTreeMap<String, Option<String>>;
 
 /// What turns the environment `old` into `new`.
 pub(super) fn plan_changes(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Changes {
-    let removed = old.keys().filter(|name| !new.contains_key(*name)).map(|name| (name.clone(), None));
+    let removed = old
+        .keys()
+        .filter(|name| !new.contains_key(*name))
+        .map(|name| (name.clone(), None));
     let set = new.iter().filter(|(name, value)| old.get(*name) != Some(value));
-    removed.chain(set.map(|(name, value)| (name.clone(), Some(value.clone())))).collect()
+    removed
+        .chain(set.map(|(name, value)| (name.clone(), Some(value.clone()))))
+        .collect()
 }
 
 /// What takes back `overrides` in a kernel that otherwise has `base`.
 pub(super) fn plan_reset(overrides: &BTreeMap<String, String>, base: &BTreeMap<String, String>) -> Changes {
-    overrides.keys().map(|name| (name.clone(), base.get(name).cloned())).collect()
+    overrides
+        .keys()
+        .map(|name| (name.clone(), base.get(name).cloned()))
+        .collect()
 }
 
 /// Code for changes, without effect on the names of the user; `None` when the language knows no way.
@@ -49,7 +57,10 @@ pub(super) fn render_changes(language: Language, changes: &Changes) -> Option<St
 }
 
 fn lines(changes: &Changes, render: impl Fn(&str, Option<&str>) -> String) -> String {
-    let lines: Vec<_> = changes.iter().map(|(name, value)| render(name, value.as_deref())).collect();
+    let lines: Vec<_> = changes
+        .iter()
+        .map(|(name, value)| render(name, value.as_deref()))
+        .collect();
     lines.join("\n")
 }
 
@@ -63,26 +74,41 @@ mod tests {
     use super::*;
 
     fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     #[test]
     fn only_differences_are_changed() {
         let changes = plan_changes(&env(&[("A", "1"), ("B", "1")]), &env(&[("A", "1"), ("C", "2")]));
-        assert_eq!(changes, BTreeMap::from([("B".into(), None), ("C".into(), Some("2".into()))]));
+        assert_eq!(
+            changes,
+            BTreeMap::from([("B".into(), None), ("C".into(), Some("2".into()))])
+        );
     }
 
     #[test]
     fn reset_restores_what_the_kernel_had() {
         let changes = plan_reset(&env(&[("A", "x"), ("B", "x")]), &env(&[("A", "1")]));
-        assert_eq!(changes, BTreeMap::from([("A".into(), Some("1".into())), ("B".into(), None)]));
+        assert_eq!(
+            changes,
+            BTreeMap::from([("A".into(), Some("1".into())), ("B".into(), None)])
+        );
     }
 
     #[test]
     fn quotes_in_values_are_harmless() {
         let changes = BTreeMap::from([("A".to_owned(), Some("it's \"x\"\n".to_owned()))]);
         let python = render_changes(Language::Python, &changes).unwrap();
-        assert!(python.contains(r#"loads("{\"A\":\"it's \\\"x\\\"\\n\"}")"#), "{python}");
-        assert_eq!(render_changes(Language::Bash, &changes).unwrap(), "export A='it'\\''s \"x\"\n'");
+        assert!(
+            python.contains(r#"loads("{\"A\":\"it's \\\"x\\\"\\n\"}")"#),
+            "{python}"
+        );
+        assert_eq!(
+            render_changes(Language::Bash, &changes).unwrap(),
+            "export A='it'\\''s \"x\"\n'"
+        );
     }
 }

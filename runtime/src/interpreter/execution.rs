@@ -46,22 +46,36 @@ pub(super) async fn run(kernel: &mut Kernel, cell: &Cell, lines: &Lines) -> Resu
     if cell.env.is_empty() {
         return run_code(kernel, &cell.code, lines).await;
     }
-    let changes = cell.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
+    let changes = cell
+        .env
+        .iter()
+        .map(|(name, value)| (name.clone(), Some(value.clone())))
+        .collect();
     change_env(kernel, cell.language, &changes).await?;
     run_code(kernel, &cell.code, lines).await?;
     let mut base = kernel.launch_env.clone();
-    base.extend(cell.global_env.iter().map(|(name, value)| (name.clone(), value.clone())));
+    base.extend(
+        cell.global_env
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
     change_env(kernel, cell.language, &plan_reset(&cell.env, &base)).await
 }
 
 /// Changes the environment with a request of its own, so that neither the
 /// numbering nor the indentation of the user's cell suffers.
 async fn change_env(kernel: &mut Kernel, language: Language, changes: &Changes) -> Result<(), KernelError> {
-    let Some(code) = render_changes(language, changes).filter(|_| !changes.is_empty()) else { return Ok(()) };
-    let id = kernel.request("execute_request", &execute_request(&code, true)).await?;
+    let Some(code) = render_changes(language, changes).filter(|_| !changes.is_empty()) else {
+        return Ok(());
+    };
+    let id = kernel
+        .request("execute_request", &execute_request(&code, true))
+        .await?;
     let mut progress = Progress::default();
     while !progress.is_complete() {
-        let message = timeout(INTERRUPT_PATIENCE, kernel.next()).await.map_err(|_| KernelError::Gone)??;
+        let message = timeout(INTERRUPT_PATIENCE, kernel.next())
+            .await
+            .map_err(|_| KernelError::Gone)??;
         if message.parent == id {
             progress.advance(&message);
         }
@@ -70,7 +84,9 @@ async fn change_env(kernel: &mut Kernel, language: Language, changes: &Changes) 
 }
 
 async fn run_code(kernel: &mut Kernel, code: &str, lines: &Lines) -> Result<(), KernelError> {
-    let id = kernel.request("execute_request", &execute_request(code, false)).await?;
+    let id = kernel
+        .request("execute_request", &execute_request(code, false))
+        .await?;
     let mut progress = Progress::default();
     let mut failed = false;
     while !progress.is_complete() {
@@ -81,18 +97,17 @@ async fn run_code(kernel: &mut Kernel, code: &str, lines: &Lines) -> Result<(), 
                     continue;
                 }
                 progress.advance(&message);
-                for line in translate(message) {
+                if let Some(line) = translate(message) {
                     let is_error = matches!(line, Line::Error { .. });
-                    // Only the first error counts.
-                    if !(is_error && failed) && lines.send(line.render()).await.is_err() {
-                        break;
+                    // Only the first error counts. A client that is gone is noticed below.
+                    if !(is_error && failed) {
+                        let _ = lines.send(line.render()).await;
                     }
                     failed |= is_error;
                 }
             }
             () = lines.closed() => return interrupt(kernel, &id, progress).await,
             () = sleep_until(Instant::now() + KEEPALIVE) => {
-                // A client that is gone is noticed above.
                 let _ = lines.send(Line::Keepalive.render()).await;
             }
         }
@@ -148,12 +163,26 @@ fn translate(message: Message) -> Option<Line> {
         "execute_input" => Line::NumberOfExecutions(content["execution_count"].as_i64()?),
         "stream" if content["name"] == "stderr" => Line::Stderr(text("text")),
         "stream" => Line::Stdout(text("text")),
-        "execute_result" => Line::Result { fields: choose_fields(&content["data"]), is_main: true },
-        "display_data" => Line::Result { fields: choose_fields(&content["data"]), is_main: false },
+        "execute_result" => Line::Result {
+            fields: choose_fields(&content["data"]),
+            is_main: true,
+        },
+        "display_data" => Line::Result {
+            fields: choose_fields(&content["data"]),
+            is_main: false,
+        },
         "error" => {
-            let frames = content["traceback"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let frames = content["traceback"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str);
             let traceback = frames.collect::<Vec<_>>().join("\n");
-            Line::Error { name: text("ename"), value: text("evalue"), traceback }
+            Line::Error {
+                name: text("ename"),
+                value: text("evalue"),
+                traceback,
+            }
         }
         _ => return None,
     })
@@ -166,7 +195,11 @@ mod tests {
     use super::*;
 
     fn message(kind: &str, content: Value) -> Message {
-        Message { kind: kind.to_owned(), parent: "p".to_owned(), content }
+        Message {
+            kind: kind.to_owned(),
+            parent: "p".to_owned(),
+            content,
+        }
     }
 
     #[test]
@@ -182,7 +215,11 @@ mod tests {
         let error = json!({"ename": "E", "evalue": "v", "traceback": ["a", "b"]});
         assert_eq!(
             translate(message("error", error)),
-            Some(Line::Error { name: "E".into(), value: "v".into(), traceback: "a\nb".into() })
+            Some(Line::Error {
+                name: "E".into(),
+                value: "v".into(),
+                traceback: "a\nb".into()
+            })
         );
         assert_eq!(translate(message("clear_output", json!({}))), None);
     }

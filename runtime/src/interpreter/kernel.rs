@@ -22,7 +22,7 @@ use crate::os::spawn::{Isolation, isolate};
 use crate::process::{Exit, Reaper};
 
 /// How long a kernel may take to start.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(5);
 /// How long to wait for an answer before asking again whether the kernel is ready.
 const READY_RETRY: Duration = Duration::from_millis(100);
@@ -110,7 +110,10 @@ impl Kernel {
         let workplace = Workplace::create(&plan.account).map_err(KernelError::Spawn)?;
         let mut command = plan.program.command(&workplace);
         command.env_clear().envs(&plan.env).current_dir(&plan.cwd);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         isolate(
             &mut command,
             Isolation {
@@ -120,18 +123,19 @@ impl Kernel {
             },
         );
         let spawned = reaper.spawn(&mut command).map_err(KernelError::Spawn)?;
-        let process = KernelProcess { pid: spawned.pid, reaper: Arc::clone(reaper) };
+        let process = KernelProcess {
+            pid: spawned.pid,
+            reaper: Arc::clone(reaper),
+        };
         let connected = timeout(PATIENCE, connect(&workplace, spawned.exit)).await;
-        let (shell, output) = match connected {
-            Ok(Ok(connections)) => connections,
-            Ok(Err(_)) | Err(_) => {
-                process.kill();
-                return Err(KernelError::NotReady);
-            }
+        let Ok(Ok((shell, output))) = connected else {
+            process.kill();
+            return Err(KernelError::NotReady);
         };
         let session = Session::new(workplace.key.clone());
         let (sender, messages) = mpsc::channel(QUEUE);
-        let readers = [shell.1, output.1].map(|receiver| read_messages(receiver, session.clone(), sender.clone()));
+        let readers =
+            [shell.1, output.1].map(|receiver| read_messages(receiver, session.clone(), sender.clone()));
         let mut kernel = Self {
             session,
             shell: shell.0,

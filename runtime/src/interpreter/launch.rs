@@ -32,7 +32,10 @@ impl Workplace {
         // Short, as the path of a socket has at most 107 bytes (unix(7)).
         let directory = std::env::temp_dir().join(format!(".kernel-{}", &id[..12]));
         fs::create_dir(&directory)?;
-        let workplace = Self { directory, key: random_hex() };
+        let workplace = Self {
+            directory,
+            key: random_hex(),
+        };
         fs::set_permissions(&workplace.directory, Permissions::from_mode(0o700))?;
         workplace.write("connection.json", &workplace.render_connection(), account)?;
         workplace.write("startup.py", STARTUP, account)?;
@@ -113,9 +116,13 @@ impl KernelProgram {
             return Some(Self::Ipykernel { python });
         }
         let names = language.kernel_names().iter();
-        names.flat_map(|name| SPECIFICATIONS.map(|root| Path::new(root).join(name).join("kernel.json"))).find_map(
-            |path| Some(Self::Specified { arguments: parse_specification(&fs::read_to_string(path).ok()?)? }),
-        )
+        names
+            .flat_map(|name| SPECIFICATIONS.map(|root| Path::new(root).join(name).join("kernel.json")))
+            .find_map(|path| {
+                Some(Self::Specified {
+                    arguments: parse_specification(&fs::read_to_string(path).ok()?)?,
+                })
+            })
     }
 
     /// The command that starts the kernel.
@@ -125,14 +132,18 @@ impl KernelProgram {
             Self::Ipykernel { python } => {
                 let mut command = Command::new(python);
                 command.args(["-m", "ipykernel_launcher", "-f"]).arg(connection);
-                command.arg(format!("--IPKernelApp.exec_files={}", workplace.startup_file().display()));
+                command.arg(format!(
+                    "--IPKernelApp.exec_files={}",
+                    workplace.startup_file().display()
+                ));
                 command.arg("--HistoryManager.hist_file=:memory:");
                 command
             }
             Self::Specified { arguments } => {
                 let connection = connection.to_string_lossy();
-                let mut arguments =
-                    arguments.iter().map(|argument| argument.replace("{connection_file}", &connection));
+                let mut arguments = arguments
+                    .iter()
+                    .map(|argument| argument.replace("{connection_file}", &connection));
                 let mut command = Command::new(arguments.next().unwrap_or_default());
                 command.args(arguments);
                 command
@@ -155,7 +166,11 @@ async fn find_python(reaper: &Reaper) -> Option<PathBuf> {
 async fn has_ipykernel(python: &Path, reaper: &Reaper) -> bool {
     let check = "import importlib.util, sys; sys.exit(importlib.util.find_spec('ipykernel') is None)";
     let mut command = Command::new(python);
-    command.args(["-c", check]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(["-c", check])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     match reaper.spawn(&mut command) {
         Ok(spawned) => spawned.exit.await == Ok(Exit::Code(0)),
         Err(_) => false,
@@ -164,8 +179,12 @@ async fn has_ipykernel(python: &Path, reaper: &Reaper) -> bool {
 
 fn parse_specification(text: &str) -> Option<Vec<String>> {
     let value: Value = serde_json::from_str(text).ok()?;
-    let arguments: Vec<_> =
-        value.get("argv")?.as_array()?.iter().filter_map(|argument| Some(argument.as_str()?.to_owned())).collect();
+    let arguments: Vec<_> = value
+        .get("argv")?
+        .as_array()?
+        .iter()
+        .filter_map(|argument| Some(argument.as_str()?.to_owned()))
+        .collect();
     (!arguments.is_empty()).then_some(arguments)
 }
 
@@ -176,7 +195,10 @@ mod tests {
     #[test]
     fn specification_names_the_command() {
         let text = r#"{"argv": ["bash_kernel", "-f", "{connection_file}"], "language": "bash"}"#;
-        assert_eq!(parse_specification(text).unwrap(), ["bash_kernel", "-f", "{connection_file}"]);
+        assert_eq!(
+            parse_specification(text).unwrap(),
+            ["bash_kernel", "-f", "{connection_file}"]
+        );
         assert_eq!(parse_specification(r#"{"argv": []}"#), None);
     }
 }

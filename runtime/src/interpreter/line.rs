@@ -1,5 +1,7 @@
 //! The JSON lines of an execution.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -14,9 +16,16 @@ pub(super) enum Line {
     /// Error output of the cell.
     Stderr(String),
     /// A value or a display.
-    Result { fields: Map<String, Value>, is_main: bool },
+    Result {
+        fields: Map<String, Value>,
+        is_main: bool,
+    },
     /// The cell failed.
-    Error { name: String, value: String, traceback: String },
+    Error {
+        name: String,
+        value: String,
+        traceback: String,
+    },
     /// Nothing happened for a while.
     Keepalive,
     /// The last line.
@@ -26,7 +35,11 @@ pub(super) enum Line {
 impl Line {
     /// An error of our own making.
     pub(super) fn failure(name: &str, value: impl Into<String>) -> Self {
-        Self::Error { name: name.to_owned(), value: value.into(), traceback: String::new() }
+        Self::Error {
+            name: name.to_owned(),
+            value: value.into(),
+            traceback: String::new(),
+        }
     }
 
     /// The line with its line feed, in ASCII: some clients decode each network
@@ -44,7 +57,11 @@ impl Line {
                 fields.insert("is_main_result".to_owned(), is_main.into());
                 Value::Object(fields)
             }
-            Self::Error { name, value, traceback } => {
+            Self::Error {
+                name,
+                value,
+                traceback,
+            } => {
                 json!({"type": "error", "name": name, "value": value, "traceback": traceback})
             }
             Self::Keepalive => json!({"type": "keepalive"}),
@@ -68,7 +85,8 @@ fn escape(json: &str) -> String {
             escaped.push(character);
         } else {
             for unit in character.encode_utf16(&mut units) {
-                escaped.push_str(&format!("\\u{unit:04x}"));
+                // Writing to a string cannot fail.
+                let _ = write!(escaped, "\\u{unit:04x}");
             }
         }
     }
@@ -83,7 +101,7 @@ mod tests {
     fn lines_are_ascii_json_with_one_line_feed() {
         let line = Line::failure("E\n", "\u{e9} \u{1f600}").render();
         assert!(line.is_ascii());
-        assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+        assert_eq!(line.iter().position(|byte| *byte == b'\n'), Some(line.len() - 1));
         let value: Value = serde_json::from_slice(&line).unwrap();
         assert_eq!(value["value"], "\u{e9} \u{1f600}");
         assert_eq!(value["traceback"], "");
@@ -97,7 +115,14 @@ mod tests {
 
     #[test]
     fn results_are_marked() {
-        let line = Line::Result { fields: Map::new(), is_main: true }.render();
-        assert_eq!(serde_json::from_slice::<Value>(&line).unwrap(), json!({"type": "result", "is_main_result": true}));
+        let line = Line::Result {
+            fields: Map::new(),
+            is_main: true,
+        }
+        .render();
+        assert_eq!(
+            serde_json::from_slice::<Value>(&line).unwrap(),
+            json!({"type": "result", "is_main_result": true})
+        );
     }
 }

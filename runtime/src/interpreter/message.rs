@@ -1,5 +1,7 @@
 //! Messages of the Jupyter protocol 5.3 and their wire form.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -29,7 +31,10 @@ pub(super) struct Message {
 impl Session {
     /// A session with the key of a kernel's connection file.
     pub(super) fn new(key: String) -> Self {
-        Self { id: random_hex(), key }
+        Self {
+            id: random_hex(),
+            key,
+        }
     }
 
     /// Renders a request and returns its id and frames.
@@ -43,7 +48,13 @@ impl Session {
             "msg_type": kind,
             "version": "5.3",
         });
-        let parts = [header.to_string(), "{}".to_owned(), "{}".to_owned(), content.to_string()].map(Bytes::from);
+        let parts = [
+            header.to_string(),
+            "{}".to_owned(),
+            "{}".to_owned(),
+            content.to_string(),
+        ]
+        .map(Bytes::from);
         let mut frames = vec![Bytes::from_static(DELIMITER), Bytes::from(self.sign(&parts))];
         frames.extend(parts);
         (id, frames)
@@ -60,16 +71,31 @@ impl Session {
         let parent: Value = serde_json::from_slice(&parts[1]).ok()?;
         Some(Message {
             kind: header.get("msg_type")?.as_str()?.to_owned(),
-            parent: parent.get("msg_id").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            parent: parent
+                .get("msg_id")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
             content: serde_json::from_slice(&parts[3]).ok()?,
         })
     }
 
     fn sign(&self, parts: &[Bytes]) -> String {
         // HMAC accepts keys of any length.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.key.as_bytes()) else { return String::new() };
-        parts.iter().for_each(|part| mac.update(part));
-        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.key.as_bytes()) else {
+            return String::new();
+        };
+        for part in parts {
+            mac.update(part);
+        }
+        mac.finalize()
+            .into_bytes()
+            .iter()
+            .fold(String::new(), |mut text, byte| {
+                // Writing to a string cannot fail.
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
     }
 }
 

@@ -23,7 +23,11 @@ pub(super) fn choose_fields(bundle: &Value) -> Map<String, Value> {
     let mut fields = Map::new();
     let mut extra = Map::new();
     for (mime, value) in bundle.as_object().into_iter().flatten() {
-        let value = if mime == "application/json" { value.clone() } else { join_lines(value) };
+        let value = if mime == "application/json" {
+            value.clone()
+        } else {
+            join_lines(value)
+        };
         match FIELDS.iter().find(|(known, _)| known == mime) {
             // A chart that could not be described is none.
             Some((_, "chart")) if value.as_object().is_some_and(Map::is_empty) => {}

@@ -71,9 +71,14 @@ async fn execute(
     Json(request): Json<ExecuteRequest>,
 ) -> Result<Response, TextError> {
     // Every SDK sends the token here, though not with contexts.
-    let token = headers.get(ACCESS_TOKEN_HEADER).and_then(|value| value.to_str().ok());
+    let token = headers
+        .get(ACCESS_TOKEN_HEADER)
+        .and_then(|value| value.to_str().ok());
     if !interpreter.sandbox.access.allows(token) {
-        return Err(TextError(StatusCode::UNAUTHORIZED, "a valid access token is required".to_owned()));
+        return Err(TextError(
+            StatusCode::UNAUTHORIZED,
+            "a valid access token is required".to_owned(),
+        ));
     }
     let context = match (request.context_id, request.language) {
         (Some(_), Some(_)) => {
@@ -114,7 +119,11 @@ async fn remove(
     State(interpreter): State<Arc<Interpreter>>,
     Path(id): Path<String>,
 ) -> Result<Json<()>, TextError> {
-    if interpreter.remove(&id) { Ok(Json(())) } else { Err(unknown_context(&id)) }
+    if interpreter.remove(&id) {
+        Ok(Json(()))
+    } else {
+        Err(unknown_context(&id))
+    }
 }
 
 fn parse_language(name: Option<&str>) -> Result<Language, TextError> {

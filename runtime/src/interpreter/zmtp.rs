@@ -39,14 +39,22 @@ pub(super) struct Sender {
 /// Connects and shakes hands; a subscriber subscribes to everything.
 pub(super) async fn connect(path: &Path, kind: SocketKind) -> io::Result<(Sender, Receiver)> {
     let (reader, writer) = UnixStream::connect(path).await?.into_split();
-    let mut receiver = Receiver { stream: BufReader::new(reader) };
+    let mut receiver = Receiver {
+        stream: BufReader::new(reader),
+    };
     let mut sender = Sender { stream: writer };
     sender.stream.write_all(&render_greeting()).await?;
-    sender.stream.write_all(&render_frame(COMMAND, &render_ready(kind))).await?;
+    sender
+        .stream
+        .write_all(&render_frame(COMMAND, &render_ready(kind)))
+        .await?;
     let mut greeting = [0; GREETING_LENGTH];
     receiver.stream.read_exact(&mut greeting).await?;
     if greeting[0] != 0xff || greeting[10] < 3 || &greeting[12..17] != b"NULL\0" {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the peer speaks no ZMTP 3 without security"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the peer speaks no ZMTP 3 without security",
+        ));
     }
     if kind == SocketKind::Subscriber {
         sender.send(&[b"\x01"]).await?;
@@ -145,7 +153,10 @@ mod tests {
 
     #[test]
     fn ready_names_the_socket_type() {
-        assert_eq!(render_ready(SocketKind::Subscriber), b"\x05READY\x0bSocket-Type\0\0\0\x03SUB");
+        assert_eq!(
+            render_ready(SocketKind::Subscriber),
+            b"\x05READY\x0bSocket-Type\0\0\0\x03SUB"
+        );
     }
 
     #[tokio::test]
@@ -168,7 +179,10 @@ mod tests {
         let (mut sender, mut receiver) = connect(&path, SocketKind::Dealer).await.unwrap();
         sender.send(&["ab", "cd"]).await.unwrap();
         assert_eq!(receiver.receive().await.unwrap(), ["ab", "cd"]);
-        assert_eq!(receiver.receive().await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(
+            receiver.receive().await.unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
         peer.await.unwrap();
     }
 }

@@ -24,7 +24,10 @@ impl<T: AsFd> AsRawFd for Watched<T> {
 }
 
 /// Watches the readiness of a non-blocking descriptor.
-#[expect(unsafe_code, reason = "registration is by number, whose validity the type system cannot see")]
+#[expect(
+    unsafe_code,
+    reason = "registration is by number, whose validity the type system cannot see"
+)]
 pub fn register<T: AsFd>(descriptor: T) -> io::Result<AsyncFd<Watched<T>>> {
     // SAFETY: `AsFd` promises an open descriptor; `Watched` owns it, gives out shared references only and
     // therefore keeps the same number until the registration is dropped together with it.

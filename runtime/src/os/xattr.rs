@@ -30,7 +30,12 @@ pub fn read(path: &Path, name: &OsStr) -> io::Result<Vec<u8>> {
     read_sized(|buffer| {
         // SAFETY: both names are C strings; the buffer pointer and length describe one valid allocation.
         unsafe {
-            libc::lgetxattr(path.as_ptr(), name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len())
+            libc::lgetxattr(
+                path.as_ptr(),
+                name.as_ptr(),
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+            )
         }
     })
 }
@@ -41,9 +46,19 @@ pub fn write(file: &File, name: &OsStr, value: &[u8]) -> io::Result<()> {
     let name = c_string(name)?;
     // SAFETY: the name is a C string; value pointer and length describe one valid slice.
     let result = unsafe {
-        libc::fsetxattr(file.as_raw_fd(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0)
+        libc::fsetxattr(
+            file.as_raw_fd(),
+            name.as_ptr(),
+            value.as_ptr().cast(),
+            value.len(),
+            0,
+        )
     };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Removes one attribute of an open file.
@@ -52,7 +67,11 @@ pub fn remove(file: &File, name: &OsStr) -> io::Result<()> {
     let name = c_string(name)?;
     // SAFETY: the name is a C string.
     let result = unsafe { libc::fremovexattr(file.as_raw_fd(), name.as_ptr()) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 fn read_sized(call: impl Fn(&mut [u8]) -> libc::ssize_t) -> io::Result<Vec<u8>> {

@@ -1,6 +1,6 @@
 //! Decides how a process is started: user, environment, working directory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -59,7 +59,11 @@ impl Plan {
         if info.cmd.is_empty() {
             return Err(StartError::NoCommand);
         }
-        let cwd = choose_cwd(info.cwd.as_deref(), settings.default_workdir.as_deref(), &account.home);
+        let cwd = choose_cwd(
+            info.cwd.as_deref(),
+            settings.default_workdir.as_deref(),
+            &account.home,
+        );
         let cwd = match cwd {
             Cwd::Given(path) if path.is_dir() => path,
             Cwd::Given(path) => return Err(StartError::MissingCwd(path)),
@@ -69,7 +73,14 @@ impl Plan {
         };
         let path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
         let env = compose_env(&path, &account, &settings.env, &info.envs);
-        Ok(Self { info, account, env, cwd, terminal, stdin })
+        Ok(Self {
+            info,
+            account,
+            env,
+            cwd,
+            terminal,
+            stdin,
+        })
     }
 }
 
@@ -92,7 +103,7 @@ pub fn compose_env(
     path: &str,
     account: &Account,
     global: &BTreeMap<String, String>,
-    request: &HashMap<String, String>,
+    request: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
     let mut env = BTreeMap::from([
         ("PATH".to_owned(), path.to_owned()),
@@ -103,9 +114,7 @@ pub fn compose_env(
     let requested = request.iter().map(|(name, value)| (name.clone(), value.clone()));
     env.extend(global.clone().into_iter().chain(requested));
     // Such a variable cannot be passed on; leaving it out is better than failing every command.
-    env.retain(|name, value| {
-        !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
-    });
+    env.retain(|name, value| !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0'));
     env
 }
 
@@ -114,13 +123,19 @@ mod tests {
     use super::*;
 
     fn account() -> Account {
-        Account { name: "user".into(), uid: 1, gid: 1, groups: vec![1], home: "/home/user".into() }
+        Account {
+            name: "user".into(),
+            uid: 1,
+            gid: 1,
+            groups: vec![1],
+            home: "/home/user".into(),
+        }
     }
 
     #[test]
     fn request_variables_win_over_global_ones() {
         let global = BTreeMap::from([("A".into(), "global".into()), ("HOME".into(), "/x".into())]);
-        let request = HashMap::from([("A".into(), "request".into())]);
+        let request = BTreeMap::from([("A".into(), "request".into())]);
         let env = compose_env("/bin", &account(), &global, &request);
         assert_eq!(env["A"], "request");
         assert_eq!(env["HOME"], "/x");
@@ -131,7 +146,7 @@ mod tests {
 
     #[test]
     fn variables_that_no_process_can_have_are_left_out() {
-        let request = HashMap::from([("A=B".into(), "1".into()), (String::new(), "1".into())]);
+        let request = BTreeMap::from([("A=B".into(), "1".into()), (String::new(), "1".into())]);
         let env = compose_env("/bin", &account(), &BTreeMap::new(), &request);
         assert_eq!(env.len(), 4);
     }
@@ -139,7 +154,10 @@ mod tests {
     #[test]
     fn working_directory_is_the_requested_then_the_default_then_home() {
         let home = Path::new("/home/user");
-        assert_eq!(choose_cwd(Some("src"), Some("/work"), home), Cwd::Given("/home/user/src".into()));
+        assert_eq!(
+            choose_cwd(Some("src"), Some("/work"), home),
+            Cwd::Given("/home/user/src".into())
+        );
         assert_eq!(choose_cwd(Some("~"), None, home), Cwd::Given("/home/user".into()));
         assert_eq!(choose_cwd(None, Some("/work"), home), Cwd::Given("/work".into()));
         assert_eq!(choose_cwd(Some(""), None, home), Cwd::Home);

@@ -1,6 +1,6 @@
 //! How the API talks to a process that runs.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub struct Info {
     /// Arguments without the program.
     pub args: Vec<String>,
     /// Environment of the request only.
-    pub envs: HashMap<String, String>,
+    pub envs: BTreeMap<String, String>,
     /// Working directory of the request.
     pub cwd: Option<String>,
     /// Name chosen by the client.
@@ -29,11 +29,18 @@ pub struct Info {
 }
 
 /// Request to the task that owns the process.
-pub enum Control {
+pub(super) enum Control {
     /// Send a signal.
-    Signal { signal: Signal, reply: oneshot::Sender<Result<(), ControlError>> },
+    Signal {
+        signal: Signal,
+        reply: oneshot::Sender<Result<(), ControlError>>,
+    },
     /// Resize the terminal.
-    Resize { columns: u16, rows: u16, reply: oneshot::Sender<Result<(), ControlError>> },
+    Resize {
+        columns: u16,
+        rows: u16,
+        reply: oneshot::Sender<Result<(), ControlError>>,
+    },
 }
 
 /// Why a process did not do what it was asked to.
@@ -88,7 +95,10 @@ impl Handle {
     pub async fn signal(&self, signal: Signal) -> Result<(), ControlError> {
         let (reply, answer) = oneshot::channel();
         let command = Control::Signal { signal, reply };
-        self.control.send(command).await.map_err(|_| ControlError::Ended)?;
+        self.control
+            .send(command)
+            .await
+            .map_err(|_| ControlError::Ended)?;
         answer.await.unwrap_or(Err(ControlError::Ended))
     }
 
@@ -96,7 +106,10 @@ impl Handle {
     pub async fn resize(&self, columns: u16, rows: u16) -> Result<(), ControlError> {
         let (reply, answer) = oneshot::channel();
         let command = Control::Resize { columns, rows, reply };
-        self.control.send(command).await.map_err(|_| ControlError::Ended)?;
+        self.control
+            .send(command)
+            .await
+            .map_err(|_| ControlError::Ended)?;
         answer.await.unwrap_or(Err(ControlError::Ended))
     }
 
@@ -111,7 +124,10 @@ impl Handle {
     /// Ends the standard input.
     pub async fn close_input(&self) -> Result<(), ControlError> {
         let (reply, answer) = oneshot::channel();
-        self.input.send(InputCommand::Close { reply }).await.map_err(|_| ControlError::Ended)?;
+        self.input
+            .send(InputCommand::Close { reply })
+            .await
+            .map_err(|_| ControlError::Ended)?;
         answer.await.unwrap_or(Err(ControlError::Ended))
     }
 }

@@ -14,13 +14,18 @@ const QUEUE: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the events of one process meet their subscribers.
-pub struct Hub {
+pub(super) struct Hub {
     state: Mutex<State>,
 }
 
 enum State {
-    Open { subscribers: Vec<mpsc::Sender<Event>>, last_output: Instant },
-    Closed { end: End },
+    Open {
+        subscribers: Vec<mpsc::Sender<Event>>,
+        last_output: Instant,
+    },
+    Closed {
+        end: End,
+    },
 }
 
 /// What a subscriber gets.
@@ -33,14 +38,19 @@ pub enum Subscription {
 
 impl Default for Hub {
     fn default() -> Self {
-        let state = State::Open { subscribers: Vec::new(), last_output: Instant::now() };
-        Self { state: Mutex::new(state) }
+        let state = State::Open {
+            subscribers: Vec::new(),
+            last_output: Instant::now(),
+        };
+        Self {
+            state: Mutex::new(state),
+        }
     }
 }
 
 impl Hub {
     /// Joins; earlier output is not repeated.
-    pub fn subscribe(&self) -> Subscription {
+    pub(super) fn subscribe(&self) -> Subscription {
         match &mut *self.lock() {
             State::Closed { end } => Subscription::Ended(*end),
             State::Open { subscribers, .. } => {
@@ -54,10 +64,16 @@ impl Hub {
     /// Hands an event to everybody. Waits for a slow subscriber, which is what
     /// slows a process down to the speed of its reader; with several of them
     /// the slow one is dropped in the end.
-    pub async fn publish(&self, event: Event) {
+    pub(super) async fn publish(&self, event: Event) {
         let (slow, alone) = {
             let mut state = self.lock();
-            let State::Open { subscribers, last_output } = &mut *state else { return };
+            let State::Open {
+                subscribers,
+                last_output,
+            } = &mut *state
+            else {
+                return;
+            };
             *last_output = Instant::now();
             let alone = subscribers.len() == 1;
             let mut slow = Vec::new();
@@ -82,9 +98,11 @@ impl Hub {
     }
 
     /// Ends the events for everybody, present and future.
-    pub fn close(&self, end: End) {
+    pub(super) fn close(&self, end: End) {
         let previous = std::mem::replace(&mut *self.lock(), State::Closed { end });
-        let State::Open { subscribers, .. } = previous else { return };
+        let State::Open { subscribers, .. } = previous else {
+            return;
+        };
         for subscriber in subscribers {
             if let Err(mpsc::error::TrySendError::Full(event)) = subscriber.try_send(Event::End(end)) {
                 tokio::spawn(async move { subscriber.send(event).await });
@@ -93,12 +111,12 @@ impl Hub {
     }
 
     /// Whether the process has ended.
-    pub fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         matches!(*self.lock(), State::Closed { .. })
     }
 
     /// When output came last, or the hub was opened.
-    pub fn last_output(&self) -> Option<Instant> {
+    pub(super) fn last_output(&self) -> Option<Instant> {
         match &*self.lock() {
             State::Open { last_output, .. } => Some(*last_output),
             State::Closed { .. } => None,

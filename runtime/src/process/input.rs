@@ -14,7 +14,7 @@ use super::handle::ControlError;
 use crate::os::readiness::Watched;
 
 /// Where input goes.
-pub enum Input {
+pub(super) enum Input {
     /// Nowhere: the process was started without, or it was closed.
     Closed,
     /// Pipe to the standard input.
@@ -33,15 +33,21 @@ pub enum InputKind {
 }
 
 /// Request to the task that owns the input.
-pub enum InputCommand {
+pub(super) enum InputCommand {
     /// Write all of `data`.
-    Write { kind: InputKind, data: Bytes, reply: oneshot::Sender<Result<(), ControlError>> },
+    Write {
+        kind: InputKind,
+        data: Bytes,
+        reply: oneshot::Sender<Result<(), ControlError>>,
+    },
     /// Signal the end of the input.
-    Close { reply: oneshot::Sender<Result<(), ControlError>> },
+    Close {
+        reply: oneshot::Sender<Result<(), ControlError>>,
+    },
 }
 
 /// Serves requests until all handles are gone or the task is aborted.
-pub async fn serve(mut input: Input, mut commands: mpsc::Receiver<InputCommand>) {
+pub(super) async fn serve(mut input: Input, mut commands: mpsc::Receiver<InputCommand>) {
     while let Some(command) = commands.recv().await {
         match command {
             InputCommand::Write { kind, data, reply } => {
@@ -65,7 +71,9 @@ pub async fn serve(mut input: Input, mut commands: mpsc::Receiver<InputCommand>)
 async fn write(input: &mut Input, kind: InputKind, data: &[u8]) -> Result<(), ControlError> {
     match (input, kind) {
         (Input::Pipe(pipe), InputKind::Stdin) => pipe.write_all(data).await.map_err(ControlError::Write),
-        (Input::Pty(master), InputKind::Pty) => write_terminal(master, data).await.map_err(ControlError::Write),
+        (Input::Pty(master), InputKind::Pty) => {
+            write_terminal(master, data).await.map_err(ControlError::Write)
+        }
         (Input::Pty(_), InputKind::Stdin) => Err(ControlError::TerminalInput),
         (Input::Pipe(_), InputKind::Pty) => Err(ControlError::NoTerminal),
         (Input::Closed, _) => Err(ControlError::InputClosed),

@@ -22,7 +22,7 @@ const LOW_WATER: usize = 1024;
 
 /// Publishes what comes out of a pipe. Keeps reading after the hub has closed,
 /// so that a background process that still writes is not killed by `SIGPIPE`.
-pub async fn pump_pipe(kind: OutputKind, mut pipe: pipe::Receiver, hub: Arc<Hub>) {
+pub(super) async fn pump_pipe(kind: OutputKind, mut pipe: pipe::Receiver, hub: Arc<Hub>) {
     let mut buffer = BytesMut::new();
     loop {
         if buffer.capacity() < LOW_WATER {
@@ -36,10 +36,12 @@ pub async fn pump_pipe(kind: OutputKind, mut pipe: pipe::Receiver, hub: Arc<Hub>
 }
 
 /// Publishes what comes out of a terminal.
-pub async fn pump_terminal(master: Arc<AsyncFd<Watched<OwnedFd>>>, hub: Arc<Hub>) {
+pub(super) async fn pump_terminal(master: Arc<AsyncFd<Watched<OwnedFd>>>, hub: Arc<Hub>) {
     let mut buffer = BytesMut::zeroed(PTY_CHUNK);
     loop {
-        let Ok(mut ready) = master.readable().await else { return };
+        let Ok(mut ready) = master.readable().await else {
+            return;
+        };
         let result: Result<io::Result<usize>, _> =
             ready.try_io(|master| Ok(nix::unistd::read(&**master.get_ref(), &mut buffer)?));
         match result {

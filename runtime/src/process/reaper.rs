@@ -66,13 +66,21 @@ impl Reaper {
         let id = i32::try_from(child.id()).map_err(io::Error::other)?;
         let (sender, exit) = oneshot::channel();
         waiting.insert(id, sender);
-        Ok(Spawned { child, pid: Pid::from_raw(id), exit })
+        Ok(Spawned {
+            child,
+            pid: Pid::from_raw(id),
+            exit,
+        })
     }
 
     /// Sends a signal to a child, unless it was collected already and its id may be somebody else's.
     pub fn signal(&self, pid: Pid, signal: Signal) -> Result<(), Errno> {
         let waiting = self.lock();
-        if waiting.contains_key(&pid.as_raw()) { kill(pid, signal) } else { Err(Errno::ESRCH) }
+        if waiting.contains_key(&pid.as_raw()) {
+            kill(pid, signal)
+        } else {
+            Err(Errno::ESRCH)
+        }
     }
 
     fn collect(&self) {

@@ -36,9 +36,9 @@ impl Processes {
     pub fn find(&self, selector: &Selector) -> Result<Arc<Handle>, UnknownProcess> {
         let handles = self.lock();
         let found = match selector {
-            Selector::Pid(pid) => {
-                i32::try_from(*pid).ok().and_then(|pid| handles.get(&Pid::from_raw(pid)))
-            }
+            Selector::Pid(pid) => i32::try_from(*pid)
+                .ok()
+                .and_then(|pid| handles.get(&Pid::from_raw(pid))),
             // A tag may be used again: a running process goes first.
             Selector::Tag(tag) => handles
                 .values()
@@ -65,8 +65,12 @@ impl Processes {
 
     /// All processes that run, by id.
     pub fn running(&self) -> Vec<Arc<Handle>> {
-        let mut handles: Vec<_> =
-            self.lock().values().filter(|handle| handle.is_running()).cloned().collect();
+        let mut handles: Vec<_> = self
+            .lock()
+            .values()
+            .filter(|handle| handle.is_running())
+            .cloned()
+            .collect();
         handles.sort_by_key(|handle| handle.pid);
         handles
     }
@@ -79,7 +83,10 @@ impl Processes {
     /// Forgets a process, unless its id already names another.
     pub(super) fn remove(&self, handle: &Arc<Handle>) {
         let mut handles = self.lock();
-        if handles.get(&handle.pid).is_some_and(|found| Arc::ptr_eq(found, handle)) {
+        if handles
+            .get(&handle.pid)
+            .is_some_and(|found| Arc::ptr_eq(found, handle))
+        {
             handles.remove(&handle.pid);
         }
     }

@@ -37,9 +37,15 @@ impl ProcessService {
         Self { sandbox }
     }
 
-    fn find(&self, selector: &MessageField<wire::ProcessSelector, buffa::Inline<wire::ProcessSelector>>) -> Result<Arc<Handle>, ConnectError> {
+    fn find(
+        &self,
+        selector: &MessageField<wire::ProcessSelector, buffa::Inline<wire::ProcessSelector>>,
+    ) -> Result<Arc<Handle>, ConnectError> {
         let selector = read_selector(selector.as_option())?;
-        self.sandbox.processes.find_running(&selector).map_err(unknown_process)
+        self.sandbox
+            .processes
+            .find_running(&selector)
+            .map_err(|error| unknown_process(&error))
     }
 }
 
@@ -54,12 +60,17 @@ impl wire::Process for ProcessService {
         let terminal = request.pty.as_option().map(terminal_size);
         let stdin = request.stdin.unwrap_or(true);
         let info = read_info(request);
-        let plan = Plan::new(info, account, &self.sandbox.settings(), terminal, stdin).map_err(start_error)?;
+        let plan = Plan::new(info, account, &self.sandbox.settings(), terminal, stdin)
+            .map_err(|error| start_error(&error))?;
         let deadline = context.deadline().map(Instant::from_std);
-        let (handle, subscription) = start(&self.sandbox, plan, deadline).map_err(start_error)?;
+        let (handle, subscription) =
+            start(&self.sandbox, plan, deadline).map_err(|error| start_error(&error))?;
         let events = render_events(&handle, subscription, keepalive_interval(&context));
         Response::stream_ok(events.map(|event| {
-            event.map(|event| wire::StartResponse { event: MessageField::some(event), ..Default::default() })
+            event.map(|event| wire::StartResponse {
+                event: MessageField::some(event),
+                ..Default::default()
+            })
         }))
     }
 
@@ -69,10 +80,17 @@ impl wire::Process for ProcessService {
         request: ServiceRequest<'_, wire::ConnectRequest>,
     ) -> ServiceResult<ServiceStream<impl Encodable<wire::ConnectResponse> + Send + use<>>> {
         let selector = read_selector(request.to_owned_message().process.as_option())?;
-        let handle = self.sandbox.processes.find(&selector).map_err(unknown_process)?;
+        let handle = self
+            .sandbox
+            .processes
+            .find(&selector)
+            .map_err(|error| unknown_process(&error))?;
         let events = render_events(&handle, handle.subscribe(), keepalive_interval(&context));
         Response::stream_ok(events.map(|event| {
-            event.map(|event| wire::ConnectResponse { event: MessageField::some(event), ..Default::default() })
+            event.map(|event| wire::ConnectResponse {
+                event: MessageField::some(event),
+                ..Default::default()
+            })
         }))
     }
 
@@ -81,8 +99,17 @@ impl wire::Process for ProcessService {
         _context: RequestContext,
         _request: ServiceRequest<'_, wire::ListRequest>,
     ) -> ServiceResult<impl Encodable<wire::ListResponse> + Send + use<'a>> {
-        let processes = self.sandbox.processes.running().iter().map(|handle| render_info(handle)).collect();
-        Response::ok(wire::ListResponse { processes, ..Default::default() })
+        let processes = self
+            .sandbox
+            .processes
+            .running()
+            .iter()
+            .map(|handle| render_info(handle))
+            .collect();
+        Response::ok(wire::ListResponse {
+            processes,
+            ..Default::default()
+        })
     }
 
     async fn update<'a>(
@@ -94,7 +121,10 @@ impl wire::Process for ProcessService {
         let handle = self.find(&request.process)?;
         if let Some(pty) = request.pty.as_option() {
             let (columns, rows) = terminal_size(pty);
-            handle.resize(columns, rows).await.map_err(control_error)?;
+            handle
+                .resize(columns, rows)
+                .await
+                .map_err(|error| control_error(&error))?;
         }
         Response::ok(wire::UpdateResponse::default())
     }
@@ -110,11 +140,11 @@ impl wire::Process for ProcessService {
         Response::ok(wire::SendInputResponse::default())
     }
 
-    async fn stream_input<'a>(
-        &'a self,
+    async fn stream_input(
+        &self,
         _context: RequestContext,
         mut requests: ServiceStream<connectrpc::StreamMessage<wire::StreamInputRequest>>,
-    ) -> ServiceResult<impl Encodable<wire::StreamInputResponse> + Send + use<'a>> {
+    ) -> ServiceResult<impl Encodable<wire::StreamInputResponse> + Send + use<'_>> {
         let mut target: Option<Arc<Handle>> = None;
         while let Some(message) = requests.next().await {
             match (message?.to_owned_message().event, &target) {
@@ -125,7 +155,9 @@ impl wire::Process for ProcessService {
                     write_input(handle, data.input.into_option()).await?;
                 }
                 (Some(oneof::stream_input_request::Event::Data(_)), None) => {
-                    return Err(ConnectError::invalid_argument("the first message must name the process"));
+                    return Err(ConnectError::invalid_argument(
+                        "the first message must name the process",
+                    ));
                 }
                 (Some(oneof::stream_input_request::Event::Keepalive(_)) | None, _) => {}
             }
@@ -144,10 +176,15 @@ impl wire::Process for ProcessService {
             Some(wire::Signal::SIGNAL_SIGKILL) => UnixSignal::SIGKILL,
             Some(wire::Signal::SIGNAL_SIGTERM) => UnixSignal::SIGTERM,
             Some(wire::Signal::SIGNAL_UNSPECIFIED) | None => {
-                return Err(ConnectError::unimplemented("only SIGTERM and SIGKILL can be sent"));
+                return Err(ConnectError::unimplemented(
+                    "only SIGTERM and SIGKILL can be sent",
+                ));
             }
         };
-        handle.signal(signal).await.map_err(control_error)?;
+        handle
+            .signal(signal)
+            .await
+            .map_err(|error| control_error(&error))?;
         Response::ok(wire::SendSignalResponse::default())
     }
 
@@ -157,7 +194,10 @@ impl wire::Process for ProcessService {
         request: ServiceRequest<'_, wire::CloseStdinRequest>,
     ) -> ServiceResult<impl Encodable<wire::CloseStdinResponse> + Send + use<'a>> {
         let handle = self.find(&request.to_owned_message().process)?;
-        handle.close_input().await.map_err(control_error)?;
+        handle
+            .close_input()
+            .await
+            .map_err(|error| control_error(&error))?;
         Response::ok(wire::CloseStdinResponse::default())
     }
 }
@@ -188,7 +228,9 @@ fn terminal_size(pty: &wire::PTY) -> (u16, u16) {
         Err(_) => u16::MAX,
     };
     let (columns, rows) = DEFAULT_TERMINAL;
-    pty.size.as_option().map_or(DEFAULT_TERMINAL, |given| (size(given.cols, columns), size(given.rows, rows)))
+    pty.size.as_option().map_or(DEFAULT_TERMINAL, |given| {
+        (size(given.cols, columns), size(given.rows, rows))
+    })
 }
 
 async fn write_input(handle: &Handle, input: Option<wire::ProcessInput>) -> Result<(), ConnectError> {
@@ -197,7 +239,10 @@ async fn write_input(handle: &Handle, input: Option<wire::ProcessInput>) -> Resu
         Some(oneof::process_input::Input::Pty(data)) => (InputKind::Pty, data),
         None => return Err(ConnectError::invalid_argument("no input was given")),
     };
-    handle.write(kind, Bytes::from(data)).await.map_err(control_error)
+    handle
+        .write(kind, Bytes::from(data))
+        .await
+        .map_err(|error| control_error(&error))
 }
 
 fn render_info(handle: &Handle) -> wire::ProcessInfo {
@@ -242,14 +287,20 @@ fn render_events(
                     Subscription::Live(events) => Phase::Live(events),
                     Subscription::Ended(end) => Phase::Ended(end),
                 };
-                let start = wire::process_event::StartEvent { pid, ..Default::default() };
+                let start = wire::process_event::StartEvent {
+                    pid,
+                    ..Default::default()
+                };
                 Some((Ok(wire_event(start)), next))
             }
             Phase::Live(mut events) => match timeout(keepalive, events.recv()).await {
-                Err(_elapsed) => {
-                    Some((Ok(wire_event(wire::process_event::KeepAlive::default())), Phase::Live(events)))
+                Err(_elapsed) => Some((
+                    Ok(wire_event(wire::process_event::KeepAlive::default())),
+                    Phase::Live(events),
+                )),
+                Ok(Some(Event::Data(kind, data))) => {
+                    Some((Ok(render_data(kind, &data)), Phase::Live(events)))
                 }
-                Ok(Some(Event::Data(kind, data))) => Some((Ok(render_data(kind, &data)), Phase::Live(events))),
                 Ok(Some(Event::End(end))) => Some((render_end(end), Phase::Done)),
                 Ok(None) => {
                     let error = ConnectError::resource_exhausted("the client reads too slowly");
@@ -263,7 +314,10 @@ fn render_events(
 }
 
 fn wire_event(event: impl Into<oneof::process_event::Event>) -> wire::ProcessEvent {
-    wire::ProcessEvent { event: Some(event.into()), ..Default::default() }
+    wire::ProcessEvent {
+        event: Some(event.into()),
+        ..Default::default()
+    }
 }
 
 fn render_data(kind: OutputKind, data: &Bytes) -> wire::ProcessEvent {
@@ -274,12 +328,17 @@ fn render_data(kind: OutputKind, data: &Bytes) -> wire::ProcessEvent {
         OutputKind::Stderr => Output::Stderr(data),
         OutputKind::Pty => Output::Pty(data),
     };
-    wire_event(wire::process_event::DataEvent { output: Some(output), ..Default::default() })
+    wire_event(wire::process_event::DataEvent {
+        output: Some(output),
+        ..Default::default()
+    })
 }
 
 fn render_end(end: End) -> Result<wire::ProcessEvent, ConnectError> {
     match end {
-        End::DeadlineExceeded => Err(ConnectError::deadline_exceeded("the process exceeded its timeout")),
+        End::DeadlineExceeded => Err(ConnectError::deadline_exceeded(
+            "the process exceeded its timeout",
+        )),
         End::Exited(exit) => Ok(wire_event(render_exit(exit))),
     }
 }
@@ -291,7 +350,13 @@ fn render_exit(exit: Exit) -> wire::process_event::EndEvent {
         Exit::Signal(signal) => (-1, false, format!("signal: {}", signal_text(signal))),
     };
     let error = (exit_code != 0).then(|| status.clone());
-    wire::process_event::EndEvent { exit_code, exited, status, error, ..Default::default() }
+    wire::process_event::EndEvent {
+        exit_code,
+        exited,
+        status,
+        error,
+        ..Default::default()
+    }
 }
 
 fn signal_text(signal: UnixSignal) -> String {
@@ -315,7 +380,7 @@ fn signal_text(signal: UnixSignal) -> String {
     }
 }
 
-fn start_error(error: StartError) -> ConnectError {
+fn start_error(error: &StartError) -> ConnectError {
     match error {
         StartError::NoCommand | StartError::MissingCwd(_) | StartError::Spawn { .. } => {
             ConnectError::invalid_argument(error.to_string())
@@ -324,11 +389,11 @@ fn start_error(error: StartError) -> ConnectError {
     }
 }
 
-fn unknown_process(error: UnknownProcess) -> ConnectError {
+fn unknown_process(error: &UnknownProcess) -> ConnectError {
     ConnectError::not_found(error.to_string())
 }
 
-fn control_error(error: ControlError) -> ConnectError {
+fn control_error(error: &ControlError) -> ConnectError {
     match error {
         ControlError::Ended => ConnectError::not_found(error.to_string()),
         ControlError::TerminalInput | ControlError::NoTerminal => {
@@ -348,7 +413,10 @@ mod tests {
     #[test]
     fn exits_read_as_go_prints_them() {
         let success = render_exit(Exit::Code(0));
-        assert_eq!((success.exit_code, success.exited, success.status.as_str()), (0, true, "exit status 0"));
+        assert_eq!(
+            (success.exit_code, success.exited, success.status.as_str()),
+            (0, true, "exit status 0")
+        );
         assert_eq!(success.error, None);
         let failure = render_exit(Exit::Code(3));
         assert_eq!(failure.error.as_deref(), Some("exit status 3"));
@@ -360,8 +428,15 @@ mod tests {
     #[test]
     fn terminal_without_a_size_is_80_by_24() {
         assert_eq!(terminal_size(&wire::PTY::default()), (80, 24));
-        let size = wire::pty::Size { cols: 100, rows: 0, ..Default::default() };
-        let pty = wire::PTY { size: MessageField::some(size), ..Default::default() };
+        let size = wire::pty::Size {
+            cols: 100,
+            rows: 0,
+            ..Default::default()
+        };
+        let pty = wire::PTY {
+            size: MessageField::some(size),
+            ..Default::default()
+        };
         assert_eq!(terminal_size(&pty), (100, 24));
     }
 }

@@ -44,7 +44,10 @@ pub fn start(
     let spawned = sandbox
         .reaper
         .spawn(&mut command)
-        .map_err(|reason| StartError::Spawn { cmd: plan.info.cmd.clone(), reason })?;
+        .map_err(|reason| StartError::Spawn {
+            cmd: plan.info.cmd.clone(),
+            reason,
+        })?;
     // Closes our copies of the terminal's slave side.
     drop(command);
     let Spawned { mut child, pid, exit } = spawned;
@@ -62,7 +65,13 @@ pub fn start(
     let (control, controls) = mpsc::channel(QUEUE);
     let (input_sender, input_commands) = mpsc::channel(QUEUE);
     let feeder = tokio::spawn(input::serve(input, input_commands)).abort_handle();
-    let handle = Arc::new(Handle { pid, info: plan.info, hub, control, input: input_sender });
+    let handle = Arc::new(Handle {
+        pid,
+        info: plan.info,
+        hub,
+        control,
+        input: input_sender,
+    });
     sandbox.processes.insert(Arc::clone(&handle));
 
     let owner = Owner {
@@ -81,22 +90,23 @@ type Terminal = Option<Arc<AsyncFd<Watched<OwnedFd>>>>;
 
 fn prepare(plan: &Plan) -> Result<(Command, Terminal), StartError> {
     let mut command = Command::new(&plan.info.cmd);
-    command.args(&plan.info.args).env_clear().envs(&plan.env).current_dir(&plan.cwd);
-    let terminal = match plan.terminal {
-        Some((columns, rows)) => {
-            let (master, slave) = tty::open_terminal(columns, rows).map_err(StartError::Connect)?;
-            let (second, third) = (slave.try_clone(), slave.try_clone());
-            command
-                .stdin(slave)
-                .stdout(second.map_err(StartError::Connect)?)
-                .stderr(third.map_err(StartError::Connect)?);
-            Some(Arc::new(register(master).map_err(StartError::Connect)?))
-        }
-        None => {
-            command.stdin(if plan.stdin { Stdio::piped() } else { Stdio::null() });
-            command.stdout(Stdio::piped()).stderr(Stdio::piped());
-            None
-        }
+    command
+        .args(&plan.info.args)
+        .env_clear()
+        .envs(&plan.env)
+        .current_dir(&plan.cwd);
+    let terminal = if let Some((columns, rows)) = plan.terminal {
+        let (master, slave) = tty::open_terminal(columns, rows).map_err(StartError::Connect)?;
+        let (second, third) = (slave.try_clone(), slave.try_clone());
+        command
+            .stdin(slave)
+            .stdout(second.map_err(StartError::Connect)?)
+            .stderr(third.map_err(StartError::Connect)?);
+        Some(Arc::new(register(master).map_err(StartError::Connect)?))
+    } else {
+        command.stdin(if plan.stdin { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        None
     };
     let isolation = Isolation {
         credentials: plan.account.credentials(),
@@ -192,7 +202,9 @@ impl Owner {
             }
             Control::Resize { columns, rows, reply } => {
                 let _ = reply.send(match &self.terminal {
-                    Some(master) => tty::resize(master.get_ref(), columns, rows).map_err(ControlError::Resize),
+                    Some(master) => {
+                        tty::resize(master.get_ref(), columns, rows).map_err(ControlError::Resize)
+                    }
                     None => Err(ControlError::NoTerminal),
                 });
             }
@@ -205,10 +217,13 @@ impl Owner {
             // Children first: none of them is orphaned and missed.
             kill_session(&self.sandbox.reaper, pid);
         }
-        self.sandbox.reaper.signal(pid, signal).map_err(|error| match error {
-            nix::errno::Errno::ESRCH => ControlError::Ended,
-            error => ControlError::Signal(error),
-        })
+        self.sandbox
+            .reaper
+            .signal(pid, signal)
+            .map_err(|error| match error {
+                nix::errno::Errno::ESRCH => ControlError::Ended,
+                error => ControlError::Signal(error),
+            })
     }
 }
 
@@ -232,8 +247,12 @@ fn kill_session(reaper: &Reaper, leader: Pid) {
 }
 
 fn read_session_members(leader: Pid) -> Vec<Pid> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     pids.filter(|pid| *pid != leader.as_raw())
         .filter(|pid| {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

@@ -31,7 +31,10 @@ struct Collector {
 impl Watchers {
     /// Keeps a watcher and returns its id.
     pub fn insert(&self, watcher: Watcher) -> String {
-        let collector = Arc::new(Collector { watcher, backlog: Mutex::default() });
+        let collector = Arc::new(Collector {
+            watcher,
+            backlog: Mutex::default(),
+        });
         let task = tokio::spawn({
             let collector = Arc::clone(&collector);
             async move {
@@ -42,14 +45,19 @@ impl Watchers {
             }
         });
         let id = format!("w{:016x}", rand::random::<u64>());
-        let entry = Entry { collector, task: task.abort_handle() };
+        let entry = Entry {
+            collector,
+            task: task.abort_handle(),
+        };
         lock(&self.entries).insert(id.clone(), entry);
         id
     }
 
     /// Events since the last call, including those of this very moment.
     pub fn take_events(&self, id: &str) -> Result<Vec<FilesystemEvent>, FsError> {
-        let collector = lock(&self.entries).get(id).map(|entry| Arc::clone(&entry.collector));
+        let collector = lock(&self.entries)
+            .get(id)
+            .map(|entry| Arc::clone(&entry.collector));
         let collector = collector.ok_or_else(|| FsError::UnknownWatcher(id.to_owned()))?;
         collector.collect();
         Ok(lock(&collector.backlog).drain(..).collect())
@@ -58,7 +66,10 @@ impl Watchers {
     /// Stops watching.
     pub fn remove(&self, id: &str) -> Result<(), FsError> {
         let entry = lock(&self.entries).remove(id);
-        entry.ok_or_else(|| FsError::UnknownWatcher(id.to_owned()))?.task.abort();
+        entry
+            .ok_or_else(|| FsError::UnknownWatcher(id.to_owned()))?
+            .task
+            .abort();
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use nix::sys::inotify::AddWatchFlags;
 use crate::proto::filesystem::EventType;
 
 /// Changes that are watched.
-pub fn watched_flags() -> AddWatchFlags {
+pub(super) fn watched_flags() -> AddWatchFlags {
     AddWatchFlags::IN_CREATE
         | AddWatchFlags::IN_MODIFY
         | AddWatchFlags::IN_ATTRIB
@@ -18,7 +18,7 @@ pub fn watched_flags() -> AddWatchFlags {
 }
 
 /// The event that flags stand for; a move is a rename of the old name and the creation of the new one.
-pub fn event_type(flags: AddWatchFlags) -> Option<EventType> {
+pub(super) fn event_type(flags: AddWatchFlags) -> Option<EventType> {
     if flags.intersects(AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO) {
         Some(EventType::EVENT_TYPE_CREATE)
     } else if flags.intersects(AddWatchFlags::IN_DELETE | AddWatchFlags::IN_DELETE_SELF) {
@@ -35,7 +35,7 @@ pub fn event_type(flags: AddWatchFlags) -> Option<EventType> {
 }
 
 /// Whether an event of this type can carry a description of the file.
-pub fn has_entry(kind: EventType) -> bool {
+pub(super) fn has_entry(kind: EventType) -> bool {
     matches!(
         kind,
         EventType::EVENT_TYPE_CREATE | EventType::EVENT_TYPE_WRITE | EventType::EVENT_TYPE_CHMOD

@@ -48,7 +48,11 @@ impl Watcher {
         if !options.allow_network_mounts && is_network_mount(root) {
             return Err(FsError::NetworkMount(root.to_owned()));
         }
-        let failed = |source: std::io::Error| FsError::Io { action: "watch", path: root.to_owned(), source };
+        let failed = |source: std::io::Error| FsError::Io {
+            action: "watch",
+            path: root.to_owned(),
+            source,
+        };
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)
             .map_err(|errno| failed(errno.into()))?;
         let watcher = Self {
@@ -57,7 +61,9 @@ impl Watcher {
             options,
             directories: Mutex::default(),
         };
-        watcher.add(PathBuf::new()).map_err(|errno| failed(errno.into()))?;
+        watcher
+            .add(PathBuf::new())
+            .map_err(|errno| failed(errno.into()))?;
         if options.recursive {
             watcher.add_children(Path::new(""), &mut |_| {});
         }
@@ -89,12 +95,16 @@ impl Watcher {
     }
 
     fn translate(&self, event: &InotifyEvent, events: &mut Vec<FilesystemEvent>) {
-        let Some(directory) = self.directory(event.wd) else { return };
+        let Some(directory) = self.directory(event.wd) else {
+            return;
+        };
         if event.mask.contains(AddWatchFlags::IN_IGNORED) {
             self.forget(event.wd);
             return;
         }
-        let Some(kind) = event_type(event.mask) else { return };
+        let Some(kind) = event_type(event.mask) else {
+            return;
+        };
         let name = match &event.name {
             Some(name) => directory.join(name),
             // Changes of a subdirectory itself were reported with its parent.
@@ -132,7 +142,9 @@ impl Watcher {
 
     /// Watches everything below a directory and reports what is there.
     fn add_children(&self, directory: &Path, report: &mut dyn FnMut(&Path)) {
-        let Ok(children) = fs::read_dir(self.root.join(directory)) else { return };
+        let Ok(children) = fs::read_dir(self.root.join(directory)) else {
+            return;
+        };
         for child in children.flatten() {
             let path = directory.join(child.file_name());
             report(&path);
@@ -166,7 +178,9 @@ mod tests {
 
     fn seen(watcher: &Watcher) -> Vec<(String, EventType)> {
         let events = watcher.read().into_iter();
-        events.filter_map(|event| Some((event.name, event.r#type.as_known()?))).collect()
+        events
+            .filter_map(|event| Some((event.name, event.r#type.as_known()?)))
+            .collect()
     }
 
     #[tokio::test]
@@ -178,8 +192,12 @@ mod tests {
         file.write_all(b"text").unwrap();
         watcher.wait().await.unwrap();
         let kinds: Vec<_> = seen(&watcher).into_iter().map(|(_, kind)| kind).collect();
-        use EventType::{EVENT_TYPE_CHMOD, EVENT_TYPE_CREATE, EVENT_TYPE_WRITE};
-        assert_eq!(kinds, [EVENT_TYPE_CREATE, EVENT_TYPE_CHMOD, EVENT_TYPE_WRITE]);
+        let expected = [
+            EventType::EVENT_TYPE_CREATE,
+            EventType::EVENT_TYPE_CHMOD,
+            EventType::EVENT_TYPE_WRITE,
+        ];
+        assert_eq!(kinds, expected);
     }
 
     #[tokio::test]
@@ -201,7 +219,11 @@ mod tests {
     #[tokio::test]
     async fn new_subdirectories_are_watched_when_recursive() {
         let root = tempfile::tempdir().unwrap();
-        let options = Options { recursive: true, include_entry: true, ..Options::default() };
+        let options = Options {
+            recursive: true,
+            include_entry: true,
+            ..Options::default()
+        };
         let watcher = Watcher::open(root.path(), options).unwrap();
         fs::create_dir_all(root.path().join("a/b")).unwrap();
         let names: Vec<_> = seen(&watcher).into_iter().map(|(name, _)| name).collect();
@@ -209,15 +231,24 @@ mod tests {
         fs::write(root.path().join("a/b/f"), "x").unwrap();
         let events = watcher.read();
         assert_eq!(events[0].name, "a/b/f");
-        assert_eq!(events[0].entry.as_option().map(|entry| entry.name.as_str()), Some("f"));
+        assert_eq!(
+            events[0].entry.as_option().map(|entry| entry.name.as_str()),
+            Some("f")
+        );
     }
 
     #[tokio::test]
     async fn only_existing_directories_can_be_watched() {
         let root = tempfile::tempdir().unwrap();
         let open = |path: &Path| Watcher::open(path, Options::default());
-        assert!(matches!(open(&root.path().join("missing")), Err(FsError::NotFound(_))));
+        assert!(matches!(
+            open(&root.path().join("missing")),
+            Err(FsError::NotFound(_))
+        ));
         fs::write(root.path().join("file"), "").unwrap();
-        assert!(matches!(open(&root.path().join("file")), Err(FsError::NotDirectory(_))));
+        assert!(matches!(
+            open(&root.path().join("file")),
+            Err(FsError::NotDirectory(_))
+        ));
     }
 }

@@ -18,19 +18,21 @@ use crate::http::ApiError;
 use crate::sandbox::Sandbox;
 
 #[derive(Debug, Deserialize)]
-pub struct ComposeRequest {
+pub(crate) struct ComposeRequest {
     source_paths: Vec<String>,
     destination: String,
     username: Option<String>,
 }
 
-pub async fn serve(
+pub(crate) async fn serve(
     State(sandbox): State<Arc<Sandbox>>,
     Json(request): Json<ComposeRequest>,
 ) -> Result<Json<Written>, ApiError> {
     let account = sandbox.account(request.username.as_deref())?;
     if request.source_paths.is_empty() || request.destination.is_empty() {
-        return Err(ApiError::bad_request("source_paths and destination must not be empty"));
+        return Err(ApiError::bad_request(
+            "source_paths and destination must not be empty",
+        ));
     }
     let resolve = |raw: &String| resolve_path(raw, &account, &sandbox);
     let sources: Vec<PathBuf> = request.source_paths.iter().map(resolve).collect();
@@ -42,7 +44,8 @@ pub async fn serve(
         let destination = destination.clone();
         move || compose(&sources, &destination, &account)
     });
-    work.await.map_err(|_| ApiError::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "aborted"))??;
+    work.await
+        .map_err(|_| ApiError::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "aborted"))??;
     Ok(Json(Written::new(&destination, BTreeMap::new())))
 }
 
@@ -57,7 +60,10 @@ fn compose(sources: &[PathBuf], destination: &Path, account: &Account) -> Result
     if let Some(parent) = destination.parent() {
         operations::create_directories(parent, account)?;
     }
-    let name = destination.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let name = destination
+        .file_name()
+        .map(|name| name.to_string_lossy())
+        .unwrap_or_default();
     let partial = destination.with_file_name(format!(".{name}.{:016x}.partial", rand::random::<u64>()));
     let result = concatenate(sources, &partial, account).and_then(|()| {
         fs::rename(&partial, destination).map_err(|error| FsError::from_io("move", destination, error))
@@ -103,6 +109,9 @@ mod tests {
         compose(&[path("2"), path("1")], &path("d/out"), &account).unwrap();
         assert_eq!(fs::read_to_string(path("d/out")).unwrap(), "ba");
         assert!(!path("1").exists() && !path("2").exists());
-        assert!(matches!(compose(&[path("1")], &path("o"), &account), Err(FsError::NotFound(_))));
+        assert!(matches!(
+            compose(&[path("1")], &path("o"), &account),
+            Err(FsError::NotFound(_))
+        ));
     }
 }

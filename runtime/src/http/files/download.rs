@@ -31,7 +31,7 @@ const CHUNK: usize = 128 * 1024;
 const READ_AHEAD: usize = 2;
 const HTTP_DATE: &str = "%a, %d %b %Y %H:%M:%S GMT";
 
-pub async fn serve(
+pub(crate) async fn serve(
     State(sandbox): State<Arc<Sandbox>>,
     Query(query): Query<FileQuery>,
     headers: HeaderMap,
@@ -42,7 +42,10 @@ pub async fn serve(
     let path = resolve_path(raw, &account, &sandbox);
     let metadata = std::fs::metadata(&path).map_err(|error| FsError::from_io("stat", &path, error))?;
     if metadata.is_dir() {
-        return Err(ApiError::bad_request(format!("path '{}' is a directory", path.display())));
+        return Err(ApiError::bad_request(format!(
+            "path '{}' is a directory",
+            path.display()
+        )));
     }
     if !metadata.is_file() {
         return Err(FsError::NotFile(path).into());
@@ -51,8 +54,16 @@ pub async fn serve(
     respond(file, &path, &metadata, &headers).map_err(|error| FsError::from_io("read", &path, error).into())
 }
 
-fn respond(mut file: File, path: &Path, metadata: &Metadata, headers: &HeaderMap) -> io::Result<Response<Body>> {
-    let modified = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
+fn respond(
+    mut file: File,
+    path: &Path,
+    metadata: &Metadata,
+    headers: &HeaderMap,
+) -> io::Result<Response<Body>> {
+    let modified = metadata
+        .modified()
+        .ok()
+        .and_then(|time| Timestamp::try_from(time).ok());
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let mut response = Response::builder()
         .header(CONTENT_TYPE, content_type(path))
@@ -60,7 +71,10 @@ fn respond(mut file: File, path: &Path, metadata: &Metadata, headers: &HeaderMap
         .header(VARY, "Accept-Encoding");
     if let Some(modified) = modified {
         response = response.header(LAST_MODIFIED, modified.strftime(HTTP_DATE).to_string());
-        if header(IF_MODIFIED_SINCE).and_then(parse_date).is_some_and(|since| modified.as_second() <= since) {
+        if header(IF_MODIFIED_SINCE)
+            .and_then(parse_date)
+            .is_some_and(|since| modified.as_second() <= since)
+        {
             return finish(response.status(StatusCode::NOT_MODIFIED), Body::empty());
         }
     }
@@ -75,13 +89,17 @@ fn respond(mut file: File, path: &Path, metadata: &Metadata, headers: &HeaderMap
         return finish(response, stream(Some(start), file, u64::MAX));
     }
     // A range of another version than the client has would be useless to it.
-    let is_current = header(IF_RANGE)
-        .is_none_or(|date| parse_date(date).is_some_and(|date| modified.is_some_and(|time| time.as_second() == date)));
+    let is_current = header(IF_RANGE).is_none_or(|date| {
+        parse_date(date).is_some_and(|date| modified.is_some_and(|time| time.as_second() == date))
+    });
     response = response.header(ACCEPT_RANGES, "bytes");
     match choose_range(header(RANGE).filter(|_| is_current), metadata.len()) {
         Selection::Whole => {
             let length = metadata.len();
-            finish(response.header(CONTENT_LENGTH, length), stream(None, file, length))
+            finish(
+                response.header(CONTENT_LENGTH, length),
+                stream(None, file, length),
+            )
         }
         Selection::Part { start, length } => {
             file.seek(SeekFrom::Start(start))?;
@@ -139,14 +157,25 @@ fn stream(start: Option<Bytes>, mut file: File, length: u64) -> Body {
 
 fn parse_date(text: &str) -> Option<i64> {
     let time = jiff::civil::DateTime::strptime(HTTP_DATE, text).ok()?;
-    Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
+    Some(
+        time.to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()?
+            .timestamp()
+            .as_second(),
+    )
 }
 
 /// `inline` with the name of the file (RFC 6266; extended form of RFC 8187 for other than ASCII).
 fn render_disposition(path: &Path) -> String {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let plain = |character: char| character.is_ascii_graphic() || character == ' ';
-    if name.chars().all(|character| plain(character) && !matches!(character, '"' | '\\')) {
+    if name
+        .chars()
+        .all(|character| plain(character) && !matches!(character, '"' | '\\'))
+    {
         return format!("inline; filename=\"{name}\"");
     }
     let mut encoded = String::new();
@@ -162,9 +191,14 @@ fn render_disposition(path: &Path) -> String {
 }
 
 fn content_type(path: &Path) -> &'static str {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let extension = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
     match extension.to_ascii_lowercase().as_str() {
-        "txt" | "log" | "md" | "py" | "rs" | "go" | "sh" | "toml" | "ini" | "yaml" | "yml" => "text/plain; charset=utf-8",
+        "txt" | "log" | "md" | "py" | "rs" | "go" | "sh" | "toml" | "ini" | "yaml" | "yml" => {
+            "text/plain; charset=utf-8"
+        }
         "html" | "htm" => "text/html; charset=utf-8",
         "css" => "text/css; charset=utf-8",
         "csv" => "text/csv; charset=utf-8",
@@ -190,8 +224,14 @@ mod tests {
 
     #[test]
     fn disposition_names_the_file_in_any_script() {
-        assert_eq!(render_disposition(Path::new("/a/b c.txt")), "inline; filename=\"b c.txt\"");
-        assert_eq!(render_disposition(Path::new("/a/\u{e9}\".txt")), "inline; filename*=utf-8''%C3%A9%22.txt");
+        assert_eq!(
+            render_disposition(Path::new("/a/b c.txt")),
+            "inline; filename=\"b c.txt\""
+        );
+        assert_eq!(
+            render_disposition(Path::new("/a/\u{e9}\".txt")),
+            "inline; filename*=utf-8''%C3%A9%22.txt"
+        );
     }
 
     #[test]

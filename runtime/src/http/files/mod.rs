@@ -8,6 +8,6 @@ mod range;
 mod upload;
 mod writer;
 
-pub use compose::serve as compose;
-pub use download::serve as download;
-pub use upload::serve as upload;
+pub(super) use compose::serve as compose;
+pub(super) use download::serve as download;
+pub(super) use upload::serve as upload;

@@ -13,10 +13,13 @@ use super::upload::{Upload, Written};
 use crate::http::ApiError;
 
 /// Writes every part to its destination; a destination in the query wins for a single part.
-pub async fn receive(upload: &Upload, boundary: String, body: Body) -> Result<Vec<Written>, ApiError> {
+pub(super) async fn receive(upload: &Upload, boundary: String, body: Body) -> Result<Vec<Written>, ApiError> {
     let content = body.into_data_stream();
     let mut parts = if upload.gzip {
-        Multipart::new(decompress(content.map(|chunk| chunk.map_err(io::Error::other))), boundary)
+        Multipart::new(
+            decompress(content.map(|chunk| chunk.map_err(io::Error::other))),
+            boundary,
+        )
     } else {
         Multipart::new(content, boundary)
     };
@@ -31,7 +34,7 @@ pub async fn receive(upload: &Upload, boundary: String, body: Body) -> Result<Ve
 async fn receive_parts(upload: &Upload, parts: &mut Multipart<'static>) -> Result<Vec<Written>, ApiError> {
     let mut written: Vec<Written> = Vec::new();
     let mut seen = HashSet::new();
-    while let Some(part) = parts.next_field().await.map_err(read_error)? {
+    while let Some(part) = parts.next_field().await.map_err(|error| read_error(&error))? {
         if part.name() != Some("file") {
             continue;
         }
@@ -53,7 +56,7 @@ async fn receive_parts(upload: &Upload, parts: &mut Multipart<'static>) -> Resul
     Ok(written)
 }
 
-fn read_error(error: multer::Error) -> ApiError {
+fn read_error(error: &multer::Error) -> ApiError {
     ApiError::bad_request(format!("failed to read the upload: {error}"))
 }
 

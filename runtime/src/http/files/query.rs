@@ -14,7 +14,7 @@ use crate::http::auth::presented_token;
 use crate::sandbox::Sandbox;
 
 #[derive(Debug, Default, Deserialize)]
-pub struct FileQuery {
+pub(crate) struct FileQuery {
     pub path: Option<String>,
     pub username: Option<String>,
     signature: Option<String>,
@@ -23,7 +23,7 @@ pub struct FileQuery {
 
 impl FileQuery {
     /// Checks the token or the signature, and finds the acting user.
-    pub fn authorize(
+    pub(crate) fn authorize(
         &self,
         sandbox: &Sandbox,
         headers: &HeaderMap,
@@ -44,7 +44,11 @@ impl FileQuery {
 }
 
 /// Resolves a path of a request.
-pub fn resolve_path(raw: &str, account: &Account, sandbox: &Sandbox) -> PathBuf {
+pub(super) fn resolve_path(raw: &str, account: &Account, sandbox: &Sandbox) -> PathBuf {
     let workdir = sandbox.settings().default_workdir;
-    resolve(raw, &account.home, workdir.as_deref().filter(|path| !path.is_empty()).map(Path::new))
+    resolve(
+        raw,
+        &account.home,
+        workdir.as_deref().filter(|path| !path.is_empty()).map(Path::new),
+    )
 }

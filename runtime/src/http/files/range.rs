@@ -2,7 +2,7 @@
 
 /// What part of a file to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Selection {
+pub(super) enum Selection {
     /// All of it.
     Whole,
     /// `length` bytes from `start` on.
@@ -12,17 +12,23 @@ pub enum Selection {
 }
 
 /// Chooses the part of a file of `size` bytes; what is not a single byte range counts as none.
-pub fn choose_range(header: Option<&str>, size: u64) -> Selection {
+pub(super) fn choose_range(header: Option<&str>, size: u64) -> Selection {
     let Some(spec) = header.and_then(|header| header.trim().strip_prefix("bytes=")) else {
         return Selection::Whole;
     };
-    let Some((first, last)) = spec.split_once('-') else { return Selection::Whole };
+    let Some((first, last)) = spec.split_once('-') else {
+        return Selection::Whole;
+    };
     let (first, last) = (first.trim(), last.trim());
     let (start, end) = if first.is_empty() {
-        let Ok(suffix) = last.parse::<u64>() else { return Selection::Whole };
+        let Ok(suffix) = last.parse::<u64>() else {
+            return Selection::Whole;
+        };
         (size.saturating_sub(suffix), size)
     } else {
-        let Ok(start) = first.parse::<u64>() else { return Selection::Whole };
+        let Ok(start) = first.parse::<u64>() else {
+            return Selection::Whole;
+        };
         let end = match last {
             "" => size,
             _ => match last.parse::<u64>() {
@@ -35,7 +41,10 @@ pub fn choose_range(header: Option<&str>, size: u64) -> Selection {
     if start >= end {
         return Selection::Unsatisfiable;
     }
-    Selection::Part { start, length: end - start }
+    Selection::Part {
+        start,
+        length: end - start,
+    }
 }
 
 #[cfg(test)]
@@ -60,7 +69,13 @@ mod tests {
 
     #[test]
     fn anything_else_means_the_whole_file() {
-        for header in [None, Some("bytes=3-1"), Some("items=0-1"), Some("bytes=0-1,3-4"), Some("bytes=x-")] {
+        for header in [
+            None,
+            Some("bytes=3-1"),
+            Some("items=0-1"),
+            Some("bytes=0-1,3-4"),
+            Some("bytes=x-"),
+        ] {
             assert_eq!(choose_range(header, 10), Selection::Whole, "{header:?}");
         }
     }

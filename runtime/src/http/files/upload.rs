@@ -27,7 +27,7 @@ const DRAIN_LIMIT: usize = 256 * 1024 * 1024;
 
 /// One written file, as clients see it.
 #[derive(Debug, Serialize)]
-pub struct Written {
+pub(crate) struct Written {
     path: String,
     name: String,
     r#type: &'static str,
@@ -37,17 +37,20 @@ pub struct Written {
 
 impl Written {
     /// Describes a file that was written.
-    pub fn new(path: &Path, metadata: BTreeMap<String, String>) -> Self {
+    pub(crate) fn new(path: &Path, metadata: BTreeMap<String, String>) -> Self {
         Self {
             path: path.to_string_lossy().into_owned(),
-            name: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            name: path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
             r#type: "file",
             metadata,
         }
     }
 }
 
-pub async fn serve(
+pub(crate) async fn serve(
     State(sandbox): State<Arc<Sandbox>>,
     Query(query): Query<FileQuery>,
     request: Request<Body>,
@@ -66,7 +69,10 @@ pub async fn serve(
         account,
         sandbox,
     };
-    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     let boundary = content_type.and_then(|value| multer::parse_boundary(value).ok());
     let written = match boundary {
         Some(boundary) => multipart::receive(&upload, boundary, request.into_body()).await?,
@@ -76,7 +82,7 @@ pub async fn serve(
 }
 
 /// What applies to all files of one request.
-pub struct Upload {
+pub(super) struct Upload {
     pub sandbox: Arc<Sandbox>,
     pub account: Account,
     pub metadata: BTreeMap<String, String>,
@@ -88,7 +94,10 @@ pub struct Upload {
 
 impl Upload {
     async fn receive_body(&self, body: Body) -> Result<Written, ApiError> {
-        let raw = self.path.as_deref().ok_or_else(|| ApiError::bad_request("query parameter 'path' is missing"))?;
+        let raw = self
+            .path
+            .as_deref()
+            .ok_or_else(|| ApiError::bad_request("query parameter 'path' is missing"))?;
         let path = self.resolve(raw);
         let mut content = body.into_data_stream();
         let written = self.receive_file(path, &mut content, self.gzip).await;
@@ -99,19 +108,22 @@ impl Upload {
     }
 
     /// Absolute form of a destination.
-    pub fn resolve(&self, raw: &str) -> PathBuf {
+    pub(super) fn resolve(&self, raw: &str) -> PathBuf {
         resolve_path(raw, &self.account, &self.sandbox)
     }
 
     /// Writes one file as its content arrives.
-    pub async fn receive_file<E: std::fmt::Display>(
+    pub(super) async fn receive_file<E: std::fmt::Display>(
         &self,
         path: PathBuf,
         content: impl Stream<Item = Result<bytes::Bytes, E>>,
         gzip: bool,
     ) -> Result<Written, ApiError> {
         if path.is_dir() {
-            return Err(ApiError::bad_request(format!("path '{}' is a directory", path.display())));
+            return Err(ApiError::bad_request(format!(
+                "path '{}' is a directory",
+                path.display()
+            )));
         }
         let writer = Writer::open(Target {
             path: path.clone(),
@@ -130,7 +142,9 @@ impl Upload {
                     }
                 }
                 Err(error) => {
-                    broken = Some(ApiError::bad_request(format!("failed to read the upload: {error}")));
+                    broken = Some(ApiError::bad_request(format!(
+                        "failed to read the upload: {error}"
+                    )));
                     break;
                 }
             }
@@ -156,14 +170,19 @@ async fn drain(content: &mut BodyDataStream) {
 }
 
 fn read_metadata(headers: &HeaderMap) -> Result<BTreeMap<String, String>, ApiError> {
-    let pairs = headers
-        .iter()
-        .filter_map(|(name, value)| Some((name.as_str().strip_prefix(METADATA_HEADER_PREFIX)?, value.as_bytes())));
+    let pairs = headers.iter().filter_map(|(name, value)| {
+        Some((
+            name.as_str().strip_prefix(METADATA_HEADER_PREFIX)?,
+            value.as_bytes(),
+        ))
+    });
     metadata::validate(pairs).map_err(|error| ApiError::bad_request(error.to_string()))
 }
 
 fn read_encoding(headers: &HeaderMap) -> Result<bool, ApiError> {
-    let encoding = headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+    let encoding = headers
+        .get(CONTENT_ENCODING)
+        .and_then(|value| value.to_str().ok());
     match encoding.map(str::to_ascii_lowercase).as_deref() {
         None | Some("" | "identity") => Ok(false),
         Some("gzip") => Ok(true),

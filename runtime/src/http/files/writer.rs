@@ -23,7 +23,7 @@ const GATHER: usize = 128 * 1024;
 const QUEUE: usize = 4;
 
 /// What to write, and for whom.
-pub struct Target {
+pub(super) struct Target {
     pub path: PathBuf,
     pub account: Account,
     pub metadata: BTreeMap<String, String>,
@@ -32,31 +32,36 @@ pub struct Target {
 }
 
 /// A file that is being written by a thread of its own.
-pub struct Writer {
+pub(super) struct Writer {
     chunks: mpsc::Sender<Bytes>,
     finished: JoinHandle<Result<(), FsError>>,
 }
 
 impl Writer {
     /// Creates or truncates the file in the background.
-    pub fn open(target: Target) -> Self {
+    pub(super) fn open(target: Target) -> Self {
         let (chunks, receiver) = mpsc::channel(QUEUE);
-        Self { chunks, finished: tokio::task::spawn_blocking(move || write(&target, receiver)) }
+        Self {
+            chunks,
+            finished: tokio::task::spawn_blocking(move || write(&target, receiver)),
+        }
     }
 
     /// Adds content; `false` when the file cannot take more, see [`Self::finish`].
-    pub async fn write(&self, chunk: Bytes) -> bool {
+    pub(super) async fn write(&self, chunk: Bytes) -> bool {
         self.chunks.send(chunk).await.is_ok()
     }
 
     /// Waits until everything is written.
-    pub async fn finish(self) -> Result<(), FsError> {
+    pub(super) async fn finish(self) -> Result<(), FsError> {
         drop(self.chunks);
         match self.finished.await {
             Ok(result) => result,
-            Err(error) => {
-                Err(FsError::Io { action: "write", path: PathBuf::new(), source: io::Error::other(error) })
-            }
+            Err(error) => Err(FsError::Io {
+                action: "write",
+                path: PathBuf::new(),
+                source: io::Error::other(error),
+            }),
         }
     }
 }
@@ -78,7 +83,10 @@ fn write(target: &Target, mut chunks: mpsc::Receiver<Bytes>) -> Result<(), FsErr
         .open(path)
         .map_err(failed("open"))?;
     operations::give_file(&file, &target.account).map_err(failed("chown"))?;
-    let file = Gathered { file, buffer: Vec::new() };
+    let file = Gathered {
+        file,
+        buffer: Vec::new(),
+    };
     let file = if target.gzip {
         let mut decoder = GzDecoder::new(file);
         while let Some(chunk) = chunks.blocking_recv() {

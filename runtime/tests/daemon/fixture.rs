@@ -1,0 +1,141 @@
+//! A daemon on free ports, and just enough HTTP to see what it really sends.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+pub(crate) struct Daemon {
+    process: Child,
+    port: u16,
+}
+
+pub(crate) struct Response {
+    pub status: u16,
+    headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Daemon {
+    /// Starts a daemon and waits until it answers.
+    pub(crate) fn start(env: &[(&str, &str)]) -> Self {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let process = Command::new(env!("CARGO_BIN_EXE_sandbox-runtime"))
+            .args(["serve", "--no-interpreter", "--port", &port.to_string()])
+            .envs(env.iter().copied())
+            .spawn()
+            .unwrap();
+        let daemon = Self { process, port };
+        let begin = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            assert!(
+                begin.elapsed() < Duration::from_secs(20),
+                "the daemon does not answer"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        daemon
+    }
+
+    /// One request on a connection of its own.
+    pub(crate) fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
+        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+        for (name, value) in headers {
+            head.extend([name, ": ", value, "\r\n"]);
+        }
+        write!(stream, "{head}content-length: {}\r\n\r\n", body.len()).unwrap();
+        stream.write_all(body).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        Response::parse(&answer)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Response {
+    fn parse(answer: &[u8]) -> Self {
+        let split = answer
+            .windows(4)
+            .position(|window| window == b"\r\n\r\n")
+            .unwrap();
+        let head = String::from_utf8(answer[..split].to_vec()).unwrap();
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers = lines.map(|line| line.split_once(": ").unwrap());
+        let headers: Vec<_> = headers
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let mut response = Self {
+            status,
+            headers,
+            body: answer[split + 4..].to_vec(),
+        };
+        if response.header("transfer-encoding") == Some("chunked") {
+            response.body = join_chunks(&response.body);
+        }
+        response
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+/// A message as the body of a Connect stream.
+pub(crate) fn envelope(message: &Value) -> Vec<u8> {
+    let text = message.to_string();
+    let mut bytes = vec![0];
+    bytes.extend(u32::try_from(text.len()).unwrap().to_be_bytes());
+    bytes.extend(text.as_bytes());
+    bytes
+}
+
+/// Flags and messages of the body of a Connect stream.
+pub(crate) fn envelopes(mut body: &[u8]) -> Vec<(u8, Value)> {
+    let mut messages = Vec::new();
+    while let Some((head, rest)) = body.split_first_chunk::<5>() {
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        messages.push((head[0], serde_json::from_slice(&rest[..length]).unwrap()));
+        body = &rest[length..];
+    }
+    messages
+}
+
+fn join_chunks(mut body: &[u8]) -> Vec<u8> {
+    let mut joined = Vec::new();
+    loop {
+        let end = body.windows(2).position(|window| window == b"\r\n").unwrap();
+        let size = usize::from_str_radix(std::str::from_utf8(&body[..end]).unwrap(), 16).unwrap();
+        if size == 0 {
+            return joined;
+        }
+        joined.extend(&body[end + 2..end + 2 + size]);
+        body = &body[end + 2 + size + 2..];
+    }
+}
