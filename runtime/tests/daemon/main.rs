@@ -132,6 +132,75 @@ fn useless_keepalive_interval_does_no_harm() {
 }
 
 #[test]
+fn streamed_input_reaches_the_process_in_order() {
+    let daemon = Daemon::start(&[]);
+    let process = json!({"tag": "reader"});
+    let output = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let request = json!({"process": {"cmd": "/bin/cat"}, "tag": "reader"});
+            daemon.request(
+                "POST",
+                "/process.Process/Start",
+                &[("content-type", STREAM)],
+                &envelope(&request),
+            )
+        });
+        let running = || !unary(&daemon, "/process.Process/List", &json!({})).json()["processes"].is_null();
+        while !running() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let mut body = envelope(&json!({"start": {"process": process}}));
+        body.extend(envelope(&json!({"data": {"input": {"stdin": "YQ"}}})));
+        body.extend(envelope(&json!({"keepalive": {}})));
+        body.extend(envelope(&json!({"data": {"input": {"stdin": "Yg=="}}})));
+        let answer = daemon.request(
+            "POST",
+            "/process.Process/StreamInput",
+            &[("content-type", STREAM)],
+            &body,
+        );
+        assert_eq!(envelopes(&answer.body), [(0, json!({})), (2, json!({}))]);
+        let closed = unary(
+            &daemon,
+            "/process.Process/CloseStdin",
+            &json!({"process": process}),
+        );
+        assert_eq!((closed.status, closed.json()), (200, json!({})));
+        reader.join().unwrap()
+    });
+    let data = envelopes(&output.body)
+        .into_iter()
+        .filter_map(|(_, message)| Some(message["event"]["data"]["stdout"].as_str()?.to_owned()));
+    let data: Vec<_> = data.collect();
+    assert!(data == ["YWI="] || data == ["YQ==", "Yg=="], "{data:?}");
+}
+
+#[test]
+fn signed_link_opens_one_file_without_the_token() {
+    // SHA-256 of "token"; the signature is that of "/etc/hostname:read::token".
+    let fingerprint = "3c469e9d6c5875d37a43f353d4f88e61fcf812c66eee3457465a40b0da4153e0";
+    let daemon = Daemon::start(&[("SILICA_ACCESS_TOKEN_SHA256", fingerprint)]);
+    // Signatures are made with the token itself, which the daemon learns from its first user.
+    assert_eq!(
+        daemon
+            .request("POST", "/init", &[("x-access-token", "token")], b"{}")
+            .status,
+        204
+    );
+    let link =
+        |path: &str| format!("/files?path={path}&signature=v1_pDsTvUmXsEn%2Bx5R0J2saWkGVLZysBHPQFIT0wYL95Y0");
+    assert_eq!(
+        daemon.request("GET", &link("/etc/hostname"), &[], b"").status,
+        200
+    );
+    let refused = daemon.request("GET", &link("/etc/passwd"), &[], b"");
+    assert_eq!(
+        (refused.status, refused.json()["message"].as_str()),
+        (401, Some("invalid signature"))
+    );
+}
+
+#[test]
 fn global_variables_reach_commands() {
     let daemon = Daemon::start(&[]);
     let body = br#"{"envVars": {"GREETING": "hi"}}"#;
