@@ -15,7 +15,7 @@ Examples:
   Serve two domains and end TLS here, with the certificate of a Secret:
     sandbox-manager server --domain a.example.com --domain b.example.com --tls-secret sandbox-manager-tls
   Run against the cluster of your kubeconfig, without API keys, for development:
-    sandbox-manager server --domain silica.localhost --auth false --token-key-file ./key --log-level 4
+    sandbox-manager server --domain silica.localhost --auth false --token-key-file ./key --log-level 3
   Run the controller:
     sandbox-manager controller --runtime-image docker.io/silica/sandbox-runtime:0.1.0";
 
@@ -72,8 +72,8 @@ fn default_token_key() -> PathBuf {
 /// What is logged, and how.
 #[derive(Args, Debug)]
 pub(crate) struct LogArgs {
-    /// 1 error, 2 warn, 3 info, 4 debug, 5 trace.
-    #[arg(long = "log-level", env = "SILICA_LOG_LEVEL", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=5))]
+    /// Verbosity: 1 own messages, 2 libraries too, 3 own debug, 4 all debug, 5 trace.
+    #[arg(long = "log-level", env = "SILICA_LOG_LEVEL", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
     pub(crate) level: u8,
 
     /// Filter by module, for example "info,silica_server=debug"; wins over --log-level.

@@ -21,14 +21,14 @@ pub(crate) fn init(args: &LogArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Our own modules at the level, libraries only from warnings on unless the level
-/// asks for everything.
+/// The level counts verbosity, as Kubernetes components do: the quietest still tells
+/// what the role does, because a silent pod cannot be diagnosed.
 fn level_filter(level: u8) -> &'static str {
     match level {
-        1 => "error",
-        2 => "warn",
-        3 => "warn,sandbox_manager=info,silica_server=info,silica_controller=info",
-        4 => "info,sandbox_manager=debug,silica_server=debug,silica_controller=debug",
+        1 => "warn,sandbox_manager=info,silica_server=info,silica_controller=info",
+        2 => "info",
+        3 => "info,sandbox_manager=debug,silica_server=debug,silica_controller=debug",
+        4 => "debug",
         _ => "trace",
     }
 }

@@ -22,6 +22,10 @@ impl Compression {
         }
     }
 
+    #[cfg_attr(
+        not(feature = "zstd"),
+        expect(clippy::unnecessary_wraps, reason = "only Zstandard can fail to start")
+    )]
     pub(crate) fn encoder<W: Write>(self, inner: W) -> io::Result<Encoder<W>> {
         match self {
             // The encoder's header has no time and no name: nothing varies between runs.

@@ -9,10 +9,10 @@ pub(crate) enum Suite {
     Format,
     /// Clippy with all its warnings as errors
     Lint,
-    /// `cargo test` of the whole workspace
-    Unit,
     /// The committed YAML is fresh
     Generated,
+    /// `cargo test` of the whole workspace, with a real API server and DNS server at hand
+    Unit,
     /// Newest Python SDKs, wildcard TLS
     Current,
     /// Pinned Python SDKs, names through DNS
@@ -29,8 +29,13 @@ impl Suite {
         Self::value_variants().to_vec()
     }
 
+    /// Whether it needs a local cluster without an installation.
+    pub(crate) fn needs_bare_cluster(self) -> bool {
+        matches!(self, Self::Unit)
+    }
+
     /// Whether it runs against the installation on the local cluster.
-    pub(crate) fn needs_cluster(self) -> bool {
+    pub(crate) fn needs_installation(self) -> bool {
         matches!(self, Self::Current | Self::Pinned | Self::Seed | Self::Javascript)
     }
 

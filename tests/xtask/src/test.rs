@@ -1,8 +1,10 @@
 //! `cargo xtask test`: every test, or the named suites.
 
+mod bare;
 mod fixtures;
 mod sdk;
 
+use std::ffi::OsString;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -45,30 +47,43 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     } else {
         arguments.suites.clone()
     };
-    let (on_cluster, local): (Vec<Suite>, Vec<Suite>) = suites.into_iter().partition(|s| s.needs_cluster());
-    let mut outcomes: Vec<Outcome> = local
+    let cluster = Cluster::of_checkout()?;
+    let mut outcomes = Vec::new();
+    let mut started = false;
+    for suite in suites.iter().copied().filter(|suite| !suite.needs_installation()) {
+        if suite.needs_bare_cluster() {
+            // It may be the first suite to need the cluster, and the only one.
+            let up = crate::cluster::up(&cluster).await;
+            started |= matches!(up, Ok(true));
+            let bare = up.and_then(|_| bare::surroundings(&cluster));
+            outcomes.push(timed(suite, || run_local(suite, &bare?)));
+            bare::clean(&cluster)?;
+        } else {
+            outcomes.push(timed(suite, || run_local(suite, &[])));
+        }
+    }
+    let installed: Vec<Suite> = suites
         .into_iter()
-        .map(|suite| timed(suite, || run_local(suite)))
+        .filter(|suite| suite.needs_installation())
         .collect();
-    if !on_cluster.is_empty() {
-        let cluster = Cluster::of_checkout()?;
+    if !installed.is_empty() {
         let ready = up::local(&cluster, &[]).await;
         // An installation that fails half way has started the cluster all the same.
-        let started = ready.as_ref().map_or(true, |started| *started);
+        started |= ready.as_ref().map_or(true, |started| *started);
         let ready = ready.and_then(|_| fixtures::apply(&cluster));
         match ready {
             Ok(()) => {
-                outcomes.extend(on_cluster.into_iter().map(|s| timed(s, || sdk::run(&cluster, s))));
+                outcomes.extend(installed.into_iter().map(|s| timed(s, || sdk::run(&cluster, s))));
             }
-            Err(error) => outcomes.extend(on_cluster.into_iter().map(|suite| Outcome {
+            Err(error) => outcomes.extend(installed.into_iter().map(|suite| Outcome {
                 suite,
                 took: Duration::ZERO,
                 result: Err(anyhow::anyhow!("not run, the installation failed: {error:#}")),
             })),
         }
-        if started && !arguments.keep {
-            down::remove(&cluster)?;
-        }
+    }
+    if started && !arguments.keep {
+        down::remove(&cluster)?;
     }
     conclude(&outcomes)
 }
@@ -108,7 +123,7 @@ fn conclude(outcomes: &[Outcome]) -> Result<()> {
     Ok(())
 }
 
-fn run_local(suite: Suite) -> Result<String> {
+fn run_local(suite: Suite, surroundings: &[(&str, OsString)]) -> Result<String> {
     let arguments: &[&str] = match suite {
         Suite::Format => &["fmt", "--all", "--check"],
         Suite::Lint => &[
@@ -125,8 +140,13 @@ fn run_local(suite: Suite) -> Result<String> {
         _ => bail!("failed to run {}: it needs the cluster", suite.name()),
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let lines = command::run_and_keep(Command::new(cargo).args(arguments).current_dir(workspace::root()))
-        .with_context(|| format!("suite {}", suite.name()))?;
+    let lines = command::run_and_keep(
+        Command::new(cargo)
+            .args(arguments)
+            .envs(surroundings.iter().map(|(name, value)| (name, value)))
+            .current_dir(workspace::root()),
+    )
+    .with_context(|| format!("suite {}", suite.name()))?;
     Ok(match suite {
         Suite::Unit => sum_results(&lines),
         _ => lines

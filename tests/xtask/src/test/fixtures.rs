@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, bail, ensure};
-use silica_cluster::{Cluster, build};
+use silica_cluster::Cluster;
 
 use crate::images::{self, Name};
+use crate::test::bare::kubectl;
 use crate::{command, workspace};
 
 /// Applies `tests/sdk/fixtures/templates.yaml` with the images filled in.
@@ -63,14 +64,6 @@ fn find_flag(arguments: &[String], flag: &str) -> Option<String> {
         Some(value) => Some(value.to_owned()),
         None => arguments.get(at + 1).cloned(),
     }
-}
-
-fn kubectl(cluster: &Cluster) -> Result<Command> {
-    let mut command = Command::new(build::build(cluster.layout())?.kubernetes);
-    command
-        .arg("kubectl")
-        .env("KUBECONFIG", &cluster.layout().kubeconfig);
-    Ok(command)
 }
 
 /// Replaces each `${NAME}`.
