@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything a developer of Silica runs, each as one command.
 
+mod bench;
 mod build;
 mod cluster;
 mod command;
@@ -31,6 +32,7 @@ enum Task {
     Up(up::Arguments),
     Down(down::Arguments),
     Test(test::Arguments),
+    Bench(bench::Arguments),
     Build(build::Arguments),
     Cluster(cluster::Arguments),
     Images(images::Arguments),
@@ -43,6 +45,7 @@ async fn main() -> ExitCode {
         Task::Up(arguments) => up::run(&arguments).await,
         Task::Down(arguments) => down::run(&arguments),
         Task::Test(arguments) => test::run(&arguments).await,
+        Task::Bench(arguments) => bench::run(&arguments).await,
         Task::Build(arguments) => build::run(&arguments),
         Task::Cluster(arguments) => cluster::run(arguments).await,
         Task::Images(arguments) => images::run(&arguments),

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every test, or the named suites.
 
-mod bare;
+pub(crate) mod bare;
 mod fixtures;
 mod sdk;
 

@@ -1,0 +1,111 @@
+//! `cargo xtask bench`: times the installation on the local cluster.
+
+mod api;
+mod memory;
+mod pool;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use futures::future::try_join_all;
+use silica_cluster::Cluster;
+
+use crate::{environment, up, workspace};
+
+/// Time the installation on the local cluster.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  cargo xtask bench
+
+Starts the local cluster and installs into it when needed, and leaves it running. Each figure stands
+beside a reference taken in the same run: one write to the same API server, which no claim can beat,
+or the limit that the design sets.")]
+pub(crate) struct Arguments {
+    /// Sandboxes to create one after the other.
+    #[arg(long, default_value_t = 50)]
+    rounds: usize,
+}
+
+/// Sandboxes created at a time in the concurrent part.
+const AT_ONCE: usize = 10;
+
+pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
+    let cluster = Cluster::of_checkout()?;
+    up::local(&cluster, &[]).await?;
+    let key = environment::read()?
+        .into_iter()
+        .find_map(|(name, value)| (name == "E2B_API_KEY").then_some(value))
+        .context("failed to find E2B_API_KEY in target/silica/env")?;
+    let api = api::Api::new(key);
+    let pool = pool::Pool::create(&cluster, AT_ONCE + 2)?;
+
+    let write = pool.time_writes(arguments.rounds).await?;
+    let (mut creates, mut kills) = (Vec::new(), Vec::new());
+    for _ in 0..arguments.rounds {
+        pool.wait_for(1)?;
+        let (id, took) = api.create(pool::NAME).await?;
+        creates.push(took);
+        kills.push(api.kill(&id).await?);
+    }
+    pool.wait_for(AT_ONCE)?;
+    let began = Instant::now();
+    let made = try_join_all((0..AT_ONCE).map(|_| api.create(pool::NAME))).await?;
+    let all = began.elapsed();
+    for (id, _) in &made {
+        api.kill(id).await?;
+    }
+    let together: Vec<Duration> = made.into_iter().map(|(_, took)| took).collect();
+
+    println!("figure                                   p50        max   p50 against one API server write");
+    let reference = median(&write);
+    for (name, times) in [
+        ("one API server write (reference)", &write),
+        ("create from a warm pool, sequential", &creates),
+        ("kill, sequential", &kills),
+        ("create, 10 at once", &together),
+    ] {
+        let worst = times.iter().max().copied().unwrap_or_default();
+        let ratio = median(times).as_secs_f64() / reference.as_secs_f64();
+        println!(
+            "{name:<36} {:>9} {:>10}   {ratio:.1}",
+            milliseconds(median(times)),
+            milliseconds(worst)
+        );
+    }
+    println!(
+        "10 creates at once, all done after      {:>10}",
+        milliseconds(all)
+    );
+    memory::print()?;
+    for name in ["silica", "sandbox-manager", "sandbox-runtime"] {
+        let path = workspace::target().join("bin").join(name);
+        let size = std::fs::metadata(&path)
+            .with_context(|| format!("failed to read {}", path.display()))?
+            .len();
+        println!("{name:<36} {size:>9} bytes");
+    }
+    pool.delete()
+}
+
+fn median(times: &[Duration]) -> Duration {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn median_does_not_depend_on_the_order() {
+        let times = [5, 1, 3].map(Duration::from_millis);
+        assert_eq!(median(&times), Duration::from_millis(3));
+        assert_eq!(median(&[]), Duration::ZERO);
+    }
+}
