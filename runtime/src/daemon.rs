@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
@@ -14,9 +15,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::access::{Access, Fingerprint};
 use crate::http;
 use crate::interpreter::{self, Interpreter};
+use crate::os::memory::release_free_memory;
 use crate::os::spawn::write_oom_score;
 use crate::process::Reaper;
 use crate::sandbox::Sandbox;
+
+/// How often free memory goes back to the system.
+const MEMORY_INTERVAL: Duration = Duration::from_secs(20);
 
 /// Where the daemon listens.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +56,7 @@ pub async fn serve(ports: Ports) -> Result<(), DaemonError> {
         _ => None,
     };
     write_oom_score("-1000");
+    tokio::spawn(release_memory());
     let reaper = Reaper::start().map_err(DaemonError::Setup)?;
     let boot_user = std::env::var(DEFAULT_USER_ENV).ok();
     let sandbox = Arc::new(Sandbox::new(Access::new(fingerprint), reaper, boot_user));
@@ -73,6 +79,15 @@ pub async fn serve(ports: Ports) -> Result<(), DaemonError> {
         result = interpreter => result,
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
+    }
+}
+
+/// Gives back now and then what transfers and busy streams have left behind.
+async fn release_memory() {
+    let mut ticks = tokio::time::interval(MEMORY_INTERVAL);
+    loop {
+        ticks.tick().await;
+        release_free_memory();
     }
 }
 

@@ -10,6 +10,7 @@ use clap::Parser;
 use cli::{Cli, Command, Listen, is_entry_script};
 use sandbox_runtime::daemon::{self, Ports};
 use sandbox_runtime::install::{default_directory, install, stay};
+use sandbox_runtime::os::memory::limit_allocator;
 use sandbox_runtime::start::start;
 
 /// Threads for file operations; they end when idle.
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Serve(listen) => {
+            limit_allocator();
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .max_blocking_threads(BLOCKING_THREADS)

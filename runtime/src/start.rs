@@ -2,10 +2,11 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use silica_runtime_api::HEALTH_PATH;
+use silica_runtime_api::{BINARY_NAME, HEALTH_PATH};
 
 use crate::account::provision_sandbox_user;
 use crate::daemon::Ports;
@@ -59,6 +60,7 @@ pub fn start(ports: Ports) -> Result<(), StartError> {
 /// The daemon keeps nothing of ours: the exec session that called us ends when its pipes close.
 fn spawn_daemon(ports: Ports) -> io::Result<Child> {
     let mut command = Command::new("/proc/self/exe");
+    command.arg0(BINARY_NAME);
     command.arg("serve").arg("--port").arg(ports.daemon.to_string());
     match ports.interpreter {
         Some(port) => command.arg("--interpreter-port").arg(port.to_string()),
