@@ -1,8 +1,9 @@
 //! Who may do what: one ServiceAccount per role, and nothing it does not use.
 //!
-//! No rule reads Secrets cluster-wide. The server role reads exactly two
-//! Secrets by name in its own namespace; the controller reads none through the
-//! API, its token key is mounted.
+//! No rule reads Secrets cluster-wide, and none creates or deletes them. In
+//! their own namespace the server role reads exactly two Secrets by name, and
+//! the controller reads and patches exactly the two with certificates, which it
+//! renews; their token key is mounted.
 
 use k8s_openapi::api::{
     core::v1::ServiceAccount,
@@ -16,6 +17,7 @@ use crate::{
 };
 
 const WATCHED: &[&str] = &["get", "list", "watch"];
+const RENEWED: &[&str] = &["get", "list", "patch", "watch"];
 
 fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
@@ -76,6 +78,12 @@ fn controller_namespace_rules() -> Vec<PolicyRule> {
             leases(&["get", "list", "patch", "update", "watch"]),
             &[names::CONTROLLER_LEASE],
         ),
+        // The renewal of certificates.
+        named(
+            rule("", &["secrets"], RENEWED),
+            &[names::TLS_SECRET, names::CA_SECRET],
+        ),
+        named(rule("", &["configmaps"], RENEWED), &[names::CA_BUNDLE]),
     ]
 }
 
@@ -178,8 +186,28 @@ mod tests {
         for rule in controller_cluster_rules().iter().chain(&manager_cluster_rules()) {
             assert!(!mentions(rule, "secrets"), "{rule:?}");
         }
-        for rule in controller_namespace_rules() {
-            assert!(!mentions(&rule, "secrets"), "{rule:?}");
+    }
+
+    #[test]
+    fn the_controller_role_renews_two_secrets_by_name_and_makes_none() {
+        let rules = controller_namespace_rules();
+        let on = |resource| {
+            let of_resource = rules.iter().filter(|rule| mentions(rule, resource));
+            of_resource.collect::<Vec<_>>()
+        };
+        let [secrets] = on("secrets")[..] else {
+            panic!("{rules:?}");
+        };
+        assert_eq!(
+            secrets.resource_names.as_deref().unwrap(),
+            [names::TLS_SECRET, names::CA_SECRET]
+        );
+        let [maps] = on("configmaps")[..] else {
+            panic!("{rules:?}");
+        };
+        assert_eq!(maps.resource_names.as_deref().unwrap(), [names::CA_BUNDLE]);
+        for rule in [secrets, maps] {
+            assert_eq!(rule.verbs, ["get", "list", "patch", "watch"]);
         }
     }
 
@@ -197,7 +225,10 @@ mod tests {
     #[test]
     fn a_candidate_watches_the_one_lease() {
         let rules = controller_namespace_rules();
-        let named = rules.iter().find(|rule| rule.resource_names.is_some()).unwrap();
+        let named = rules
+            .iter()
+            .find(|rule| mentions(rule, "leases") && rule.resource_names.is_some())
+            .unwrap();
         assert!(named.verbs.iter().any(|verb| verb == "watch"));
         assert_eq!(
             named.resource_names.as_deref().unwrap(),

@@ -7,7 +7,7 @@ use crate::Health;
 /// Settings of [`crate::run`].
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Namespace of the Lease.
+    /// Namespace of the installation: of the Lease and the certificates.
     pub namespace: String,
     /// Name under which this process holds the Lease; unique among the replicas.
     pub identity: String,

@@ -1,4 +1,4 @@
-//! Kubernetes Events about sandboxes and pools: at most a few per second, the
+//! Kubernetes Events about sandboxes, pools and certificates: at most a few per second, the
 //! rest is dropped and counted. Repeats become a series of the first Event.
 
 use std::{sync::Arc, time::Duration};

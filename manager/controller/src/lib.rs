@@ -1,5 +1,5 @@
 //! The controller role: turns Sandboxes into pods and keeps the pools of
-//! SandboxSets filled.
+//! SandboxSets filled. It also renews the served certificate.
 //!
 //! [`run`] keeps watch-fed caches warm at all times and writes only while it
 //! holds the Lease. Each reconciler is a folder with the same steps: `observe`
@@ -15,6 +15,7 @@ mod lease;
 mod metrics;
 mod orphan;
 mod queue;
+mod renewal;
 mod sandbox;
 mod sandbox_set;
 mod status_patch;
@@ -92,7 +93,7 @@ async fn lead(
             caches.clone(),
             events.sender(),
         ));
-        let reconcilers = pin!(future::join4(
+        let reconcilers = pin!(future::join5(
             sandbox::run(
                 Arc::clone(&context),
                 queues.sandboxes.open(&caches.sandboxes),
@@ -104,6 +105,11 @@ async fn lead(
                 config.workers
             ),
             orphan::run(Arc::clone(&context), queues.orphans.open()),
+            renewal::run(
+                Arc::clone(&context),
+                &config.namespace,
+                time::OffsetDateTime::now_utc
+            ),
             events.run(),
         ));
         let lost = pin!(election.hold(term));

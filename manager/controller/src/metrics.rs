@@ -44,6 +44,11 @@ pub(crate) struct Metrics {
     pub(crate) pool_sandboxes_failed: Number,
     pub(crate) sandboxes_expired: Number,
     pub(crate) events_dropped: Number,
+    /// Ends of the certificates in seconds since 1970; 0 while not known.
+    pub(crate) leaf_not_after: Number,
+    pub(crate) authority_not_after: Number,
+    pub(crate) renewals: Number,
+    pub(crate) renewal_failures: Number,
 }
 
 /// Renders the counters, and gauges taken from the caches.
@@ -100,10 +105,37 @@ pub(crate) fn render(metrics: &Metrics, caches: Option<&Caches>) -> String {
         "Kubernetes Events not written because there were too many.",
         [(vec![], metrics.events_dropped.get())],
     );
+    render_certificates(&mut page, metrics);
     if let Some(caches) = caches {
         render_caches(&mut page, caches);
     }
     page.0
+}
+
+fn render_certificates(page: &mut Page, metrics: &Metrics) {
+    let ends = [
+        ("leaf", &metrics.leaf_not_after),
+        ("ca", &metrics.authority_not_after),
+    ];
+    // A standby does not look at them, and an absent line raises no alarm.
+    let known = |end: &Number| metrics.leading.get() == 1 && end.get() != 0;
+    page.gauge(
+        "silica_certificate_not_after_seconds",
+        "End of the certificate, in seconds since 1970.",
+        ends.into_iter()
+            .filter(|(_, end)| known(end))
+            .map(|(name, end)| (vec![("certificate", name.to_owned())], end.get())),
+    );
+    page.counter(
+        "silica_certificate_renewals_total",
+        "Served certificates that were renewed.",
+        [(vec![], metrics.renewals.get())],
+    );
+    page.counter(
+        "silica_certificate_renewal_failures_total",
+        "Renewals, and additions to the trust bundle, that failed and are tried again.",
+        [(vec![], metrics.renewal_failures.get())],
+    );
 }
 
 fn render_caches(page: &mut Page, caches: &Caches) {
@@ -211,6 +243,20 @@ mod tests {
         let text = render(&metrics, None);
         assert!(text.contains("# TYPE sandboxset_sandboxes_removed_total counter\n"));
         assert!(text.contains("sandboxset_sandboxes_removed_total{reason=\"failed\"} 1\n"));
+    }
+
+    #[test]
+    fn ends_of_certificates_are_shown_by_the_leader_once_known() {
+        let metrics = Metrics::default();
+        metrics.leaf_not_after.set(1_800_000_000);
+        let shown = |certificate: &str| {
+            let line =
+                format!("silica_certificate_not_after_seconds{{certificate=\"{certificate}\"}} 1800000000\n");
+            render(&metrics, None).contains(&line)
+        };
+        assert!(!shown("leaf"));
+        metrics.leading.set(1);
+        assert!(shown("leaf") && !shown("ca"));
     }
 
     #[test]

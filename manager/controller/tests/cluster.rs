@@ -16,7 +16,7 @@ mod harness;
 
 use std::time::{Duration, Instant};
 
-use harness::{Harness, Kubelet};
+use harness::{Harness, Installed, Kubelet};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 use silica_api::{
@@ -37,6 +37,9 @@ async fn controller_on_a_real_api_server() {
     sandbox_ends_at_its_shutdown_time(&mut harness).await;
     lost_pod_is_a_failure_and_a_foreign_pod_is_left_alone(&mut harness).await;
     pause_and_resume(&mut harness).await;
+    a_certificate_near_its_end_is_renewed(&harness).await;
+    a_certificate_follows_its_ca_and_trust_comes_first(&harness).await;
+    a_foreign_certificate_is_left_alone(&harness).await;
     a_released_lease_is_taken_over_at_once(&mut harness).await;
     harness.clean_up().await;
 }
@@ -255,6 +258,76 @@ async fn pause_and_resume(harness: &mut Harness) {
         .labels
         .remove(labels::TEMPLATE_HASH);
     assert!(hash.is_some());
+}
+
+async fn a_certificate_near_its_end_is_renewed(harness: &Harness) {
+    let authority = Installed::authority();
+    harness.write_bundle("").await;
+    harness.write_authority(&authority).await;
+    let old = Installed::near_its_end(&authority, 10);
+    let start = Instant::now();
+    harness.write_leaf(&old, true).await;
+    let new = harness.wait_other_leaf(&old).await;
+    println!(
+        "renewed {} ms after the Secret was written",
+        start.elapsed().as_millis()
+    );
+    assert!(start.elapsed() < Duration::from_secs(5));
+
+    assert_eq!(new.names(), old.names());
+    assert_ne!(new.key, old.key);
+    new.verify(authority.certificate_pem());
+    assert_eq!(new.authority, authority.certificate_pem());
+    harness.wait_bundle(&[&authority]).await;
+    assert_eq!(harness.metric("silica_certificate_renewals_total"), 1);
+    assert_eq!(harness.metric("silica_certificate_renewal_failures_total"), 0);
+    harness.wait_event("CertificateRenewed").await;
+
+    // Fresh now: whatever else happens to it, it is not renewed again.
+    let labels = json!({"metadata": {"labels": {"touched": "yes"}}});
+    harness.patch_leaf(&labels).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(harness.leaf().await.fingerprint(), new.fingerprint());
+    let ends = harness.metric("silica_certificate_not_after_seconds");
+    assert_eq!(ends, new.end() + Installed::end_of(&authority));
+}
+
+async fn a_certificate_follows_its_ca_and_trust_comes_first(harness: &Harness) {
+    let former = harness.leaf().await;
+    let successor = Installed::authority();
+    let start = Instant::now();
+    harness.write_authority(&successor).await;
+    let new = harness.wait_other_leaf(&former).await;
+    println!(
+        "re-issued {} ms after the CA changed",
+        start.elapsed().as_millis()
+    );
+    assert_eq!(new.names(), former.names());
+    new.verify(successor.certificate_pem());
+    // The former CA stays for those that still meet its certificate.
+    let bundle = harness.bundle().await;
+    assert!(bundle.contains(&former.authority) && bundle.contains(successor.certificate_pem()));
+    assert_eq!(harness.metric("silica_certificate_renewals_total"), 2);
+}
+
+async fn a_foreign_certificate_is_left_alone(harness: &Harness) {
+    let current = harness.authority().await;
+    let unknown = Installed::authority();
+    let cases = [
+        (Installed::near_its_end(&current, 8), false),
+        (Installed::near_its_end(&unknown, 9), true),
+    ];
+    for (foreign, is_labelled) in cases {
+        harness.write_leaf(&foreign, is_labelled).await;
+        // The metric follows when the controller has looked at it.
+        let ends = foreign.end() + Installed::end_of(&current);
+        harness
+            .wait_metric("silica_certificate_not_after_seconds", ends)
+            .await;
+        harness.wait_event("CertificateEnding").await;
+        assert_eq!(harness.leaf().await.fingerprint(), foreign.fingerprint());
+    }
+    assert_eq!(harness.metric("silica_certificate_renewals_total"), 2);
 }
 
 async fn a_released_lease_is_taken_over_at_once(harness: &mut Harness) {

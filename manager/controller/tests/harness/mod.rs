@@ -1,5 +1,6 @@
 //! A controller under test, a namespace of its own, and a played kubelet.
 
+mod certificates;
 mod kubelet;
 mod running;
 
@@ -28,6 +29,7 @@ use silica_api::{
 };
 use tokio::time::timeout;
 
+pub(crate) use certificates::Installed;
 pub(crate) use kubelet::Kubelet;
 use running::Running;
 

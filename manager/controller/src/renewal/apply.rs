@@ -1,0 +1,228 @@
+//! The two writes: a renewed certificate into its Secret, a CA into the trust
+//! bundle. Each is one patch that only wins on the version it was decided on.
+
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::{ConfigMap, Secret},
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+use silica_api::names;
+use silica_certs::{authority::Authority, bundle, inspect, leaf, leaf::Leaf, verify};
+use time::OffsetDateTime;
+use tokio::time::timeout;
+
+use super::{
+    decide::Order,
+    observe::{CA_CERTIFICATE, CERTIFICATE, PRIVATE_KEY},
+};
+
+/// A single request to the API server.
+const REQUEST: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Why something was not written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("failed to issue the certificate")]
+    Issue(#[from] leaf::Error),
+    #[error("failed to read the issued certificate")]
+    Inspect(#[from] inspect::Error),
+    #[error("the trust bundle does not accept the issued certificate for {name:?}")]
+    Untrusted {
+        name: String,
+        #[source]
+        source: verify::Error,
+    },
+    #[error("failed to read the trust bundle")]
+    Bundle(#[source] bundle::Error),
+    #[error("failed to write {object}")]
+    Write {
+        object: &'static str,
+        #[source]
+        source: Box<kube::Error>,
+    },
+    #[error("failed to write {object} in time")]
+    Timeout { object: &'static str },
+}
+
+impl Error {
+    /// Whether somebody else wrote in between; then the watch brings it.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Write { source, .. }
+            if matches!(&**source, kube::Error::Api(status) if status.is_conflict()))
+    }
+}
+
+/// A certificate ready to be written, with its fingerprint.
+pub(super) struct Renewed {
+    pub(super) leaf: Leaf,
+    pub(super) fingerprint: String,
+}
+
+/// Makes the certificate, and verifies it as clients will that trust `bundle`.
+pub(super) fn issue(
+    order: &Order,
+    authority: &Authority,
+    bundle: &str,
+    now: OffsetDateTime,
+) -> Result<Renewed, Error> {
+    let leaf = authority.issue(&order.request, now)?;
+    let leaf = leaf.with_cross(&order.cross_pem);
+    for name in &order.request.names {
+        verify::chain(leaf.chain_pem(), bundle, name, now).map_err(|source| Error::Untrusted {
+            name: name.clone(),
+            source,
+        })?;
+    }
+    let fingerprint = inspect::parse_chain(leaf.chain_pem())?
+        .into_iter()
+        .next()
+        .map(|first| first.fingerprint)
+        .unwrap_or_default();
+    Ok(Renewed { leaf, fingerprint })
+}
+
+/// Writes certificate and key together, and the CA that signed them beside.
+pub(super) async fn write_leaf(
+    client: &Client,
+    secret: &Secret,
+    renewed: &Renewed,
+    authority: &Authority,
+) -> Result<(), Error> {
+    let entry = |text: &str| ByteString(text.as_bytes().to_vec());
+    let patch = json!({
+        "metadata": {"uid": secret.uid(), "resourceVersion": secret.resource_version()},
+        "data": {
+            CERTIFICATE: entry(renewed.leaf.chain_pem()),
+            PRIVATE_KEY: entry(renewed.leaf.key_pem().expose()),
+            CA_CERTIFICATE: entry(authority.certificate_pem()),
+        },
+    });
+    let api: Api<Secret> = Api::namespaced(client.clone(), &secret.namespace().unwrap_or_default());
+    let name = names::TLS_SECRET;
+    write(name, api.patch(name, &parameters(), &Patch::Merge(patch))).await
+}
+
+/// Adds the CA to the trust bundle. Nothing is ever taken out here.
+pub(super) async fn write_bundle(client: &Client, map: &ConfigMap, bundle: &str) -> Result<(), Error> {
+    let patch = json!({
+        "metadata": {"uid": map.uid(), "resourceVersion": map.resource_version()},
+        "data": {names::CA_BUNDLE_KEY: bundle},
+    });
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), &map.namespace().unwrap_or_default());
+    let name = names::CA_BUNDLE;
+    write(name, api.patch(name, &parameters(), &Patch::Merge(patch))).await
+}
+
+/// The bundle with the CA in it, `None` when it is in it already.
+pub(super) fn extended_bundle(
+    bundle: &str,
+    authority: &Authority,
+    now: OffsetDateTime,
+) -> Result<Option<String>, Error> {
+    let members = bundle::members(&[bundle], now).map_err(Error::Bundle)?;
+    let own = &authority.inspected().fingerprint;
+    // An expired CA is no help to anybody, and would be added again and again.
+    if members.iter().any(|(member, _)| member.fingerprint == *own) || now > authority.inspected().not_after {
+        return Ok(None);
+    }
+    let line_end = if bundle.is_empty() || bundle.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
+    Ok(Some(format!("{bundle}{line_end}{}", authority.certificate_pem())))
+}
+
+async fn write<T>(
+    object: &'static str,
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<(), Error> {
+    match timeout(REQUEST, request).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(source)) => Err(Error::Write {
+            object,
+            source: Box::new(source),
+        }),
+        Err(_elapsed) => Err(Error::Timeout { object }),
+    }
+}
+
+fn parameters() -> PatchParams {
+    PatchParams {
+        field_manager: Some(names::FIELD_MANAGER_CONTROLLER.to_owned()),
+        ..PatchParams::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use silica_certs::{LEAF_VALIDITY, authority::AuthorityRequest, decide::Reason, leaf::LeafRequest};
+    use time::Duration;
+
+    use super::*;
+
+    fn now() -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()
+    }
+
+    fn authority() -> Authority {
+        Authority::create(
+            &AuthorityRequest::new(vec!["a.example".to_owned()], Vec::new()),
+            now(),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn a_bundle_gets_the_ca_once_and_loses_nothing() {
+        let (former, current) = (authority(), authority());
+        // Expired members stay too: taking out is for the administrator.
+        for moment in [now(), former.inspected().not_after - Duration::HOUR] {
+            let bundle = former.certificate_pem().trim_end();
+            let extended = extended_bundle(bundle, &current, moment).unwrap().unwrap();
+            assert_eq!(
+                extended,
+                format!("{}{}", former.certificate_pem(), current.certificate_pem())
+            );
+            assert_eq!(extended_bundle(&extended, &current, moment).unwrap(), None);
+        }
+        let first = extended_bundle("", &current, now()).unwrap();
+        assert_eq!(first.as_deref(), Some(current.certificate_pem()));
+    }
+
+    #[test]
+    fn an_expired_ca_is_not_added() {
+        let authority = authority();
+        let late = authority.inspected().not_after + Duration::SECOND;
+        assert_eq!(extended_bundle("", &authority, late).unwrap(), None);
+    }
+
+    #[test]
+    fn a_bundle_that_cannot_be_read_is_left_alone() {
+        assert!(matches!(
+            extended_bundle("not a bundle", &authority(), now()),
+            Err(Error::Bundle(_))
+        ));
+    }
+
+    #[test]
+    fn a_certificate_that_the_bundle_does_not_accept_is_not_written() {
+        let (former, current) = (authority(), authority());
+        let order = Order {
+            reason: Reason::OtherAuthority,
+            request: LeafRequest {
+                names: vec!["a.example".to_owned()],
+                validity: LEAF_VALIDITY,
+            },
+            cross_pem: String::new(),
+        };
+        let refused = issue(&order, &current, former.certificate_pem(), now());
+        assert!(matches!(refused, Err(Error::Untrusted { .. })));
+        let renewed = issue(&order, &current, current.certificate_pem(), now()).unwrap();
+        assert_eq!(renewed.fingerprint.len(), 64);
+    }
+}

@@ -1,0 +1,197 @@
+//! The two Secrets and the trust bundle, as the watches saw them last.
+
+use futures::{Stream, StreamExt, future, stream};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::{
+    Api, Client, ResourceExt,
+    runtime::{WatchStreamExt, watcher},
+};
+use silica_api::{labels, names};
+use silica_certs::{
+    authority::{self, Authority},
+    decide::Existing,
+};
+
+use super::decide::FoundLeaf;
+
+pub(super) const CERTIFICATE: &str = "tls.crt";
+pub(super) const PRIVATE_KEY: &str = "tls.key";
+pub(super) const CA_CERTIFICATE: &str = "ca.crt";
+
+/// One object of interest; `None` when it does not exist.
+pub(super) enum Change {
+    Leaf(Option<Secret>),
+    Authority(Option<Secret>),
+    Bundle(Option<ConfigMap>),
+}
+
+/// What the watches reported last.
+#[derive(Default)]
+pub(super) struct Sight {
+    leaf: Known<Secret>,
+    authority: Known<Secret>,
+    bundle: Known<ConfigMap>,
+}
+
+/// One object as its watch reported it.
+#[derive(Default)]
+enum Known<K> {
+    #[default]
+    NotYet,
+    Absent,
+    There(K),
+}
+
+impl<K: ResourceExt> Known<K> {
+    /// Takes a report in; says whether it brought news. After a lost watch the
+    /// same object comes again: only its version tells.
+    fn note(&mut self, now: Option<K>) -> bool {
+        let version = |object: &K| (object.uid(), object.resource_version());
+        let is_new = match (&*self, &now) {
+            (Self::Absent, now) => now.is_some(),
+            (Self::There(before), Some(now)) => version(before) != version(now),
+            (Self::NotYet, _) | (Self::There(_), None) => true,
+        };
+        *self = now.map_or(Self::Absent, Self::There);
+        is_new
+    }
+
+    fn is_known(&self) -> bool {
+        !matches!(self, Self::NotYet)
+    }
+
+    fn get(&self) -> Option<&K> {
+        match self {
+            Self::There(object) => Some(object),
+            Self::NotYet | Self::Absent => None,
+        }
+    }
+}
+
+/// All changes for ever, beginning with the present state.
+pub(super) fn changes(client: &Client, namespace: &str) -> impl Stream<Item = Change> + Send + use<> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let watched = |name| watcher::watch_object(secrets.clone(), name).default_backoff();
+    stream::select(
+        stream::select(
+            reported(watched(names::TLS_SECRET), names::TLS_SECRET).map(Change::Leaf),
+            reported(watched(names::CA_SECRET), names::CA_SECRET).map(Change::Authority),
+        ),
+        reported(
+            watcher::watch_object(maps, names::CA_BUNDLE).default_backoff(),
+            names::CA_BUNDLE,
+        )
+        .map(Change::Bundle),
+    )
+}
+
+fn reported<T: Send>(
+    changes: impl Stream<Item = Result<T, watcher::Error>> + Send,
+    name: &'static str,
+) -> impl Stream<Item = T> + Send {
+    changes.filter_map(move |change| {
+        let seen = change
+            .inspect_err(|error| tracing::warn!(name, %error, "failed to watch; trying again"))
+            .ok();
+        future::ready(seen)
+    })
+}
+
+impl Sight {
+    /// Takes a change in; says whether it was one.
+    pub(super) fn note(&mut self, change: Change) -> bool {
+        match change {
+            Change::Leaf(now) => self.leaf.note(now),
+            Change::Authority(now) => self.authority.note(now),
+            Change::Bundle(now) => self.bundle.note(now),
+        }
+    }
+
+    /// Whether every watch has reported.
+    pub(super) fn is_complete(&self) -> bool {
+        self.leaf.is_known() && self.authority.is_known() && self.bundle.is_known()
+    }
+
+    pub(super) fn leaf(&self) -> Option<&Secret> {
+        self.leaf.get()
+    }
+
+    pub(super) fn authority(&self) -> Option<&Secret> {
+        self.authority.get()
+    }
+
+    pub(super) fn bundle(&self) -> Option<&ConfigMap> {
+        self.bundle.get()
+    }
+}
+
+fn text<'a>(secret: &'a Secret, key: &str) -> Option<&'a str> {
+    let bytes = &secret.data.as_ref()?.get(key)?.0;
+    std::str::from_utf8(bytes).ok()
+}
+
+pub(super) fn read_leaf(secret: &Secret) -> FoundLeaf<'_> {
+    FoundLeaf {
+        pair: Existing {
+            chain_pem: text(secret, CERTIFICATE),
+            key_pem: text(secret, PRIVATE_KEY),
+        },
+        is_labelled: secret
+            .labels()
+            .get(labels::APP_MANAGED_BY)
+            .is_some_and(|value| value == names::PRODUCT),
+    }
+}
+
+pub(super) fn read_authority(secret: &Secret) -> Result<Authority, authority::Error> {
+    Authority::from_pem(
+        text(secret, CERTIFICATE).unwrap_or_default(),
+        text(secret, PRIVATE_KEY).unwrap_or_default(),
+    )
+}
+
+pub(super) fn read_bundle(map: &ConfigMap) -> &str {
+    map.data
+        .as_ref()
+        .and_then(|data| data.get(names::CA_BUNDLE_KEY))
+        .map_or("", String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::api::ObjectMeta;
+
+    use super::*;
+
+    fn secret(version: &str) -> Secret {
+        let metadata = ObjectMeta {
+            resource_version: Some(version.to_owned()),
+            ..ObjectMeta::default()
+        };
+        Secret {
+            metadata,
+            ..Secret::default()
+        }
+    }
+
+    #[test]
+    fn nothing_is_decided_before_every_watch_has_reported() {
+        let mut sight = Sight::default();
+        assert!(sight.note(Change::Leaf(Some(secret("1")))));
+        assert!(sight.note(Change::Authority(None)));
+        assert!(!sight.is_complete());
+        assert!(sight.note(Change::Bundle(None)));
+        assert!(sight.is_complete() && sight.authority().is_none());
+    }
+
+    #[test]
+    fn the_same_version_again_is_no_change() {
+        let mut sight = Sight::default();
+        sight.note(Change::Leaf(Some(secret("1"))));
+        assert!(!sight.note(Change::Leaf(Some(secret("1")))));
+        assert!(sight.note(Change::Leaf(Some(secret("2")))));
+        assert!(sight.note(Change::Leaf(None)));
+        assert!(!sight.note(Change::Leaf(None)));
+    }
+}
