@@ -1,5 +1,6 @@
 //! `cargo xtask cluster`: the local Kubernetes by itself.
 
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -94,16 +95,18 @@ fn status(cluster: &Cluster) -> Result<()> {
         Status::Running(alive) => (alive, Vec::new()),
         Status::Broken { alive, ended } => (alive, ended),
     };
+    // Unlike println!, this survives a reader that has seen enough.
+    let mut out = std::io::stdout().lock();
     for (state, processes) in [("runs", &alive), ("has ended", &ended)] {
         for process in processes {
-            println!("{:<26} {:>8}  {state}", process.name, process.pid);
+            writeln!(out, "{:<26} {:>8}  {state}", process.name, process.pid)?;
         }
     }
     if !ended.is_empty() || alive.is_empty() {
         anyhow::bail!("the cluster is broken: `cargo xtask cluster up` makes a new one");
     }
     for image in images::list(cluster.layout())? {
-        println!("image {image}");
+        writeln!(out, "image {image}")?;
     }
     Ok(())
 }
