@@ -23,6 +23,8 @@ pub(crate) struct Arguments {}
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// What `silica` carries.
 const MEMBERS: [&str; 2] = ["sandbox-manager", "sandbox-runtime"];
+/// What carries them.
+const CARRIER: &str = "silica";
 /// The best ratio before Zstandard needs much more memory to unpack.
 const LEVEL: i32 = 19;
 
@@ -49,10 +51,10 @@ pub(crate) fn build() -> Result<PathBuf> {
     progress::done("executables compressed", step);
 
     let step = Instant::now();
-    compile(&["silica"], Some(&bundle))?;
-    let silica = publish("silica", &bin)?;
+    compile(&[CARRIER], Some(&bundle))?;
+    let silica = publish(CARRIER, &bin)?;
     progress::done("silica built", step);
-    for name in MEMBERS.iter().chain(&["silica"]) {
+    for name in MEMBERS.iter().chain(&[CARRIER]) {
         println!(
             "  {:<44} {:>8}",
             format!("{}", bin.join(name).display()),
@@ -62,13 +64,18 @@ pub(crate) fn build() -> Result<PathBuf> {
     Ok(silica)
 }
 
-fn compile(packages: &[&str], bundle: Option<&Path>) -> Result<()> {
+/// Compiles the named executables. All packages are always selected, so that their common
+/// dependencies have the same features, and are compiled once, in both calls.
+fn compile(executables: &[&str], bundle: Option<&Path>) -> Result<()> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(workspace::root())
         .args(["build", "--release", "--target", TARGET]);
-    for package in packages {
+    for package in MEMBERS.iter().chain(&[CARRIER]) {
         cargo.args(["--package", package]);
+    }
+    for executable in executables {
+        cargo.args(["--bin", executable]);
     }
     // Flags from these variables would replace ours. They apply to this target only, so
     // build scripts and macros are still linked the usual way.
