@@ -39,6 +39,7 @@ async fn controller_on_a_real_api_server() {
     pause_and_resume(&mut harness).await;
     a_certificate_near_its_end_is_renewed(&harness).await;
     a_certificate_follows_its_ca_and_trust_comes_first(&harness).await;
+    renewals_are_kept_apart_when_something_else_writes(&harness).await;
     a_foreign_certificate_is_left_alone(&harness).await;
     a_released_lease_is_taken_over_at_once(&mut harness).await;
     harness.clean_up().await;
@@ -310,6 +311,20 @@ async fn a_certificate_follows_its_ca_and_trust_comes_first(harness: &Harness) {
     assert_eq!(harness.metric("silica_certificate_renewals_total"), 2);
 }
 
+async fn renewals_are_kept_apart_when_something_else_writes(harness: &Harness) {
+    let old = Installed::near_its_end(&harness.authority().await, 10);
+    let start = Instant::now();
+    for _ in 0..2 {
+        harness.write_leaf(&old, true).await;
+        harness.wait_other_leaf(&old).await;
+    }
+    // The second of them waited, after the two renewals before.
+    println!("renewed twice more in {} ms", start.elapsed().as_millis());
+    assert!(start.elapsed() > Duration::from_secs(5));
+    harness.wait_event("CertificateContended").await;
+    assert_eq!(harness.metric("silica_certificate_renewals_total"), 4);
+}
+
 async fn a_foreign_certificate_is_left_alone(harness: &Harness) {
     let current = harness.authority().await;
     let unknown = Installed::authority();
@@ -327,7 +342,7 @@ async fn a_foreign_certificate_is_left_alone(harness: &Harness) {
         harness.wait_event("CertificateEnding").await;
         assert_eq!(harness.leaf().await.fingerprint(), foreign.fingerprint());
     }
-    assert_eq!(harness.metric("silica_certificate_renewals_total"), 2);
+    assert_eq!(harness.metric("silica_certificate_renewals_total"), 4);
 }
 
 async fn a_released_lease_is_taken_over_at_once(harness: &mut Harness) {

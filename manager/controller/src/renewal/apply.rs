@@ -16,8 +16,8 @@ use time::OffsetDateTime;
 use tokio::time::timeout;
 
 use super::{
-    decide::Order,
-    observe::{CA_CERTIFICATE, CERTIFICATE, PRIVATE_KEY},
+    decide::{self, Order},
+    observe::{self, CA_CERTIFICATE, CERTIFICATE, PRIVATE_KEY},
 };
 
 /// A single request to the API server.
@@ -36,6 +36,13 @@ pub(super) enum Error {
         #[source]
         source: verify::Error,
     },
+    #[error("failed to read the time of the API server")]
+    ServerTime(#[source] Box<kube::Error>),
+    #[error("the clock here says {local}, that of the API server {server}")]
+    Clock {
+        local: OffsetDateTime,
+        server: OffsetDateTime,
+    },
     #[error("failed to read the trust bundle")]
     Bundle(#[source] bundle::Error),
     #[error("failed to write {object}")]
@@ -44,7 +51,7 @@ pub(super) enum Error {
         #[source]
         source: Box<kube::Error>,
     },
-    #[error("failed to write {object} in time")]
+    #[error("failed to reach {object} in time")]
     Timeout { object: &'static str },
 }
 
@@ -60,6 +67,19 @@ impl Error {
 pub(super) struct Renewed {
     pub(super) leaf: Leaf,
     pub(super) fingerprint: String,
+}
+
+/// Refuses to date a certificate by a clock that disagrees with the API server.
+pub(super) async fn verify_clock(client: &Client, local: OffsetDateTime) -> Result<(), Error> {
+    let object = "the time of the API server";
+    let server = timeout(REQUEST, observe::read_server_time(client))
+        .await
+        .map_err(|_elapsed| Error::Timeout { object })?
+        .map_err(|source| Error::ServerTime(Box::new(source)))?;
+    match server {
+        Some(server) if !decide::is_clock_plausible(local, server) => Err(Error::Clock { local, server }),
+        _ => Ok(()),
+    }
 }
 
 /// Makes the certificate, and verifies it as clients will that trust `bundle`.

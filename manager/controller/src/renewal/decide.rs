@@ -18,6 +18,10 @@ use time::{Duration, OffsetDateTime};
 /// back).
 const SHORTEST_LIFE: Duration = Duration::days(1);
 
+/// How far two clocks of a cluster may be apart. Far less than the hour that a
+/// certificate begins in the past.
+const LARGEST_SKEW: Duration = Duration::minutes(10);
+
 /// What the cluster holds.
 #[derive(Debug)]
 pub(crate) struct Found<'a> {
@@ -153,6 +157,12 @@ pub(crate) fn decide(found: &Found<'_>, now: OffsetDateTime) -> Verdict {
 /// Whether a certificate issued now would be cut short by the end of the CA.
 pub(crate) fn authority_ends_too_soon(authority: &Inspected, now: OffsetDateTime) -> bool {
     now + LEAF_VALIDITY > authority.not_after
+}
+
+/// Whether the local clock may date a certificate, given the API server's. A
+/// clock that jumped ahead would make one that nobody accepts yet.
+pub(crate) fn is_clock_plausible(local: OffsetDateTime, server: OffsetDateTime) -> bool {
+    (local - server).abs() <= LARGEST_SKEW
 }
 
 fn foreign(current: &Inspected, now: OffsetDateTime) -> Verdict {
@@ -393,6 +403,14 @@ mod tests {
         let leaf = leaf(&authority);
         let verdict = decide(&found(&leaf, &authority), start() - Duration::days(300));
         assert!(matches!(verdict, Verdict::TooEarly { .. }), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_clock_far_from_the_servers_dates_nothing() {
+        for (seconds, is_plausible) in [(0, true), (600, true), (-600, true), (601, false), (-601, false)] {
+            let local = start() + Duration::seconds(seconds);
+            assert_eq!(is_clock_plausible(local, start()), is_plausible, "{seconds}");
+        }
     }
 
     #[test]

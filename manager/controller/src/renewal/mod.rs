@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::context::Context;
 use decide::{Found, Order, Verdict};
 use observe::Sight;
+use schedule::Pace;
 
 /// Pause after a change: whoever replaces the CA writes the certificate right
 /// after it, and that one is better than ours.
@@ -36,6 +37,7 @@ pub(crate) async fn run(context: Arc<Context>, namespace: &str, clock: impl Fn()
         context: &context,
         sight: Sight::default(),
         failures: 0,
+        pace: Pace::default(),
         told: BTreeMap::new(),
     };
     // Of an earlier term, perhaps of other certificates.
@@ -70,6 +72,7 @@ struct Keeper<'a> {
     sight: Sight,
     /// In a row.
     failures: u32,
+    pace: Pace,
     /// Warnings by reason, with the moment of the last one.
     told: BTreeMap<&'static str, (String, Instant)>,
 }
@@ -92,6 +95,10 @@ impl Keeper<'_> {
                 .map(|authority| authority.inspected().not_after),
         ));
 
+        let wait = self.pace.wait(Instant::now());
+        if matches!(verdict, Verdict::Renew { .. }) && !wait.is_zero() {
+            return wait;
+        }
         let done = match &authority {
             Some(authority) => self.follow(authority, &verdict, now).await,
             None => Ok(()),
@@ -153,7 +160,7 @@ impl Keeper<'_> {
 
     /// Brings bundle and certificate up to date, in this order.
     async fn follow(
-        &self,
+        &mut self,
         authority: &Authority,
         verdict: &Verdict,
         now: OffsetDateTime,
@@ -206,7 +213,7 @@ impl Keeper<'_> {
     }
 
     async fn renew(
-        &self,
+        &mut self,
         authority: &Authority,
         order: &Order,
         bundle: &str,
@@ -215,6 +222,7 @@ impl Keeper<'_> {
         let Some(secret) = self.sight.leaf() else {
             return Ok(());
         };
+        apply::verify_clock(&self.context.client, now).await?;
         let renewed = apply::issue(order, authority, bundle, now)?;
         apply::write_leaf(&self.context.client, secret, &renewed, authority).await?;
         self.context.metrics.renewals.increment();
@@ -226,6 +234,12 @@ impl Keeper<'_> {
         tracing::info!(fingerprint, from, end, %reason, "served certificate renewed");
         let note = format!("renewed, because {reason}; valid until {end}, SHA-256 {fingerprint}");
         self.context.events.normal(secret, "CertificateRenewed", &note);
+        let in_a_row = self.pace.note(Instant::now());
+        if self.pace.is_contended() {
+            tracing::warn!(in_a_row, "something else keeps writing the served certificate");
+            let note = "renewed again and again: what else writes this Secret?";
+            self.context.events.warning(secret, "CertificateContended", note);
+        }
         Ok(())
     }
 

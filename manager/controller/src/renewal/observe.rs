@@ -1,7 +1,9 @@
 //! The two Secrets and the trust bundle, as the watches saw them last.
 
 use futures::{Stream, StreamExt, future, stream};
+use http::{Request, header::DATE};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::client::Body;
 use kube::{
     Api, Client, ResourceExt,
     runtime::{WatchStreamExt, watcher},
@@ -11,6 +13,8 @@ use silica_certs::{
     authority::{self, Authority},
     decide::Existing,
 };
+
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 use super::decide::FoundLeaf;
 
@@ -126,6 +130,22 @@ impl Sight {
     }
 }
 
+/// The API server's clock, from the `Date` of an answer; `None` when there is
+/// none, as behind some proxies.
+pub(super) async fn read_server_time(client: &Client) -> Result<Option<OffsetDateTime>, kube::Error> {
+    let request = Request::get("/version")
+        .body(Body::empty())
+        .map_err(kube::Error::HttpError)?;
+    let answer = client.send(request).await?;
+    let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
+    Ok(date.and_then(parse_http_date))
+}
+
+/// The form of RFC 9110 section 5.6.7 is one of those of RFC 2822.
+fn parse_http_date(date: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(date, &Rfc2822).ok()
+}
+
 fn text<'a>(secret: &'a Secret, key: &str) -> Option<&'a str> {
     let bytes = &secret.data.as_ref()?.get(key)?.0;
     std::str::from_utf8(bytes).ok()
@@ -173,6 +193,13 @@ mod tests {
             metadata,
             ..Secret::default()
         }
+    }
+
+    #[test]
+    fn the_date_of_an_answer_is_read() {
+        let date = parse_http_date("Fri, 15 Jan 2027 08:00:00 GMT").unwrap();
+        assert_eq!(date.unix_timestamp(), 1_800_000_000);
+        assert_eq!(parse_http_date("soon"), None);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 /// The longest sleep. A timer does not notice that the clock was set or that
 /// the machine was suspended; this bounds how late that is seen.
 pub(super) const LONGEST_SLEEP: Duration = Duration::from_hours(1);
@@ -27,9 +29,72 @@ pub(super) fn until_retry(failures: u32, chance: f64) -> Duration {
     pause + pause.mul_f64(JITTER * chance.clamp(0.0, 1.0))
 }
 
+/// Keeps renewals apart when something else keeps putting an old certificate
+/// back, as a tool does that holds the Secret in a repository.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// Without a pause of [`CALM`] between them.
+    renewals: u32,
+    last: Option<Instant>,
+}
+
+/// After this time without a renewal the count begins anew.
+const CALM: Duration = Duration::from_hours(1);
+/// Renewals without a pause: one by time, and one for a CA that is replaced.
+const FREE_RENEWALS: u32 = 2;
+
+impl Pace {
+    /// How long the next renewal has to wait.
+    pub(super) fn wait(&self, now: Instant) -> Duration {
+        let Some(last) = self.last.filter(|_| self.renewals >= FREE_RENEWALS) else {
+            return Duration::ZERO;
+        };
+        let next = last + until_retry(self.renewals + 1 - FREE_RENEWALS, 0.0);
+        next.saturating_duration_since(now)
+    }
+
+    /// Counts a renewal; returns how many came in a row.
+    pub(super) fn note(&mut self, now: Instant) -> u32 {
+        if self
+            .last
+            .is_some_and(|last| now.saturating_duration_since(last) > CALM)
+        {
+            self.renewals = 0;
+        }
+        self.renewals += 1;
+        self.last = Some(now);
+        self.renewals
+    }
+
+    /// Whether somebody should ask who writes the certificate.
+    pub(super) fn is_contended(&self) -> bool {
+        self.renewals > FREE_RENEWALS
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn renewals_in_a_row_are_kept_apart_and_forgotten_after_an_hour() {
+        let start = Instant::now();
+        let mut pace = Pace::default();
+        assert_eq!(pace.wait(start), Duration::ZERO);
+        pace.note(start);
+        assert_eq!(pace.wait(start), Duration::ZERO);
+        let mut waits = Vec::new();
+        for _ in 0..3 {
+            pace.note(start);
+            waits.push(pace.wait(start).as_secs());
+        }
+        assert_eq!(waits, [5, 10, 20]);
+        assert!(pace.is_contended());
+        let calm = start + Duration::from_hours(2);
+        assert_eq!(pace.wait(calm), Duration::ZERO);
+        assert_eq!(pace.note(calm), 1);
+        assert!(!pace.is_contended());
+    }
 
     #[test]
     fn no_sleep_is_longer_than_an_hour() {
