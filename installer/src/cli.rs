@@ -87,7 +87,8 @@ impl Command {
             Self::RotateCerts(args) => args.format.output,
             Self::VerifyDns(args) => args.format.output,
             Self::Version(args) => args.format.output,
-            Self::Render(_) | Self::Certs(_) | Self::Env(_) | Self::Completions(_) => Output::Text,
+            Self::Certs(args) => args.output(),
+            Self::Render(_) | Self::Env(_) | Self::Completions(_) => Output::Text,
         }
     }
 }

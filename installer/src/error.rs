@@ -6,8 +6,8 @@ use silica_api::names;
 use silica_certs::files;
 
 use crate::{
-    address::Route, bundle, cluster, exit::Exit, https, images, inventory::Entry, secrets, settings, verify,
-    wait,
+    address::Route, bundle, cluster, commands::certs, exit::Exit, https, images, inventory::Entry, secrets,
+    settings, verify, wait,
 };
 
 /// Why a command failed.
@@ -40,6 +40,9 @@ pub enum Error {
     /// Certificate files.
     #[error(transparent)]
     Files(#[from] files::Error),
+    /// Certificates to show or to take into service.
+    #[error(transparent)]
+    Certs(#[from] certs::error::Error),
     /// DNS could not be asked at all.
     #[error(transparent)]
     Dns(#[from] silica_dns::Error),
@@ -111,6 +114,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Settings(_) => Exit::Config,
+            Self::Certs(error) => error.exit(),
             Self::Cluster(error) | Self::Wait(wait::Error::Cluster(error)) => match error {
                 cluster::Error::Kubeconfig { .. } => Exit::Config,
                 cluster::Error::Unreachable { .. } => Exit::Unreachable,
@@ -138,6 +142,7 @@ impl Error {
                 "give the name without scheme, port and `*.`, for example --domain sandbox.example.com".to_owned()
             }
             Self::Settings(_) => "silica install --help".to_owned(),
+            Self::Certs(error) => error.hint()?,
             Self::Cluster(error) | Self::Wait(wait::Error::Cluster(error)) => cluster_hint(error)?,
             Self::Bundle(bundle::Error::Empty) => {
                 "build with SILICA_BUNDLE_DIR=DIR cargo build -p silica (cargo xtask build does all of it), \

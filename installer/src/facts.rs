@@ -180,6 +180,7 @@ async fn read_namespace(cluster: &Cluster) -> Result<NamespaceFact, Error> {
             .await
             .map_err(failed())?
             .iter()
+            .filter(|one| !is_certificate_of_user(one.meta()))
             .filter_map(|one| foreign("Secret", one.meta())),
     );
     objects.extend(
@@ -190,6 +191,21 @@ async fn read_namespace(cluster: &Cluster) -> Result<NamespaceFact, Error> {
             .filter_map(|one| foreign("ConfigMap", one.meta())),
     );
     Ok(NamespaceFact::Foreign { objects })
+}
+
+/// Whether a Secret is the served certificate that a user, or cert-manager on
+/// their behalf, put there before the installation. The plan judges it on its
+/// own and never writes it, so there is nothing to take over.
+fn is_certificate_of_user(meta: &ObjectMeta) -> bool {
+    meta.name.as_deref() == Some(names::TLS_SECRET) || is_by_cert_manager(meta)
+}
+
+/// Whether cert-manager keeps this Secret.
+pub(crate) fn is_by_cert_manager(meta: &ObjectMeta) -> bool {
+    meta.annotations
+        .iter()
+        .flatten()
+        .any(|(key, _)| key.starts_with("cert-manager.io/"))
 }
 
 async fn read_crds(cluster: &Cluster) -> Result<Vec<CrdFact>, Error> {
@@ -311,6 +327,19 @@ mod tests {
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect()
+    }
+
+    #[test]
+    fn a_certificate_put_there_before_is_nothing_to_take_over() {
+        let named = |name: &str| ObjectMeta {
+            name: Some(name.into()),
+            ..ObjectMeta::default()
+        };
+        assert!(is_certificate_of_user(&named(names::TLS_SECRET)));
+        assert!(!is_certificate_of_user(&named(names::CA_SECRET)));
+        let mut issuer = named("wildcard-ca");
+        issuer.annotations = Some(map(&[("cert-manager.io/certificate-name", "wildcard-ca")]));
+        assert!(is_certificate_of_user(&issuer));
     }
 
     #[test]

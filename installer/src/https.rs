@@ -206,6 +206,38 @@ impl Client {
     }
 }
 
+/// The chain that a server at an address sends when it is asked for a host,
+/// trusted or not. Needs no cluster.
+pub async fn served_chain(
+    host: &str,
+    address: &str,
+    port: u16,
+) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let route = format!("{address}:{port}");
+    let refused = |why: String| Error::Connect {
+        route: route.clone(),
+        why,
+    };
+    let failed = |why: String| Error::Tls {
+        host: host.into(),
+        route: route.clone(),
+        why,
+    };
+    let late = || format!("no answer within {} s", CONNECT.as_secs());
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| failed("not a host name".into()))?;
+    let stream = timeout(CONNECT, TcpStream::connect((address, port)))
+        .await
+        .map_err(|_| refused(late()))?
+        .map_err(|error| refused(error.to_string()))?;
+    let connector = TlsConnector::from(Arc::new(tls_config(Trust::Anybody)?));
+    let stream = timeout(CONNECT, connector.connect(name, stream))
+        .await
+        .map_err(|_| failed(late()))?
+        .map_err(|error| failed(tls_reason(&error)))?;
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    Ok(chain.iter().map(|one| one.clone().into_owned()).collect())
+}
+
 fn tls_reason(error: &io::Error) -> String {
     error
         .source()

@@ -12,8 +12,7 @@ use silica_api::{labels, names, types::Domain};
 use silica_certs::{
     authority, bundle,
     decide::{self, Reason},
-    import::{self, Finding},
-    inspect, leaf,
+    import, inspect, leaf,
     names::{Service, permitted_services, server_names},
 };
 use silica_core::api_key::{ADMIN_KEY_ID, ApiKey, StoredKey, hash};
@@ -212,12 +211,12 @@ fn foreign_certificate(
         found.chain_pem.unwrap_or_default(),
         found.key_pem.unwrap_or_default(),
     );
-    let roots = text(existing, names::TLS_SECRET, contents::CA_CERTIFICATE);
+    // Issuers of public certificates leave the entry empty.
+    let roots =
+        text(existing, names::TLS_SECRET, contents::CA_CERTIFICATE).filter(|roots| !roots.trim().is_empty());
     let review = import::review(chain, key, domains, roots, now);
-    // A private CA is not part of the chain that its server sends, so its
-    // absence refuses nothing: clients are told of it by other means.
-    let refuses = |finding: &Finding| finding.is_refusal() && !matches!(finding, Finding::Incomplete { .. });
-    let (refusals, notices): (Vec<_>, Vec<_>) = review.findings.iter().partition(|finding| refuses(finding));
+    let (refusals, notices): (Vec<_>, Vec<_>) =
+        review.findings.iter().partition(|finding| finding.is_refusal());
     if !refusals.is_empty() {
         let why = refusals
             .iter()

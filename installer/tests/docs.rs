@@ -270,7 +270,7 @@ fn inventions_are_noticed() {
     for wrong in [
         "silica upgrade",
         "silica install --invented",
-        "silica certs import x",
+        "silica certs invent x",
         "x | silica status --adopt",
     ] {
         assert_eq!(faults(wrong), 1, "{wrong}");

@@ -1,4 +1,9 @@
-//! `silica certs`: makes certificates as files, or exports the CA.
+//! `silica certs`: makes certificates as files, exports the CA, shows
+//! certificates and takes those of others into service.
+
+pub mod error;
+pub mod import;
+pub mod inspect;
 
 use std::path::PathBuf;
 
@@ -15,6 +20,7 @@ use crate::{
     error::Error,
     exit::Exit,
     facts,
+    report::Output,
     run::Context,
     secrets::{self, served_names},
     settings,
@@ -28,7 +34,9 @@ const DAYS_MAX: i64 = 825;
 #[command(after_help = "\
 Examples:
   silica certs generate -d sandbox.example.com -o certs -D 365
-  silica certs export > silica-ca.crt")]
+  silica certs export > silica-ca.crt
+  silica certs inspect api.sandbox.example.com
+  silica certs import --cert fullchain.pem --key privkey.pem")]
 pub struct CertsArgs {
     #[command(subcommand)]
     pub command: CertsCommand,
@@ -41,6 +49,21 @@ pub enum CertsCommand {
     Generate(GenerateArgs),
     /// Print the CA certificates that clients must trust
     Export,
+    /// Show what certificates say
+    Inspect(inspect::InspectArgs),
+    /// Serve a certificate that somebody else issued
+    Import(import::ImportArgs),
+}
+
+impl CertsArgs {
+    /// The form in which the command gives its results.
+    pub fn output(&self) -> Output {
+        match &self.command {
+            CertsCommand::Inspect(args) => args.format.output,
+            CertsCommand::Import(args) => args.format.output,
+            CertsCommand::Generate(_) | CertsCommand::Export => Output::Text,
+        }
+    }
 }
 
 /// Flags of `silica certs generate`.
@@ -68,6 +91,8 @@ pub async fn run(context: &Context, args: &CertsArgs) -> Result<Exit, Error> {
     match &args.command {
         CertsCommand::Generate(args) => generate(context, args),
         CertsCommand::Export => export(context).await,
+        CertsCommand::Inspect(args) => inspect::run(context, args).await,
+        CertsCommand::Import(args) => import::run(context, args).await,
     }
 }
 

@@ -1,0 +1,353 @@
+//! `silica certs import`: judges a certificate that somebody else issued and
+//! puts it into service. Every reason against it is told at once; the former
+//! certificate is served until the new one has passed, and again when it fails.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::core::ObjectMeta;
+use serde_json::json;
+use silica_api::{names, types::Domain};
+use silica_certs::{
+    files,
+    import::{self as judgement, Finding},
+    secret::PrivateKeyPem,
+    verify,
+};
+use time::OffsetDateTime;
+
+use super::{error::Error as CertsError, inspect::system_roots};
+use crate::{
+    cli::Format,
+    commands::rotate_certs::{deliver, fingerprint_of, installed_domains},
+    error::Error,
+    exit::Exit,
+    facts,
+    inventory::Entry,
+    pipeline::write_inventory,
+    report::Output,
+    run::Context,
+    secrets::{CERTIFICATE, PRIVATE_KEY, contents::CA_CERTIFICATE},
+};
+
+/// Flags of `silica certs import`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  silica certs import --cert fullchain.pem --key privkey.pem
+  silica certs import --cert server.crt --chain intermediates.crt --key server.key --ca company-ca.crt
+
+The certificate has to cover every installed domain and its wildcard. Its key and
+the order of its chain are checked before anything is written.")]
+pub struct ImportArgs {
+    #[command(flatten)]
+    pub format: Format,
+    /// Server certificate (PEM), alone or with its chain
+    #[arg(long, value_name = "FILE")]
+    pub cert: PathBuf,
+    /// Its private key (PEM, without passphrase)
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// Certificates of its issuers (PEM), in any order
+    #[arg(long, value_name = "FILE")]
+    pub chain: Option<PathBuf>,
+    /// CA that clients trust, for a CA that is not public
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+}
+
+/// The files as they were given. No `Debug`: it holds a key.
+struct Given {
+    chain: String,
+    key: PrivateKeyPem,
+    ca: Option<String>,
+}
+
+/// A certificate that passed.
+struct Accepted {
+    /// What the server sends.
+    chain: String,
+    /// The root, when it is not a public one.
+    root: Option<String>,
+    warnings: Vec<String>,
+}
+
+/// Imports the certificate.
+pub async fn run(context: &Context, args: &ImportArgs) -> Result<Exit, Error> {
+    let printer = &context.printer;
+    // Before anything is asked of the cluster: files can be wrong without one.
+    let given = read(args)?;
+    let cluster = context.cluster().await?;
+    let mut inventory = facts::read_inventory(&cluster)
+        .await?
+        .ok_or(Error::NotInstalled)?;
+    let existing = facts::read_existing(&cluster).await?;
+    let domains = installed_domains(&inventory)?;
+    let former = existing.secrets.get(names::TLS_SECRET);
+    if let Some(former) = former.filter(|former| facts::is_by_cert_manager(&former.metadata)) {
+        let annotations = former.metadata.annotations.as_ref();
+        let certificate = annotations.and_then(|map| map.get("cert-manager.io/certificate-name"));
+        return Err(CertsError::CertManager {
+            certificate: certificate.cloned().unwrap_or_default(),
+        }
+        .into());
+    }
+    printer.start("Verdict");
+    let accepted = judge(&given, &domains, &system_roots(), OffsetDateTime::now_utc())?;
+    printer.done("the certificate can be served");
+    for warning in &accepted.warnings {
+        printer.warn(warning);
+    }
+    context
+        .confirm("Serve this certificate instead of the present one?")
+        .await?;
+    // From now on the Secret is not the installation's: first out of the list
+    // of its objects, or the next installation would remove it.
+    let entry = Entry::core("Secret", "secrets", names::TLS_SECRET);
+    let was_listed = inventory.objects.remove(&entry);
+    if was_listed {
+        write_inventory(&cluster, &inventory).await?;
+    }
+    let fingerprint = fingerprint_of(&accepted.chain)?;
+    let secret = secret(&accepted, given.key.expose());
+    let delivered = deliver::replace(context, &cluster, &domains, &secret, former, &fingerprint).await;
+    if was_listed && delivered.is_err() {
+        inventory.objects.insert(entry);
+        write_inventory(&cluster, &inventory).await?;
+    }
+    let delivered = delivered?;
+    match printer.output() {
+        Output::Text => printer.result(format!("SHA-256 {fingerprint}")),
+        Output::Json => printer.json(&json!({
+            "fingerprint": fingerprint,
+            "servedAfterMilliseconds": u64::try_from(delivered.took.as_millis()).unwrap_or(u64::MAX),
+            "routes": delivered.routes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "warnings": accepted.warnings,
+        })),
+    }
+    Ok(Exit::Success)
+}
+
+fn read_text(path: &Path, command: &'static str) -> Result<String, Error> {
+    let bytes = fs::read(path).map_err(|source| files::Error::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    String::from_utf8(bytes).map_err(|_| {
+        Error::Certs(CertsError::NotPem {
+            path: path.to_owned(),
+            command,
+        })
+    })
+}
+
+/// Reads the files; all that are damaged are named at once.
+fn read(args: &ImportArgs) -> Result<Given, Error> {
+    let mut chain = read_text(&args.cert, "x509")?;
+    if let Some(more) = &args.chain {
+        chain.push('\n');
+        chain.push_str(&read_text(more, "x509")?);
+    }
+    let key = PrivateKeyPem::parse(&read_text(&args.key, "pkey")?);
+    let ca = args
+        .ca
+        .as_deref()
+        .map(|path| read_text(path, "x509"))
+        .transpose()?;
+    let mut reasons = Vec::new();
+    let mut check = |path: &Path, text: &str| {
+        if let Err(error) = silica_certs::inspect::parse_chain(text) {
+            reasons.push(format!("{}: {}", path.display(), whole(&error)));
+        }
+    };
+    check(&args.cert, &chain);
+    if let (Some(path), Some(text)) = (&args.ca, &ca) {
+        check(path, text);
+    }
+    if let Err(error) = &key {
+        reasons.push(format!("{}: {error}", args.key.display()));
+    }
+    match key {
+        Ok(key) if reasons.is_empty() => Ok(Given { chain, key, ca }),
+        _ => Err(CertsError::Refused {
+            reasons,
+            is_input: true,
+        }
+        .into()),
+    }
+}
+
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// Judges the files for apex and wildcard of the domains. Pure.
+fn judge(
+    given: &Given,
+    domains: &[Domain],
+    public_roots: &str,
+    now: OffsetDateTime,
+) -> Result<Accepted, CertsError> {
+    let ordered = judgement::ordered(&given.chain)?;
+    // Without a CA of its own, the root that came along is the measure.
+    let with_root = format!(
+        "{}{}",
+        ordered.served,
+        ordered.root.as_deref().unwrap_or_default()
+    );
+    let review = judgement::review(&with_root, given.key.expose(), domains, given.ca.as_deref(), now);
+    let (refusals, notices): (Vec<_>, Vec<_>) =
+        review.findings.iter().partition(|finding| finding.is_refusal());
+    if !refusals.is_empty() {
+        return Err(CertsError::Refused {
+            reasons: refusals.iter().map(ToString::to_string).collect(),
+            is_input: false,
+        });
+    }
+    let is_public = domains
+        .iter()
+        .all(|domain| verify::chain(&ordered.served, public_roots, domain.as_ref(), now).is_ok());
+    let mut warnings: Vec<String> = notices
+        .into_iter()
+        // It is taken care of: the root is left out.
+        .filter(|finding| !matches!(finding, Finding::RootIncluded))
+        .map(ToString::to_string)
+        .collect();
+    if ordered.was_changed {
+        warnings.push("the chain was put in order, from the server's certificate upwards".to_owned());
+    }
+    if !is_public {
+        warnings.push("no CA of this machine has issued it; clients must be given its CA".to_owned());
+    }
+    Ok(Accepted {
+        chain: ordered.served,
+        root: given.ca.clone().or(ordered.root).filter(|_| !is_public),
+        warnings,
+    })
+}
+
+/// Without our label: `install` judges it and never writes it.
+fn secret(accepted: &Accepted, key: &str) -> Secret {
+    let mut data = BTreeMap::from([
+        (CERTIFICATE.to_owned(), accepted.chain.clone()),
+        (PRIVATE_KEY.to_owned(), key.to_owned()),
+    ]);
+    if let Some(root) = &accepted.root {
+        data.insert(CA_CERTIFICATE.to_owned(), root.clone());
+    }
+    Secret {
+        metadata: ObjectMeta {
+            name: Some(names::TLS_SECRET.into()),
+            namespace: Some(names::NAMESPACE.into()),
+            ..ObjectMeta::default()
+        },
+        type_: Some("kubernetes.io/tls".into()),
+        data: Some(
+            data.into_iter()
+                .map(|(key, value)| (key, ByteString(value.into_bytes())))
+                .collect(),
+        ),
+        ..Secret::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use silica_certs::{
+        authority::{Authority, AuthorityRequest},
+        leaf::LeafRequest,
+        names::server_names,
+    };
+    use time::Duration;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = time::macros::datetime!(2026-06-01 12:00 UTC);
+
+    fn domains(name: &str) -> Vec<Domain> {
+        vec![name.parse().unwrap()]
+    }
+
+    fn authority() -> Authority {
+        Authority::create(
+            &AuthorityRequest::new(vec!["a.example.com".into()], Vec::new()),
+            NOW,
+        )
+        .unwrap()
+    }
+
+    fn given(authority: &Authority, names: Vec<String>) -> Given {
+        let leaf = authority.issue(&LeafRequest::new(names), NOW).unwrap();
+        Given {
+            chain: leaf.chain_pem().into(),
+            key: leaf.key_pem().clone(),
+            ca: Some(authority.certificate_pem().into()),
+        }
+    }
+
+    #[test]
+    fn the_root_is_not_served_and_the_order_is_repaired() {
+        let authority = authority();
+        let mut files = given(&authority, server_names(&["a.example.com"], &[]));
+        let leaf = files.chain.clone();
+        files.chain = format!("{}{leaf}", authority.certificate_pem());
+        files.ca = None;
+        let accepted = judge(
+            &files,
+            &domains("a.example.com"),
+            authority.certificate_pem(),
+            NOW,
+        )
+        .unwrap();
+        assert_eq!(accepted.chain, leaf);
+        assert_eq!(accepted.root, None, "a public root needs no mention");
+        assert_eq!(accepted.warnings.len(), 1, "{:?}", accepted.warnings);
+        let private = judge(&files, &domains("a.example.com"), "", NOW).unwrap();
+        assert_eq!(private.root.as_deref(), Some(authority.certificate_pem()));
+    }
+
+    #[test]
+    fn every_reason_is_told_at_once() {
+        let authority = authority();
+        let mut files = given(&authority, vec!["a.example.com".into()]);
+        files.key = given(&authority, vec!["a.example.com".into()]).key;
+        let late = NOW + Duration::days(100);
+        let Err(CertsError::Refused { reasons, is_input }) =
+            judge(&files, &domains("a.example.com"), "", late)
+        else {
+            panic!("accepted");
+        };
+        let all = reasons.join("\n");
+        assert!(!is_input);
+        for part in ["does not belong", "*.a.example.com", "expired"] {
+            assert!(all.contains(part), "{part} is missing in {all}");
+        }
+    }
+
+    #[test]
+    fn another_authority_than_the_given_one_is_refused() {
+        let mut files = given(&authority(), server_names(&["a.example.com"], &[]));
+        files.ca = Some(authority().certificate_pem().into());
+        let refused = judge(&files, &domains("a.example.com"), "", NOW);
+        assert!(matches!(refused, Err(CertsError::Refused { .. })));
+    }
+
+    #[test]
+    fn the_secret_is_not_marked_as_ours() {
+        let files = given(&authority(), server_names(&["a.example.com"], &[]));
+        let accepted = judge(&files, &domains("a.example.com"), "", NOW).unwrap();
+        assert_eq!(secret(&accepted, files.key.expose()).metadata.labels, None);
+    }
+}

@@ -1,0 +1,386 @@
+//! `silica certs inspect`: what certificates say, from a file, from a server or
+//! from the installation.
+
+use std::{fs, path::Path, path::PathBuf};
+
+use clap::Args;
+use rustls_pki_types::CertificateDer;
+use serde_json::{Value, json};
+use silica_api::names;
+use silica_certs::{
+    files,
+    inspect::{self, Inspected},
+    pem, verify,
+};
+use time::OffsetDateTime;
+
+use super::error::Error as CertsError;
+use crate::{cli::Format, error::Error, exit::Exit, facts, https, report::Output, run::Context, secrets};
+
+/// Flags of `silica certs inspect`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  silica certs inspect fullchain.pem
+  silica certs inspect api.sandbox.example.com --ca ca.crt
+  silica certs inspect api.sandbox.example.com --connect 192.0.2.7:443 -o json
+  silica certs inspect --cluster
+
+A served chain is shown whether it is trusted or not; with --ca, a chain that the
+CA does not vouch for ends the command with code 79.")]
+pub struct InspectArgs {
+    #[command(flatten)]
+    pub format: Format,
+    /// Certificate file (PEM or DER), or HOST[:PORT] to ask for its certificate
+    #[arg(value_name = "FILE|HOST[:PORT]", required_unless_present = "cluster")]
+    pub target: Option<String>,
+    /// Show the certificates of the installation
+    #[arg(long, conflicts_with_all = ["target", "ca", "connect"])]
+    pub cluster: bool,
+    /// CA file to judge the chain with; the CAs of this machine when absent
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Connect to this address instead of the one that DNS has for HOST
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub connect: Option<String>,
+}
+
+/// Certificates that belong together, and whether clients would take them.
+struct Group {
+    title: String,
+    certificates: Vec<Inspected>,
+    verdict: Option<Result<String, String>>,
+}
+
+/// Shows the certificates.
+pub async fn run(context: &Context, args: &InspectArgs) -> Result<Exit, Error> {
+    let now = OffsetDateTime::now_utc();
+    let groups = match args.target.as_deref() {
+        None => of_cluster(context, now).await?,
+        Some(target) if is_file(target) => vec![of_file(target, args, now)?],
+        Some(target) => vec![of_host(target, args, now).await?],
+    };
+    match context.printer.output() {
+        Output::Json => context
+            .printer
+            .json(&groups.iter().map(|group| to_json(group, now)).collect()),
+        Output::Text => {
+            for group in &groups {
+                context.printer.result(describe(group, now));
+            }
+        }
+    }
+    let is_refused = groups.iter().any(|group| matches!(group.verdict, Some(Err(_))));
+    Ok(if is_refused && args.ca.is_some() {
+        Exit::Findings
+    } else {
+        Exit::Success
+    })
+}
+
+/// Something that exists, or that no host name looks like.
+fn is_file(target: &str) -> bool {
+    let path = Path::new(target);
+    let extension = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
+    path.exists() || target.contains('/') || ["pem", "crt", "cer", "der"].contains(&extension)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|source| {
+        Error::Files(files::Error::Read {
+            path: path.to_owned(),
+            source,
+        })
+    })
+}
+
+/// The certificates of a file in either form.
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let bytes = read(path)?;
+    let unusable = |source| CertsError::Certificates {
+        path: path.to_owned(),
+        source,
+    };
+    // An ASN.1 sequence, which no PEM text starts with.
+    if bytes.first() == Some(&0x30) {
+        return Ok(vec![CertificateDer::from(bytes)]);
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(pem::certificates(&text).map_err(|error| unusable(inspect::Error::Pem(error)))?)
+}
+
+fn parse(path: &Path, certificates: &[CertificateDer<'_>]) -> Result<Vec<Inspected>, CertsError> {
+    let parsed: Result<_, _> = certificates.iter().map(inspect::parse_der).collect();
+    parsed.map_err(|source| CertsError::Certificates {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn as_pem(certificates: &[CertificateDer<'_>]) -> String {
+    certificates
+        .iter()
+        .map(|certificate| pem::encode_certificate(certificate))
+        .collect()
+}
+
+fn of_file(target: &str, args: &InspectArgs, now: OffsetDateTime) -> Result<Group, Error> {
+    let path = Path::new(target);
+    let ders = read_certificates(path)?;
+    let certificates = parse(path, &ders)?;
+    // A file of CAs is for nobody's host name, so there is nothing to judge.
+    let name = certificates.first().filter(|first| !first.is_ca);
+    let verdict = match (&args.ca, name.and_then(|first| first.names.first())) {
+        (Some(ca), Some(name)) => Some(judge(&ders, name, Some(ca), now)?),
+        _ => None,
+    };
+    Ok(Group {
+        title: target.to_owned(),
+        certificates,
+        verdict,
+    })
+}
+
+async fn of_host(target: &str, args: &InspectArgs, now: OffsetDateTime) -> Result<Group, Error> {
+    let unusable = |target: &str| CertsError::Target {
+        target: target.to_owned(),
+    };
+    let (host, port) = split(target).ok_or_else(|| unusable(target))?;
+    let (address, port) = match &args.connect {
+        None => (host, port),
+        Some(connect) => split(connect).ok_or_else(|| unusable(connect))?,
+    };
+    let ders = https::served_chain(host, address, port).await?;
+    Ok(Group {
+        title: format!("{host} at {address}:{port}"),
+        certificates: parse(Path::new(host), &ders)?,
+        verdict: Some(judge(&ders, host, args.ca.as_deref(), now)?),
+    })
+}
+
+/// Host and port; the port of HTTPS when there is none.
+fn split(target: &str) -> Option<(&str, u16)> {
+    let (host, port) = match target.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?,
+        None => target.split_at(target.find(':').unwrap_or(target.len())),
+    };
+    let port = match port.strip_prefix(':') {
+        Some(port) => port.parse().ok()?,
+        None if port.is_empty() => 443,
+        None => return None,
+    };
+    let is_host = !host.is_empty() && !host.contains(char::is_whitespace);
+    is_host.then_some((host, port))
+}
+
+fn judge(
+    chain: &[CertificateDer<'_>],
+    name: &str,
+    ca: Option<&Path>,
+    now: OffsetDateTime,
+) -> Result<Result<String, String>, Error> {
+    let (roots, whose) = match ca {
+        Some(path) => {
+            let roots = read_certificates(path)?;
+            parse(path, &roots)?;
+            (as_pem(&roots), path.display().to_string())
+        }
+        None => (system_roots(), "the CAs of this machine".to_owned()),
+    };
+    Ok(match verify::chain(&as_pem(chain), &roots, name, now) {
+        Ok(()) => Ok(format!("accepted for {name} with {whose}")),
+        Err(error) => Err(format!("refused for {name} with {whose}: {error}")),
+    })
+}
+
+/// The CAs that programs on this machine trust, as far as they can be read.
+pub(super) fn system_roots() -> String {
+    let certificates = rustls_native_certs::load_native_certs().certs;
+    let readable: Vec<_> = certificates
+        .into_iter()
+        .filter(|certificate| inspect::parse_der(certificate).is_ok())
+        .collect();
+    as_pem(&readable)
+}
+
+async fn of_cluster(context: &Context, now: OffsetDateTime) -> Result<Vec<Group>, Error> {
+    let cluster = context.cluster().await?;
+    let existing = facts::read_existing(&cluster).await?;
+    let bundle = existing.ca_bundle.as_deref();
+    let mut groups = Vec::new();
+    for name in [names::TLS_SECRET, names::CA_SECRET] {
+        let Some(chain) = secrets::pair(&existing, name).chain_pem else {
+            continue;
+        };
+        let certificates = inspect::parse_chain(chain).map_err(secrets::Error::Inspect)?;
+        let host = certificates.first().filter(|first| !first.is_ca);
+        let verdict = bundle
+            .zip(host.and_then(|first| first.names.first()))
+            .map(|(bundle, host)| match verify::chain(chain, bundle, host, now) {
+                Ok(()) => Ok("accepted with the trust bundle".to_owned()),
+                Err(error) => Err(format!("refused with the trust bundle: {error}")),
+            });
+        groups.push(Group {
+            title: format!("Secret {}/{name}", names::NAMESPACE),
+            certificates,
+            verdict,
+        });
+    }
+    if let Some(bundle) = bundle {
+        groups.push(Group {
+            title: format!("ConfigMap {}/{}", names::NAMESPACE, names::CA_BUNDLE),
+            certificates: inspect::parse_chain(bundle).map_err(secrets::Error::Inspect)?,
+            verdict: None,
+        });
+    }
+    if groups.is_empty() {
+        return Err(Error::NotInstalled);
+    }
+    Ok(groups)
+}
+
+fn describe(group: &Group, now: OffsetDateTime) -> String {
+    let mut lines = vec![group.title.clone()];
+    for (index, certificate) in group.certificates.iter().enumerate() {
+        lines.push(format!("\n  certificate {}", index + 1));
+        let rows = rows(certificate, now);
+        lines.extend(
+            rows.into_iter()
+                .map(|(name, value)| format!("    {name:<12} {value}")),
+        );
+    }
+    if let Some(Ok(verdict) | Err(verdict)) = &group.verdict {
+        lines.push(format!("\n  verdict: {verdict}"));
+    }
+    lines.join("\n")
+}
+
+fn rows(one: &Inspected, now: OffsetDateTime) -> Vec<(&'static str, String)> {
+    let or_none = |text: &str| {
+        if text.is_empty() {
+            "(none)".to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
+    let mut rows = vec![
+        ("subject", or_none(&one.subject)),
+        ("issuer", or_none(&one.issuer)),
+    ];
+    let addresses = one.addresses.iter().map(ToString::to_string);
+    let names: Vec<String> = one.names.iter().cloned().chain(addresses).collect();
+    if !names.is_empty() {
+        rows.push(("names", names.join(", ")));
+    }
+    rows.push((
+        "valid",
+        format!(
+            "{} to {} ({})",
+            one.not_before,
+            one.not_after,
+            remaining(one, now)
+        ),
+    ));
+    rows.push(("key", one.key.to_string()));
+    rows.push(("serial", one.serial.clone()));
+    rows.push((
+        "key id",
+        one.subject_key_id.clone().unwrap_or_else(|| "(none)".into()),
+    ));
+    rows.push((
+        "issuer key",
+        one.authority_key_id.clone().unwrap_or_else(|| "(none)".into()),
+    ));
+    let authority = match (one.is_ca, one.path_length) {
+        (false, _) => "no".to_owned(),
+        (true, None) => "yes".to_owned(),
+        (true, Some(length)) => format!("yes, path length {length}"),
+    };
+    rows.push(("CA", authority));
+    if let Some(usage) = &one.extended_key_usage {
+        rows.push(("usage", usage.join(", ")));
+    }
+    if let Some(permitted) = &one.permitted_names {
+        rows.push(("permitted", permitted.join(", ")));
+    }
+    if !one.excluded_names.is_empty() {
+        rows.push(("excluded", one.excluded_names.join(", ")));
+    }
+    rows.push(("SHA-256", one.display_fingerprint()));
+    rows
+}
+
+fn remaining(one: &Inspected, now: OffsetDateTime) -> String {
+    let left = one.not_after - now;
+    if now < one.not_before {
+        "not yet valid".to_owned()
+    } else if left.is_negative() {
+        format!("expired {} days ago", -left.whole_days())
+    } else {
+        format!("{} days left", left.whole_days())
+    }
+}
+
+fn to_json(group: &Group, now: OffsetDateTime) -> Value {
+    let certificates: Vec<Value> = group
+        .certificates
+        .iter()
+        .map(|one| {
+            json!({
+                "subject": one.subject,
+                "issuer": one.issuer,
+                "names": one.names,
+                "addresses": one.addresses,
+                "notBefore": rfc3339(one.not_before),
+                "notAfter": rfc3339(one.not_after),
+                "daysLeft": (one.not_after - now).whole_days(),
+                "serial": one.serial,
+                "key": one.key.to_string(),
+                "subjectKeyId": one.subject_key_id,
+                "authorityKeyId": one.authority_key_id,
+                "isCa": one.is_ca,
+                "pathLength": one.path_length,
+                "extendedKeyUsage": one.extended_key_usage,
+                "permittedNames": one.permitted_names,
+                "excludedNames": one.excluded_names,
+                "fingerprint": one.fingerprint,
+            })
+        })
+        .collect();
+    let verdict = group.verdict.as_ref().map(|verdict| match verdict {
+        Ok(text) => json!({"accepted": true, "text": text}),
+        Err(text) => json!({"accepted": false, "text": text}),
+    });
+    json!({"source": group.title, "certificates": certificates, "verdict": verdict})
+}
+
+fn rfc3339(moment: OffsetDateTime) -> String {
+    moment
+        .format(&time::format_description::well_known::Rfc3339)
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_may_have_a_port_and_be_addresses() {
+        assert_eq!(split("a.example"), Some(("a.example", 443)));
+        assert_eq!(split("a.example:8443"), Some(("a.example", 8443)));
+        assert_eq!(split("[::1]:8443"), Some(("::1", 8443)));
+        for bad in ["", ":443", "a:b", "a:99999", "[::1", "a b"] {
+            assert_eq!(split(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_not_taken_for_a_host() {
+        assert!(is_file("missing/fullchain"));
+        assert!(is_file("missing.pem"));
+        assert!(!is_file("api.example.com"));
+    }
+}
