@@ -170,19 +170,29 @@ pub async fn apply(cluster: &Cluster, object: &Object, conflicts: Conflicts) -> 
     written.map_err(request("apply", object.title()))
 }
 
-/// Writes those objects that differ, several at a time; they must not depend on
-/// one another. Returns how many were written.
+/// Writes those objects that differ, several at a time. They must not depend on
+/// one another, but for bindings: whoever is no administrator may bind only roles
+/// that exist, so roles come first. Returns how many were written.
 pub async fn apply_changes(
     cluster: &Cluster,
     changes: &[Change],
     conflicts: Conflicts,
 ) -> Result<usize, Error> {
-    let written = stream::iter(changes.iter().filter(|change| change.action != Action::Keep))
-        .map(|change| apply(cluster, &change.object, conflicts))
-        .buffer_unordered(CONCURRENCY)
-        .try_collect::<Vec<_>>()
-        .await?;
-    Ok(written.len())
+    let is_binding = |change: &&Change| change.object.resource.kind.ends_with("Binding");
+    let (bindings, others): (Vec<&Change>, Vec<&Change>) = changes
+        .iter()
+        .filter(|change| change.action != Action::Keep)
+        .partition(is_binding);
+    let mut written = 0;
+    for wave in [others, bindings] {
+        written += stream::iter(wave)
+            .map(|change| apply(cluster, &change.object, conflicts))
+            .buffer_unordered(CONCURRENCY)
+            .try_collect::<Vec<_>>()
+            .await?
+            .len();
+    }
+    Ok(written)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
-        certs, completions, env, install, render, rotate_certs, status, uninstall, verify_dns, version,
+        certs, completions, env, install, rbac, render, rotate_certs, status, uninstall, verify_dns, version,
     },
     report::Output,
 };
@@ -24,7 +24,7 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 64 wrong command line, 65 bad setting, 69 cluster unreachable, \
-77 right missing, 79 check has findings, 124 time limit reached, 130 interrupted (run again to resume)";
+75 another command is at work, 77 right missing, 79 check has findings, 124 time limit reached, 130 interrupted (run again to resume)";
 
 /// Flags that every command takes.
 #[derive(Args, Clone, Debug)]
@@ -69,6 +69,8 @@ pub enum Command {
     VerifyDns(verify_dns::VerifyDnsArgs),
     /// Make or export certificates
     Certs(certs::CertsArgs),
+    /// Print the rights that installing takes
+    Rbac(rbac::RbacArgs),
     /// Print the environment for the E2B SDKs, with the API key
     Env(env::EnvArgs),
     /// Print shell completions
@@ -88,7 +90,7 @@ impl Command {
             Self::VerifyDns(args) => args.format.output,
             Self::Version(args) => args.format.output,
             Self::Certs(args) => args.output(),
-            Self::Render(_) | Self::Env(_) | Self::Completions(_) => Output::Text,
+            Self::Render(_) | Self::Rbac(_) | Self::Env(_) | Self::Completions(_) => Output::Text,
         }
     }
 }

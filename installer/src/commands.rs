@@ -4,6 +4,7 @@ pub mod certs;
 pub mod completions;
 pub mod env;
 pub mod install;
+pub mod rbac;
 pub mod render;
 pub mod rotate_certs;
 pub mod status;

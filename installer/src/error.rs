@@ -6,8 +6,8 @@ use silica_api::names;
 use silica_certs::files;
 
 use crate::{
-    address::Route, bundle, cluster, commands::certs, exit::Exit, https, images, inventory::Entry, secrets,
-    settings, verify, wait,
+    address::Route, bundle, cluster, commands::certs, exit::Exit, https, images, inventory::Entry, lock,
+    secrets, settings, verify, wait,
 };
 
 /// Why a command failed.
@@ -28,6 +28,9 @@ pub enum Error {
     /// A secret cannot be decided on or made.
     #[error(transparent)]
     Secrets(#[from] secrets::Error),
+    /// Another command is at work.
+    #[error(transparent)]
+    Lock(#[from] lock::Error),
     /// Something did not become ready.
     #[error(transparent)]
     Wait(#[from] wait::Error),
@@ -115,7 +118,9 @@ impl Error {
         match self {
             Self::Settings(_) => Exit::Config,
             Self::Certs(error) => error.exit(),
-            Self::Cluster(error) | Self::Wait(wait::Error::Cluster(error)) => match error {
+            Self::Cluster(error)
+            | Self::Wait(wait::Error::Cluster(error))
+            | Self::Lock(lock::Error::Cluster(error)) => match error {
                 cluster::Error::Kubeconfig { .. } => Exit::Config,
                 cluster::Error::Unreachable { .. } => Exit::Unreachable,
                 cluster::Error::Forbidden { .. } => Exit::Forbidden,
@@ -124,6 +129,7 @@ impl Error {
             Self::Wait(wait::Error::Timeout { .. }) | Self::TimedOut { .. } | Self::NotServed { .. } => {
                 Exit::Timeout
             }
+            Self::Lock(_) => Exit::Busy,
             Self::Interrupted { .. } => Exit::Interrupted,
             Self::CannotAsk => Exit::Usage,
             Self::Preflight {
@@ -143,7 +149,10 @@ impl Error {
             }
             Self::Settings(_) => "silica install --help".to_owned(),
             Self::Certs(error) => error.hint()?,
-            Self::Cluster(error) | Self::Wait(wait::Error::Cluster(error)) => cluster_hint(error)?,
+            Self::Cluster(error)
+            | Self::Wait(wait::Error::Cluster(error))
+            | Self::Lock(lock::Error::Cluster(error)) => cluster_hint(error)?,
+            Self::Lock(_) => "wait until it has ended, then run the same command again".to_owned(),
             Self::Bundle(bundle::Error::Empty) => {
                 "build with SILICA_BUNDLE_DIR=DIR cargo build -p silica (cargo xtask build does all of it), \
                  or name images: --manager-image IMAGE --runtime-image IMAGE"

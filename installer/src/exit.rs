@@ -7,6 +7,7 @@
 //! | 64 | wrong command line |
 //! | 65 | a setting is not valid |
 //! | 69 | the cluster cannot be reached |
+//! | 75 | another command is changing the installation; try again later |
 //! | 77 | a right is missing |
 //! | 79 | a check has findings |
 //! | 124 | the time limit was reached |
@@ -28,6 +29,8 @@ pub enum Exit {
     Config = 65,
     /// The cluster cannot be reached.
     Unreachable = 69,
+    /// Another command is changing the installation.
+    Busy = 75,
     /// A right is missing.
     Forbidden = 77,
     /// A check has findings.

@@ -17,6 +17,7 @@ use silica_manifests::secret_requests;
 use crate::{
     cluster::{Cluster, Error, request},
     inventory::Inventory,
+    lock,
 };
 
 /// How many requests are under way at a time.
@@ -121,6 +122,25 @@ impl ClusterFacts {
             inventory,
             existing,
         })
+    }
+}
+
+impl ClusterFacts {
+    /// Whether inventory and secrets are still those that the plan was made from.
+    pub async fn still_hold(&self, cluster: &Cluster) -> Result<(), lock::Error> {
+        let marks = |existing: &Existing| -> Vec<_> {
+            existing
+                .secrets
+                .values()
+                .map(|secret| (secret.uid(), secret.resource_version()))
+                .collect()
+        };
+        let (inventory, existing) = tokio::try_join!(read_inventory(cluster), read_existing(cluster))?;
+        if inventory == self.inventory && marks(&existing) == marks(&self.existing) {
+            Ok(())
+        } else {
+            Err(lock::Error::Changed)
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use silica_api::names;
 use crate::{
     check::{Check, Report},
     facts::{ClusterFacts, CrdFact, IngressClassFact, NamespaceFact, Version},
-    rights::Right,
+    rights::{self, Right},
     settings::Settings,
 };
 
@@ -14,8 +14,9 @@ use crate::{
 const MINOR_FLOOR: u32 = 29;
 
 /// All checks. Pure: the facts are all there is to know.
-pub fn judge(settings: &Settings, facts: &ClusterFacts, missing: &[Right]) -> Report {
-    let mut checks = vec![version(&facts.version), rights(missing)];
+pub fn judge(settings: &Settings, facts: &ClusterFacts) -> Report {
+    // Without the rights the facts could not have been read.
+    let mut checks = vec![version(&facts.version), permission(&[])];
     checks.push(namespace(&facts.namespace, settings.adopt));
     checks.push(definitions(&facts.crds, settings.adopt));
     if let Some(ingress) = &settings.options.ingress {
@@ -43,21 +44,18 @@ fn version(version: &Version) -> Check {
     }
 }
 
-fn rights(missing: &[Right]) -> Check {
-    const SHOWN: usize = 6;
-    let title = "the user may write every object of the plan";
-    let Some(first) = missing.first() else {
+/// Whether the user may do what the plan takes.
+pub fn permission(missing: &[Right]) -> Check {
+    let title = "the user has every right that the plan needs";
+    if missing.is_empty() {
         return Check::pass("rights", title);
-    };
-    let mut detail: Vec<String> = missing.iter().take(SHOWN).map(Right::to_string).collect();
-    if missing.len() > SHOWN {
-        detail.push(format!("and {} more", missing.len() - SHOWN));
     }
-    Check::fail("rights", title, format!("missing: {}", detail.join("; ")))
-        .hint(format!(
-            "use an administrator's kubeconfig; to see one of them: kubectl auth can-i {} {}",
-            first.verb, first.resource
-        ))
+    let detail = rights::describe(missing).join("\n      ");
+    Check::fail("rights", title, format!("missing:\n      {detail}"))
+        .hint(
+            "an administrator can grant exactly what is needed: \
+             silica rbac print --user NAME | kubectl apply -f - (with the flags of this installation)",
+        )
         .permission()
 }
 
@@ -222,13 +220,14 @@ mod tests {
     #[test]
     fn missing_rights_are_a_matter_of_permission() {
         let right = Right {
-            verb: "patch",
+            verb: "patch".into(),
             group: "apps".into(),
             resource: "deployments".into(),
+            name: None,
             namespace: None,
         };
         let report = Report {
-            checks: vec![rights(&[right])],
+            checks: vec![permission(&[right])],
         };
         assert!(report.lacks_rights_only());
         assert!(

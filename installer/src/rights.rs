@@ -1,84 +1,226 @@
 //! The rights that an installation needs, and which of them the user lacks.
+//!
+//! They follow from the plan: what is written, what is waited for, what is read
+//! for the proof, and what the roles of the plan grant. The last, because
+//! Kubernetes lets nobody grant what he does not hold.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+use k8s_openapi::api::{
+    authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
+    rbac::v1::PolicyRule,
 };
 use kube::{Api, api::PostParams};
+use serde::Deserialize;
 use silica_api::names;
-use silica_manifests::Objects;
+use silica_manifests::{Object, Objects, secret_requests};
 
 use crate::{
     cluster::{Cluster, Error, request},
     facts::CONCURRENCY,
+    lock,
 };
 
-/// A right that applying the plan needs.
+/// A right that an installation needs.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Right {
-    /// Verb, for example `patch`.
-    pub verb: &'static str,
-    /// API group, empty for the core group.
-    pub group: String,
-    /// Plural of the resource.
-    pub resource: String,
     /// Namespace, absent for cluster-wide rights.
     pub namespace: Option<String>,
+    /// API group, empty for the core group.
+    pub group: String,
+    /// Plural of the resource, with the subresource behind a slash.
+    pub resource: String,
+    /// Name of the one object, absent for all.
+    pub name: Option<String>,
+    /// Verb, for example `patch`.
+    pub verb: String,
 }
 
 impl std::fmt::Display for Right {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.verb, self.resource)?;
-        if !self.group.is_empty() {
-            write!(f, ".{}", self.group)?;
-        }
-        match &self.namespace {
-            Some(namespace) => write!(f, " in namespace {namespace}"),
-            None => f.write_str(" cluster-wide"),
-        }
+        f.write_str(&phrase(&self.verb, self))
     }
 }
 
-/// The rights that writing these objects and the Secrets takes.
-pub fn needed(objects: &Objects) -> BTreeSet<Right> {
-    const VERBS: [&str; 4] = ["get", "create", "patch", "delete"];
-    let own = |resource: &str| {
-        (
-            String::new(),
-            resource.to_owned(),
-            Some(names::NAMESPACE.to_owned()),
-        )
+/// `verbs resource.group in namespace x`, without the names of objects.
+fn phrase(verbs: &str, right: &Right) -> String {
+    let group = if right.group.is_empty() {
+        String::new()
+    } else {
+        format!(".{}", right.group)
     };
-    objects
+    let scope = match &right.namespace {
+        Some(namespace) => format!("in namespace {namespace}"),
+        None => "cluster-wide".to_owned(),
+    };
+    format!("{verbs} {}{group} {scope}", right.resource)
+}
+
+/// Rights as one phrase per kind and scope.
+pub fn describe(rights: &[Right]) -> Vec<String> {
+    let mut kinds: BTreeMap<Right, BTreeSet<&str>> = BTreeMap::new();
+    for right in rights {
+        let kind = Right {
+            name: None,
+            verb: String::new(),
+            ..right.clone()
+        };
+        kinds.entry(kind).or_default().insert(&right.verb);
+    }
+    kinds
         .iter()
-        .map(|object| {
-            (
-                object.resource.group.clone(),
-                object.resource.plural.clone(),
-                object.namespace.clone(),
-            )
-        })
-        .chain([own("secrets"), own("configmaps")])
-        .flat_map(|(group, resource, namespace)| {
-            VERBS.map(|verb| Right {
-                verb,
-                group: group.clone(),
-                resource: resource.clone(),
-                namespace: namespace.clone(),
-            })
-        })
+        .map(|(kind, verbs)| phrase(&verbs.iter().copied().collect::<Vec<_>>().join(", "), kind))
         .collect()
+}
+
+/// The rights that installing, upgrading and removing these objects takes.
+pub fn needed(objects: &Objects) -> BTreeSet<Right> {
+    let mut rights: BTreeSet<Right> = objects.iter().flat_map(written).collect();
+    rights.extend(objects.iter().flat_map(granted));
+    for secret in secret_requests() {
+        rights.extend(own("secrets", secret.name, &["get", "patch", "delete"]));
+    }
+    for map in [names::INVENTORY, names::CA_BUNDLE] {
+        rights.extend(own("configmaps", map, &["get", "patch", "delete"]));
+    }
+    // The lock, see `lock`.
+    let lease = |right: Right| Right {
+        group: "coordination.k8s.io".into(),
+        ..right
+    };
+    rights.extend(own("leases", lock::LEASE, &["get", "update", "delete"]).map(lease));
+    rights.extend(read());
+    rights
+}
+
+/// Writing, waiting for, and removing one object. `create` knows no names.
+fn written(object: &Object) -> impl Iterator<Item = Right> {
+    const WAITED_FOR: [&str; 5] = [
+        "CustomResourceDefinition",
+        "Deployment",
+        "Ingress",
+        "SandboxSet",
+        "Service",
+    ];
+    let watch: &[&str] = if WAITED_FOR.contains(&object.resource.kind.as_str()) {
+        &["list", "watch"]
+    } else {
+        &[]
+    };
+    let right = Right {
+        namespace: object.namespace.clone(),
+        group: object.resource.group.clone(),
+        resource: object.resource.plural.clone(),
+        name: None,
+        verb: "create".into(),
+    };
+    let named: Vec<Right> = ["get", "patch", "delete"]
+        .iter()
+        .chain(watch)
+        .map(|verb| Right {
+            name: Some(object.name.clone()),
+            verb: (*verb).into(),
+            ..right.clone()
+        })
+        .collect();
+    std::iter::once(right).chain(named)
+}
+
+/// A core object of the installation: these verbs by name, and `create`.
+fn own(resource: &str, name: &str, verbs: &[&str]) -> impl Iterator<Item = Right> {
+    let right = Right {
+        namespace: Some(names::NAMESPACE.into()),
+        group: String::new(),
+        resource: resource.into(),
+        name: None,
+        verb: "create".into(),
+    };
+    let named: Vec<Right> = verbs
+        .iter()
+        .map(|verb| Right {
+            name: Some(name.into()),
+            verb: (*verb).into(),
+            ..right.clone()
+        })
+        .collect();
+    std::iter::once(right).chain(named)
+}
+
+/// What is read for preflight and proof, beside the plan's own objects.
+fn read() -> impl Iterator<Item = Right> {
+    let right = |namespace: Option<&str>, group: &str, resource: &str, verb: &str| Right {
+        namespace: namespace.map(str::to_owned),
+        group: group.into(),
+        resource: resource.into(),
+        name: None,
+        verb: verb.into(),
+    };
+    let inside = Some(names::NAMESPACE);
+    [
+        // Whether a namespace of somebody else is empty.
+        right(inside, "", "pods", "list"),
+        right(inside, "", "services", "list"),
+        right(inside, "", "secrets", "list"),
+        right(inside, "", "configmaps", "list"),
+        // Addresses, and the way through the API server when none answers.
+        right(inside, "networking.k8s.io", "ingresses", "get"),
+        right(inside, "", "services", "get"),
+        right(None, "", "nodes", "list"),
+        right(None, "networking.k8s.io", "ingressclasses", "list"),
+        right(inside, "", "pods/portforward", "get"),
+        right(inside, "", "pods/portforward", "create"),
+        // What belongs to users.
+        right(None, names::GROUP, "sandboxes", "list"),
+        right(None, names::GROUP, "sandboxsets", "list"),
+        right(None, names::GROUP, "sandboxtemplates", "list"),
+    ]
+    .into_iter()
+}
+
+/// What a Role or ClusterRole of the plan grants.
+fn granted(object: &Object) -> Vec<Right> {
+    if !["Role", "ClusterRole"].contains(&object.resource.kind.as_str()) {
+        return Vec::new();
+    }
+    // Both kinds of the plan were made from typed rules, so this cannot fail.
+    let rules = Vec::<PolicyRule>::deserialize(&object.content["rules"]).unwrap_or_default();
+    rules
+        .iter()
+        .flat_map(|rule| expand(rule, object.namespace.as_deref()))
+        .collect()
+}
+
+fn expand(rule: &PolicyRule, namespace: Option<&str>) -> Vec<Right> {
+    let names = match rule.resource_names.as_deref() {
+        None | Some([]) => vec![None],
+        Some(names) => names.iter().cloned().map(Some).collect(),
+    };
+    let mut rights = Vec::new();
+    for group in rule.api_groups.iter().flatten() {
+        for resource in rule.resources.iter().flatten() {
+            for name in &names {
+                rights.extend(rule.verbs.iter().map(|verb| Right {
+                    namespace: namespace.map(str::to_owned),
+                    group: group.clone(),
+                    resource: resource.clone(),
+                    name: name.clone(),
+                    verb: verb.clone(),
+                }));
+            }
+        }
+    }
+    rights
 }
 
 /// Asks the API server which of these rights the user lacks.
 pub async fn read_missing(cluster: &Cluster, rights: BTreeSet<Right>) -> Result<Vec<Right>, Error> {
     let everything = Right {
-        verb: "*",
+        namespace: None,
         group: "*".into(),
         resource: "*".into(),
-        namespace: None,
+        name: None,
+        verb: "*".into(),
     };
     if is_allowed(cluster, &everything).await? {
         return Ok(Vec::new());
@@ -97,13 +239,19 @@ pub async fn read_missing(cluster: &Cluster, rights: BTreeSet<Right>) -> Result<
 
 async fn is_allowed(cluster: &Cluster, right: &Right) -> Result<bool, Error> {
     let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
+    let (resource, subresource) = match right.resource.split_once('/') {
+        Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
+        None => (right.resource.as_str(), None),
+    };
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
             resource_attributes: Some(ResourceAttributes {
-                verb: Some(right.verb.into()),
+                verb: Some(right.verb.clone()),
                 group: Some(right.group.clone()),
-                resource: Some(right.resource.clone()),
+                resource: Some(resource.to_owned()),
+                subresource,
                 namespace: right.namespace.clone(),
+                name: right.name.clone(),
                 ..ResourceAttributes::default()
             }),
             ..SelfSubjectAccessReviewSpec::default()
@@ -113,7 +261,13 @@ async fn is_allowed(cluster: &Cluster, right: &Right) -> Result<bool, Error> {
     let answer = api
         .create(&PostParams::default(), &review)
         .await
-        .map_err(request("review", "own access rights"))?;
+        .map_err(|error| match request("review", "own access rights")(error) {
+            Error::Unreachable { why, .. } => Error::Unreachable {
+                server: cluster.server.clone(),
+                why,
+            },
+            other => other,
+        })?;
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
@@ -121,27 +275,58 @@ async fn is_allowed(cluster: &Cluster, right: &Right) -> Result<bool, Error> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_written_kind_is_asked_for_once() {
+    fn rights() -> BTreeSet<Right> {
         let images = silica_manifests::Images {
             manager: "m".into(),
             runtime: "r".into(),
         };
         let options = silica_manifests::Options::new("a.example".parse().unwrap(), images);
-        let rights = needed(&silica_manifests::objects(&options));
-        let asks = |verb: &str, resource: &str| {
-            rights
-                .iter()
-                .filter(|right| right.verb == verb && right.resource == resource)
-                .count()
+        needed(&silica_manifests::objects(&options))
+    }
+
+    #[test]
+    fn writing_is_asked_for_by_name_and_creating_without() {
+        let rights = rights();
+        let asks = |verb: &str, resource: &str, name: Option<&str>| {
+            rights.iter().any(|right| {
+                right.verb == verb && right.resource == resource && right.name.as_deref() == name
+            })
+        };
+        assert!(asks("patch", "deployments", Some(names::MANAGER)));
+        assert!(asks("create", "deployments", None));
+        assert!(asks("create", "secrets", None));
+        assert!(asks("update", "leases", Some(lock::LEASE)));
+        assert!(!asks("patch", "deployments", None));
+    }
+
+    #[test]
+    fn what_the_roles_grant_is_needed_too() {
+        let rights = rights();
+        let has = |resource: &str, verb: &str, namespace: Option<&str>| {
+            rights.iter().any(|right| {
+                right.resource == resource && right.verb == verb && right.namespace.as_deref() == namespace
+            })
+        };
+        assert!(has("sandboxes/status", "patch", None));
+        assert!(has("secrets", "watch", Some(names::NAMESPACE)));
+    }
+
+    #[test]
+    fn every_missing_right_is_told_once_a_kind() {
+        let right = |verb: &str, name: Option<&str>| Right {
+            namespace: Some("a".into()),
+            group: "apps".into(),
+            resource: "deployments".into(),
+            name: name.map(str::to_owned),
+            verb: verb.into(),
         };
         assert_eq!(
-            (
-                asks("patch", "deployments"),
-                asks("create", "secrets"),
-                asks("get", "clusterroles")
-            ),
-            (1, 1, 1)
+            describe(&[
+                right("create", None),
+                right("get", Some("x")),
+                right("get", Some("y"))
+            ]),
+            ["create, get deployments.apps in namespace a"]
         );
     }
 }

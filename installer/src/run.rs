@@ -8,6 +8,7 @@ use crate::{
     commands,
     error::Error,
     exit::Exit,
+    lock,
     report::Printer,
 };
 
@@ -83,7 +84,11 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
         Command::Uninstall(args) => commands::uninstall::run(context, &args).await,
         Command::Status(args) => commands::status::run(context, &args).await,
         Command::Render(args) => commands::render::run(context, &args),
-        Command::RotateCerts(args) => commands::rotate_certs::run(context, &args).await,
+        Command::Rbac(args) => commands::rbac::run(context, &args),
+        Command::RotateCerts(args) => {
+            let cluster = context.cluster().await?;
+            lock::exclusive(&cluster, commands::rotate_certs::run(context, &args)).await
+        }
         Command::VerifyDns(args) => commands::verify_dns::run(context, &args).await,
         Command::Certs(args) => commands::certs::run(context, &args).await,
         Command::Env(args) => commands::env::run(context, &args).await,

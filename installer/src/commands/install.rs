@@ -150,6 +150,9 @@ pub struct InstallArgs {
     /// Overwrite fields that somebody else changed
     #[arg(long, help_heading = "Behaviour")]
     pub force_conflicts: bool,
+    /// Only apply: neither wait for the pods nor verify anything
+    #[arg(long, help_heading = "Behaviour")]
+    pub no_wait: bool,
     /// Do not run a sandbox at the end
     #[arg(long, help_heading = "Behaviour")]
     pub skip_verify: bool,
@@ -184,9 +187,14 @@ pub async fn run(context: &Context, args: &InstallArgs) -> Result<Exit, Error> {
             .confirm(&format!("Write this to the cluster at {}?", cluster.server))
             .await?;
     }
-    let applied = compared.apply(context, &cluster).await?;
-    let ready = Box::pin(applied.wait(context, &cluster)).await?;
-    let verified = Box::pin(ready.verify(context, &cluster)).await?;
+    let applied = Box::pin(compared.apply(context, &cluster)).await?;
+    let verified = if args.no_wait {
+        printer.warn("not waited for and not verified (--no-wait); see: silica status");
+        applied.without_proof()?
+    } else {
+        let ready = Box::pin(applied.wait(context, &cluster)).await?;
+        Box::pin(ready.verify(context, &cluster)).await?
+    };
 
     let block = EnvBlock {
         domain: verified.domain.clone(),
@@ -220,9 +228,14 @@ fn ending(verified: &Verified, block: &EnvBlock, args: &InstallArgs) -> String {
         None if args.show_key => format!("\n{}", block.render()),
         None => "eval \"$(silica env --ca-file silica-ca.crt)\"\n".to_owned(),
     };
+    let state = if args.no_wait {
+        "is applied, not verified, for"
+    } else {
+        "serves"
+    };
     let template = verified.template.as_deref().unwrap_or("TEMPLATE");
     format!(
-        "\nSilica serves {}.\n{records}\nEnvironment for the E2B SDKs: {environment}\n\
+        "\nSilica {state} {}.\n{records}\nEnvironment for the E2B SDKs: {environment}\n\
          Try it:\n  pip install e2b\n  python3 -c 'from e2b import Sandbox; s = Sandbox.create(\"{template}\"); \
          print(s.commands.run(\"echo hello\").stdout); s.kill()'\n\n\
          Replace the certificate: silica rotate-certs\nRemove everything:       silica uninstall\n",

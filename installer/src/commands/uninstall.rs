@@ -24,6 +24,7 @@ use crate::{
     exit::Exit,
     facts::{ClusterFacts, CrdFact, NamespaceFact},
     inventory::{Entry, Inventory, State},
+    lock,
     pipeline::{delete, write_inventory},
     report::Output,
     run::Context,
@@ -61,7 +62,7 @@ pub async fn run(context: &Context, args: &UninstallArgs) -> Result<Exit, Error>
     let cluster = context.cluster().await?;
     printer.start("Inventory");
     let facts = ClusterFacts::read(&cluster).await?;
-    let inventory = facts.inventory.clone();
+    let inventory = &facts.inventory;
     if inventory.is_none() && !(args.delete_crds && facts.namespace == NamespaceFact::Ours) {
         return Err(Error::NotInstalled);
     }
@@ -95,9 +96,29 @@ pub async fn run(context: &Context, args: &UninstallArgs) -> Result<Exit, Error>
             cluster.server
         ))
         .await?;
-    if let Some(inventory) = &inventory {
+    lock::exclusive(&cluster, async {
+        facts.still_hold(&cluster).await?;
+        remove_all(context, &cluster, args, &facts, users).await
+    })
+    .await
+}
+
+/// Removes the installation, while no other command changes it.
+async fn remove_all(
+    context: &Context,
+    cluster: &Cluster,
+    args: &UninstallArgs,
+    facts: &ClusterFacts,
+    users: Vec<Entry>,
+) -> Result<Exit, Error> {
+    let printer = &context.printer;
+    let objects = facts
+        .inventory
+        .iter()
+        .flat_map(|inventory| inventory.objects.iter().cloned());
+    if let Some(inventory) = &facts.inventory {
         write_inventory(
-            &cluster,
+            cluster,
             &Inventory {
                 state: State::Removing,
                 ..inventory.clone()
@@ -108,8 +129,7 @@ pub async fn run(context: &Context, args: &UninstallArgs) -> Result<Exit, Error>
 
     let mut removed = 0;
     // Users' objects and the pools first, while the controller still cleans up.
-    let (pools, rest): (Vec<Entry>, Vec<Entry>) =
-        objects.into_iter().partition(|entry| entry.kind == "SandboxSet");
+    let (pools, rest): (Vec<Entry>, Vec<Entry>) = objects.partition(|entry| entry.kind == "SandboxSet");
     let mut crds = Vec::new();
     let mut last = vec![Entry::core("ConfigMap", "configmaps", names::INVENTORY)];
     if args.delete_crds {
@@ -129,7 +149,7 @@ pub async fn run(context: &Context, args: &UninstallArgs) -> Result<Exit, Error>
             continue;
         }
         printer.start(title);
-        remove(context, &cluster, &entries).await?;
+        remove(context, cluster, &entries).await?;
         removed += entries.len();
         printer.done(&format!("{} removed", entries.len()));
     }

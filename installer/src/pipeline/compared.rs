@@ -15,6 +15,7 @@ use crate::{
     error::Error,
     images::{self, Target},
     inventory::{Entry, State},
+    lock,
     plan::phase_title,
     run::Context,
     secrets::{Decision, contents},
@@ -119,32 +120,54 @@ impl Compared {
 
     /// Writes the difference.
     pub async fn apply(self, context: &Context, cluster: &Cluster) -> Result<Applied, Error> {
+        if !self.changes_anything() {
+            return Box::pin(self.write(context, cluster, 0)).await;
+        }
+        // The lock lives in the namespace, so the namespace comes before it.
+        let namespace = self.apply_phase(context, cluster, Phase::Namespace).await?;
+        lock::exclusive(cluster, async {
+            self.prepared.facts.still_hold(cluster).await?;
+            Box::pin(self.write(context, cluster, namespace)).await
+        })
+        .await
+    }
+
+    /// Applies one phase; tells how many objects were written.
+    async fn apply_phase(&self, context: &Context, cluster: &Cluster, phase: Phase) -> Result<usize, Error> {
+        let printer = &context.printer;
+        let of_phase = &self.changes[&phase];
+        if of_phase.iter().all(|change| change.action == Action::Keep) {
+            return Ok(0);
+        }
+        printer.start(phase_title(phase));
+        let count = apply::apply_changes(cluster, of_phase, self.conflicts).await?;
+        if phase == Phase::Crds {
+            let names: Vec<String> = of_phase.iter().map(|change| change.object.name.clone()).collect();
+            wait::definitions(cluster, &names, context.deadline, printer).await?;
+        }
+        printer.done(&format!("{count} written"));
+        Ok(count)
+    }
+
+    /// Writes everything behind the namespace; `written` objects were written before.
+    async fn write(self, context: &Context, cluster: &Cluster, mut written: usize) -> Result<Applied, Error> {
         let writes = self.changes_anything();
-        let Self {
-            prepared,
-            changes,
-            dropped,
-            conflicts,
-        } = self;
-        let Prepared {
-            settings,
-            facts,
-            plan,
-            bundle,
-            target,
-            report: _,
-            now,
-        } = prepared;
+        let Prepared { facts, plan, .. } = &self.prepared;
         let printer = &context.printer;
         let made = contents::make(
             &plan.secrets,
             &facts.existing,
             &plan.options.domains,
-            settings.admin_key.as_ref(),
-            now,
+            self.prepared.settings.admin_key.as_ref(),
+            self.prepared.now,
         )?;
-        let mut written = 0;
-        for phase in Phase::ALL {
+        // The inventory knows of everything that comes after it.
+        if writes {
+            let merged = plan.inventory.merged(facts.inventory.as_ref(), State::Applying);
+            write_inventory(cluster, &merged).await?;
+            written += 1;
+        }
+        for phase in Phase::ALL.into_iter().filter(|phase| *phase != Phase::Namespace) {
             if phase == Phase::Access && !made.objects.is_empty() {
                 printer.start("Secrets");
                 for object in &made.objects {
@@ -154,43 +177,23 @@ impl Compared {
                 printer.done(&format!("{} written", made.objects.len()));
             }
             if phase == Phase::Workloads {
-                deliver(context, bundle.as_ref(), &target).await?;
+                deliver(context, self.prepared.bundle.as_ref(), &self.prepared.target).await?;
             }
-            let of_phase = &changes[&phase];
-            if of_phase.iter().any(|change| change.action != Action::Keep) {
-                printer.start(phase_title(phase));
-                let count = apply::apply_changes(cluster, of_phase, conflicts).await?;
-                written += count;
-                if phase == Phase::Crds {
-                    let names: Vec<String> =
-                        of_phase.iter().map(|change| change.object.name.clone()).collect();
-                    wait::definitions(cluster, &names, context.deadline, printer).await?;
-                }
-                printer.done(&format!("{count} written"));
-            }
-            // The inventory lives in the namespace, and knows of everything
-            // that comes after it.
-            if phase == Phase::Namespace && writes {
-                write_inventory(
-                    cluster,
-                    &plan.inventory.merged(facts.inventory.as_ref(), State::Applying),
-                )
-                .await?;
-                written += 1;
-            }
+            written += self.apply_phase(context, cluster, phase).await?;
         }
-        if !dropped.is_empty() {
+        if !self.dropped.is_empty() {
             printer.start("Leftovers");
-            for entry in &dropped {
+            for entry in &self.dropped {
                 delete(cluster, entry, &DeleteParams::background()).await?;
             }
-            written += dropped.len();
-            printer.done(&format!("{} removed", dropped.len()));
+            written += self.dropped.len();
+            printer.done(&format!("{} removed", self.dropped.len()));
         }
         if writes {
             write_inventory(cluster, &plan.inventory).await?;
             written += 1;
         }
+        let Prepared { settings, plan, .. } = self.prepared;
         Ok(Applied {
             settings,
             plan,

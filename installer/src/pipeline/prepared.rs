@@ -53,11 +53,20 @@ impl Prepared {
             None => Target::Nowhere,
         };
         printer.start("Preflight");
+        // First, since the facts cannot be read without rights either.
+        let objects = silica_manifests::objects(&plan::options(&settings, images.clone()));
+        let missing = rights::read_missing(cluster, rights::needed(&objects)).await?;
+        if !missing.is_empty() {
+            printer.check(&preflight::permission(&missing));
+            return Err(Error::Preflight {
+                count: 1,
+                is_permission: true,
+            });
+        }
         let facts = ClusterFacts::read(cluster).await?;
         let now = OffsetDateTime::now_utc();
         let plan = plan::plan(&settings, &facts, images, now)?;
-        let missing = rights::read_missing(cluster, rights::needed(&plan.objects)).await?;
-        let report = preflight::judge(&settings, &facts, &missing);
+        let report = preflight::judge(&settings, &facts);
         for check in &report.checks {
             printer.check(check);
         }

@@ -1,0 +1,105 @@
+//! `silica rbac`: the rights of the person who installs.
+
+use clap::{Args, Subcommand};
+use k8s_openapi::api::rbac::v1::Subject;
+use silica_manifests::{Images, Object, Phase, documents, objects};
+
+use super::install::InstallArgs;
+use crate::{error::Error, exit::Exit, plan, rights, role, run::Context, settings::Settings};
+
+/// Rights do not depend on the domain, so none has to be given.
+const ANY_DOMAIN: &str = "sandbox.example.com";
+
+/// Flags of `silica rbac`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  silica rbac print | kubectl apply -f -
+  silica rbac print --user jane@example.com
+  silica rbac print --service-account ci/deployer --expose direct --templates --template-image-base IMAGE")]
+pub struct RbacArgs {
+    #[command(subcommand)]
+    pub command: RbacCommand,
+}
+
+/// What to do about rights.
+#[derive(Clone, Debug, Subcommand)]
+pub enum RbacCommand {
+    /// Print the smallest role that can install, upgrade and uninstall, as YAML
+    Print(Box<PrintArgs>),
+}
+
+/// Flags of `silica rbac print`: those of `silica install`, and who gets the role.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  silica rbac print | kubectl apply -f -
+  silica rbac print --user jane@example.com --expose direct
+
+The output starts with the namespace, since roles in it need it. Removing the sandboxes and pools \
+of users (uninstall --delete-sandboxes) takes an administrator.")]
+pub struct PrintArgs {
+    #[command(flatten)]
+    pub install: InstallArgs,
+    /// Bind the role to this user; may be repeated
+    #[arg(long, value_name = "NAME", help_heading = "Subjects")]
+    pub user: Vec<String>,
+    /// Bind the role to this group; may be repeated
+    #[arg(long, value_name = "NAME", help_heading = "Subjects")]
+    pub group: Vec<String>,
+    /// Bind the role to this service account; may be repeated
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = account, help_heading = "Subjects")]
+    pub service_account: Vec<(String, String)>,
+}
+
+/// Prints the role.
+pub fn run(context: &Context, args: &RbacArgs) -> Result<Exit, Error> {
+    let RbacCommand::Print(args) = &args.command;
+    let mut install = args.install.clone();
+    if install.domain.is_empty() && install.values.is_none() {
+        install.domain.push(ANY_DOMAIN.to_owned());
+    }
+    let settings = Settings::read(&install)?;
+    let images = Images {
+        manager: String::new(),
+        runtime: String::new(),
+    };
+    let plan = objects(&plan::options(&settings, images));
+    let namespace = plan.of_phase(Phase::Namespace).cloned();
+    let roles = role::objects(&rights::needed(&plan), &subjects(args));
+    let printed: Vec<Object> = namespace.chain(roles).collect();
+    context.printer.result(documents(printed.iter())?);
+    Ok(Exit::Success)
+}
+
+fn subjects(args: &PrintArgs) -> Vec<Subject> {
+    let of_rbac = |kind: &'static str| {
+        move |name: &String| Subject {
+            kind: kind.into(),
+            name: name.clone(),
+            api_group: Some("rbac.authorization.k8s.io".into()),
+            ..Subject::default()
+        }
+    };
+    let accounts = args.service_account.iter().map(|(namespace, name)| Subject {
+        kind: "ServiceAccount".into(),
+        name: name.clone(),
+        namespace: Some(namespace.clone()),
+        ..Subject::default()
+    });
+    args.user
+        .iter()
+        .map(of_rbac("User"))
+        .chain(args.group.iter().map(of_rbac("Group")))
+        .chain(accounts)
+        .collect()
+}
+
+fn account(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
+            Ok((namespace.to_owned(), name.to_owned()))
+        }
+        _ => Err("expected NAMESPACE/NAME".into()),
+    }
+}
