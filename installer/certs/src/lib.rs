@@ -10,6 +10,7 @@
 //! - [`inspect`] reads certificates, [`decide`] compares them with what is wanted
 //! - [`verify`] asks the verifier that TLS clients use
 //! - [`import`] judges certificates that somebody else issued
+//! - [`rotation`] decides on the next step of a CA's replacement
 //! - [`bundle`] merges trust bundles, [`pem`] and [`secret`] hold the text forms
 
 pub mod authority;
@@ -23,6 +24,7 @@ pub mod leaf;
 pub mod names;
 pub mod pem;
 mod profile;
+pub mod rotation;
 pub mod secret;
 pub mod verify;
 
