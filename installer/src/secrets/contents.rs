@@ -152,7 +152,21 @@ fn tls(name: &str, certificate: &str, key: &str, authority: &Authority) -> Secre
     secret(name, "kubernetes.io/tls", entries)
 }
 
-fn authority_secret(authority: &Authority) -> Secret {
+/// Secret of the CA that will follow in a rotation.
+pub(crate) const CA_NEXT_SECRET: &str = "sandbox-ca-next";
+
+/// The Secret with the CA of a rotation that is under way.
+pub(crate) fn next_authority_secret(authority: &Authority) -> Secret {
+    tls(
+        CA_NEXT_SECRET,
+        authority.certificate_pem(),
+        authority.key_pem().expose(),
+        authority,
+    )
+}
+
+/// The Secret with the CA.
+pub(crate) fn authority_secret(authority: &Authority) -> Secret {
     tls(
         names::CA_SECRET,
         authority.certificate_pem(),
@@ -191,7 +205,8 @@ fn api_keys_secret(existing: &Existing, admin_key: &str, now: OffsetDateTime) ->
     Ok(opaque(names::API_KEYS_SECRET, entries))
 }
 
-fn bundle_map(pem: &str) -> ConfigMap {
+/// The ConfigMap with the trust bundle.
+pub(crate) fn bundle_map(pem: &str) -> ConfigMap {
     ConfigMap {
         metadata: metadata(names::CA_BUNDLE),
         data: Some([(names::CA_BUNDLE_KEY.to_owned(), pem.to_owned())].into()),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use silica_api::names;
-use silica_certs::{inspect, pem};
+use silica_certs::{inspect, pem, rotation};
 
 use crate::exit::Exit;
 
@@ -52,6 +52,9 @@ pub enum Error {
         /// Name of the Certificate.
         certificate: String,
     },
+    /// The step of a rotation is not possible.
+    #[error(transparent)]
+    Rotation(#[from] rotation::Refusal),
     /// The parts of a chain cannot be read.
     #[error("failed to put the chain in order")]
     Chain(#[from] pem::Error),
@@ -64,6 +67,7 @@ impl Error {
             Self::Certificates { .. }
             | Self::NotPem { .. }
             | Self::Target { .. }
+            | Self::Rotation(_)
             | Self::Chain(_)
             | Self::Refused { is_input: true, .. } => Exit::Config,
             Self::Refused { is_input: false, .. } | Self::CertManager { .. } => Exit::Findings,
