@@ -76,6 +76,13 @@ impl<'a> Rotation<'a> {
 
     /// Follows the request as far as it goes now; tells what remains.
     pub async fn follow(&mut self, asked: Request) -> Result<String, Error> {
+        if asked == Request::Abort {
+            self.check_former()?;
+            // A first phase that was interrupted left a key and maybe trust in it.
+            if self.next.is_some() && self.state().is_none() {
+                return self.restore(false).await;
+            }
+        }
         loop {
             let action = rotation::next(self.state().as_ref(), asked, OffsetDateTime::now_utc())
                 .map_err(CertsError::from)?;
@@ -190,6 +197,16 @@ impl<'a> Rotation<'a> {
             .printer
             .done(&format!("the trust bundle has {subject}"));
         Ok(())
+    }
+
+    /// The way back ends where the last phase has put the next CA in its place.
+    fn check_former(&self) -> Result<(), Error> {
+        let Some(next) = &self.next else { return Ok(()) };
+        if next.annotations().get(FORMER) == Some(&self.old()?.inspected().fingerprint) {
+            Ok(())
+        } else {
+            Err(CertsError::Rotation(rotation::Refusal::Retired).into())
+        }
     }
 
     /// Clients can only know the next CA when it is published.
