@@ -176,7 +176,8 @@ impl Error {
                 "run the same command again: it resumes where it stopped".to_owned()
             }
             Self::ForeignCertificate => {
-                format!("replace Secret {}/{} with the renewed certificate", names::NAMESPACE, names::TLS_SECRET)
+                "whoever issued it renews it; put the new one into service: silica certs import --cert FILE --key FILE"
+                    .to_owned()
             }
             _ => return None,
         };
