@@ -133,6 +133,11 @@ pub(crate) fn decide(found: &Found<'_>, now: OffsetDateTime) -> Verdict {
         decide::Decision::Issue(Reason::NotYetValid { from }) => {
             return Verdict::TooEarly { not_after, from };
         }
+        // A rotation is about to put its CA into place: it writes the leaf first.
+        decide::Decision::Issue(Reason::OtherAuthority) if is_of_a_newer_ca(chain_pem, current, found) => {
+            let due = current.renewal_due().max(now + Duration::HOUR);
+            return Verdict::Keep { not_after, due };
+        }
         decide::Decision::Issue(reason) => reason,
     };
     let validity = renewed_validity(current, authority.inspected());
@@ -197,6 +202,19 @@ fn is_ours(chain_pem: &str, current: &Inspected, found: &Found<'_>) -> bool {
         .authority
         .is_some_and(|authority| signed(authority.certificate_pem()))
         || former.iter().any(|(_, root)| signed(root))
+}
+
+/// Whether a CA of the bundle signed it that was made after the current one.
+fn is_of_a_newer_ca(chain_pem: &str, current: &Inspected, found: &Found<'_>) -> bool {
+    let (Some(authority), Some(name)) = (found.authority, current.names.first()) else {
+        return false;
+    };
+    let moment = current.not_before;
+    let members = bundle::members(&[found.bundle.unwrap_or_default()], moment).unwrap_or_default();
+    members.iter().any(|(member, root)| {
+        member.not_before > authority.inspected().not_before
+            && verify::chain(chain_pem, root, name, moment).is_ok()
+    })
 }
 
 /// The life that its maker gave it, where that was a choice.
@@ -381,6 +399,19 @@ mod tests {
         let order = order(decide(&found, start() + Duration::DAY));
         assert_eq!(order.reason, Reason::OtherAuthority);
         assert_eq!(order.request.names, names());
+    }
+
+    #[test]
+    fn a_leaf_of_a_ca_that_a_rotation_is_about_to_install_is_kept() {
+        let (current, later) = (authority(), start() + Duration::MINUTE);
+        let request = AuthorityRequest::new(vec![DOMAIN.to_owned()], Vec::new());
+        let next = Authority::create(&request, later).unwrap();
+        let request = LeafRequest::new(names());
+        let leaf = next.issue(&request, later).unwrap();
+        let bundle = format!("{}{}", current.certificate_pem(), next.certificate_pem());
+        let mut found = found(&leaf, &current);
+        found.bundle = Some(&bundle);
+        assert!(matches!(decide(&found, later), Verdict::Keep { .. }));
     }
 
     #[test]
