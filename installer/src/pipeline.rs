@@ -48,7 +48,8 @@ pub(crate) async fn delete(
     let api = cluster.objects(&entry.resource(), entry.namespace.as_deref());
     match api.delete(&entry.name, params).await {
         Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        // A kind whose definition is gone answers without the usual reason.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(error) => Err(request("delete", entry.title())(error)),
     }
 }
