@@ -28,6 +28,7 @@ use crate::{
     pipeline::{delete, write_inventory},
     report::Output,
     run::Context,
+    secrets::contents::CA_NEXT_SECRET,
     wait,
 };
 
@@ -131,7 +132,11 @@ async fn remove_all(
     // Users' objects and the pools first, while the controller still cleans up.
     let (pools, rest): (Vec<Entry>, Vec<Entry>) = objects.partition(|entry| entry.kind == "SandboxSet");
     let mut crds = Vec::new();
-    let mut last = vec![Entry::core("ConfigMap", "configmaps", names::INVENTORY)];
+    // A rotation of the CA keeps its state outside the inventory, which `install` prunes by.
+    let mut last = vec![
+        Entry::core("Secret", "secrets", CA_NEXT_SECRET),
+        Entry::core("ConfigMap", "configmaps", names::INVENTORY),
+    ];
     if args.delete_crds {
         crds.extend(facts.crds.iter().filter(|fact| fact.is_ours).map(definition));
         if facts.namespace == NamespaceFact::Ours {

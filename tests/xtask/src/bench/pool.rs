@@ -37,7 +37,12 @@ impl Pool {
                 "replicas": size,
                 "template": {"spec": {
                     "terminationGracePeriodSeconds": 1,
-                    "containers": [{"name": "sandbox", "image": images::reference(Name::Base)?}],
+                    // Without a request the daemon would be starved by the pods that refill the pool.
+                    "containers": [{
+                        "name": "sandbox",
+                        "image": images::reference(Name::Base)?,
+                        "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}},
+                    }],
                 }},
             },
         });
