@@ -78,8 +78,9 @@ pub fn describe(rights: &[Right]) -> Vec<String> {
 pub fn needed(objects: &Objects) -> BTreeSet<Right> {
     let mut rights: BTreeSet<Right> = objects.iter().flat_map(written).collect();
     rights.extend(objects.iter().flat_map(granted));
-    for secret in secret_requests() {
-        rights.extend(own("secrets", secret.name, &["get", "patch", "delete"]));
+    let requested = secret_requests().into_iter().map(|secret| secret.name);
+    for secret in requested.chain([names::CA_NEXT_SECRET]) {
+        rights.extend(own("secrets", secret, &["get", "patch", "delete"]));
     }
     for map in [names::INVENTORY, names::CA_BUNDLE] {
         rights.extend(own("configmaps", map, &["get", "patch", "delete"]));
@@ -296,6 +297,7 @@ mod tests {
         assert!(asks("create", "deployments", None));
         assert!(asks("create", "secrets", None));
         assert!(asks("update", "leases", Some(lock::LEASE)));
+        assert!(asks("delete", "secrets", Some(names::CA_NEXT_SECRET)));
         assert!(!asks("patch", "deployments", None));
     }
 

@@ -28,7 +28,6 @@ use crate::{
     pipeline::{delete, write_inventory},
     report::Output,
     run::Context,
-    secrets::contents::CA_NEXT_SECRET,
     wait,
 };
 
@@ -134,7 +133,7 @@ async fn remove_all(
     let mut crds = Vec::new();
     // A rotation of the CA keeps its state outside the inventory, which `install` prunes by.
     let mut last = vec![
-        Entry::core("Secret", "secrets", CA_NEXT_SECRET),
+        Entry::core("Secret", "secrets", names::CA_NEXT_SECRET),
         Entry::core("ConfigMap", "configmaps", names::INVENTORY),
     ];
     if args.delete_crds {

@@ -152,13 +152,10 @@ fn tls(name: &str, certificate: &str, key: &str, authority: &Authority) -> Secre
     secret(name, "kubernetes.io/tls", entries)
 }
 
-/// Secret of the CA that will follow in a rotation.
-pub(crate) const CA_NEXT_SECRET: &str = "sandbox-ca-next";
-
 /// The Secret with the CA of a rotation that is under way.
 pub(crate) fn next_authority_secret(authority: &Authority) -> Secret {
     tls(
-        CA_NEXT_SECRET,
+        names::CA_NEXT_SECRET,
         authority.certificate_pem(),
         authority.key_pem().expose(),
         authority,

@@ -24,6 +24,9 @@ pub const CONTROLLER_LEASE: &str = "sandbox-controller";
 pub const TLS_SECRET: &str = "sandbox-manager-tls";
 /// `kubernetes.io/tls` Secret with the CA certificate and its private key.
 pub const CA_SECRET: &str = "sandbox-ca-key-pair";
+/// `kubernetes.io/tls` Secret with the CA that follows in a rotation that is under
+/// way, and the state of that rotation. The inventory does not list it.
+pub const CA_NEXT_SECRET: &str = "sandbox-ca-next";
 /// ConfigMap with the trust bundle, key [`CA_BUNDLE_KEY`].
 pub const CA_BUNDLE: &str = "sandbox-ca-bundle";
 /// Key of [`CA_BUNDLE`].

@@ -354,17 +354,17 @@ fn api(cluster: &Cluster) -> Api<Secret> {
 }
 
 fn title() -> String {
-    format!("Secret {}/{}", names::NAMESPACE, contents::CA_NEXT_SECRET)
+    format!("Secret {}/{}", names::NAMESPACE, names::CA_NEXT_SECRET)
 }
 
 async fn read_next(cluster: &Cluster) -> Result<Option<Secret>, Error> {
-    let read = found(api(cluster).get(contents::CA_NEXT_SECRET).await);
+    let read = found(api(cluster).get(names::CA_NEXT_SECRET).await);
     Ok(read.map_err(request("read", title()))?)
 }
 
 async fn delete_next(cluster: &Cluster) -> Result<(), Error> {
     let deleted = api(cluster)
-        .delete(contents::CA_NEXT_SECRET, &DeleteParams::default())
+        .delete(names::CA_NEXT_SECRET, &DeleteParams::default())
         .await;
     found(deleted).map_err(request("delete", title()))?;
     Ok(())
