@@ -59,9 +59,13 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
             // It may be the first suite to need the cluster, and the only one.
             let up = crate::cluster::up(&cluster).await;
             started |= matches!(up, Ok(true));
-            let bare = up.and_then(|_| bare::surroundings(&cluster));
-            outcomes.push(timed(suite, || run_local(suite, &bare?)));
-            bare::clean(&cluster)?;
+            match up.and_then(|_| bare::surroundings(&cluster)) {
+                Ok(surroundings) => {
+                    outcomes.push(timed(suite, || run_local(suite, &surroundings.variables)));
+                    bare::clean(&cluster, &surroundings)?;
+                }
+                Err(error) => outcomes.push(timed(suite, || Err(error))),
+            }
         } else {
             outcomes.push(timed(suite, || run_local(suite, &[])));
         }

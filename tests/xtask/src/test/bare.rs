@@ -9,13 +9,22 @@ use silica_cluster::{Cluster, build};
 
 use crate::command;
 
-/// Variables that name the API server and the DNS server.
+/// What the tests find, and whether the cluster was bare before them.
+pub(crate) struct Surroundings {
+    /// Variables that name the API server and the DNS server.
+    pub(crate) variables: Vec<(&'static str, OsString)>,
+    is_bare: bool,
+}
+
+/// Looks at the cluster before the tests.
 ///
 /// While an installation is on the cluster its controller would act on the tests' objects:
 /// the tests that need a bare cluster then say that they do not run, and fail on CI.
-pub(crate) fn surroundings(cluster: &Cluster) -> Result<Vec<(&'static str, OsString)>> {
-    let mut variables = vec![("SILICA_COREDNS", build::build(cluster.layout())?.coredns.into())];
-    if is_bare(cluster)? {
+pub(crate) fn surroundings(cluster: &Cluster) -> Result<Surroundings> {
+    let mut variables: Vec<(&'static str, OsString)> =
+        vec![("SILICA_COREDNS", build::build(cluster.layout())?.coredns.into())];
+    let is_bare = is_bare(cluster)?;
+    if is_bare {
         variables.push((
             "SILICA_TEST_KUBECONFIG",
             cluster.layout().kubeconfig.clone().into(),
@@ -23,21 +32,28 @@ pub(crate) fn surroundings(cluster: &Cluster) -> Result<Vec<(&'static str, OsStr
     } else {
         println!("an installation is on the cluster: tests that need a bare one do not run");
     }
-    Ok(variables)
+    Ok(Surroundings { variables, is_bare })
 }
 
-/// Removes the definitions that the tests leave behind, so that an installation finds none
-/// of unknown origin.
-pub(crate) fn clean(cluster: &Cluster) -> Result<()> {
-    if !is_bare(cluster)? {
+/// Makes a cluster bare again that was so before the tests: they leave definitions behind,
+/// and a failed one its namespace, which an installation would take for somebody else's.
+pub(crate) fn clean(cluster: &Cluster, surroundings: &Surroundings) -> Result<()> {
+    if !surroundings.is_bare {
         return Ok(());
     }
+    let delete = ["delete", "--ignore-not-found"];
     let names = ["sandboxes", "sandboxsets", "sandboxtemplates"];
     let definitions = names.map(|plural| format!("{plural}.{}", silica_api::names::GROUP));
     command::run(
         kubectl(cluster)?
-            .args(["delete", "customresourcedefinitions", "--ignore-not-found"])
+            .args(delete)
+            .arg("customresourcedefinitions")
             .args(definitions),
+    )?;
+    command::run(
+        kubectl(cluster)?
+            .args(delete)
+            .args(["namespace", silica_api::names::NAMESPACE]),
     )
 }
 
