@@ -9,6 +9,9 @@ use silica_cluster::{Cluster, build};
 
 use crate::command;
 
+/// All nodes of the local cluster.
+const NODES: &str = "--selector=kubernetes.io/os=linux";
+
 /// What the tests find, and whether the cluster was bare before them.
 pub(crate) struct Surroundings {
     /// Variables that name the API server and the DNS server.
@@ -25,6 +28,8 @@ pub(crate) fn surroundings(cluster: &Cluster) -> Result<Surroundings> {
         vec![("SILICA_COREDNS", build::build(cluster.layout())?.coredns.into())];
     let is_bare = is_bare(cluster)?;
     if is_bare {
+        // The tests are about objects: no pod of theirs shall start and take time to end.
+        command::run(kubectl(cluster)?.args(["cordon", NODES]))?;
         variables.push((
             "SILICA_TEST_KUBECONFIG",
             cluster.layout().kubeconfig.clone().into(),
@@ -41,6 +46,7 @@ pub(crate) fn clean(cluster: &Cluster, surroundings: &Surroundings) -> Result<()
     if !surroundings.is_bare {
         return Ok(());
     }
+    command::run(kubectl(cluster)?.args(["uncordon", NODES]))?;
     let delete = ["delete", "--ignore-not-found"];
     let names = ["sandboxes", "sandboxsets", "sandboxtemplates"];
     let definitions = names.map(|plural| format!("{plural}.{}", silica_api::names::GROUP));
