@@ -1,7 +1,6 @@
 //! The pool that the sandboxes of a run come from, and the reference write.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -14,7 +13,7 @@ use silica_cluster::Cluster;
 
 use crate::command;
 use crate::images::{self, Name};
-use crate::test::bare::kubectl;
+use crate::test::bare::{kubectl, kubectl_apply};
 
 /// Name of the pool, and of the template.
 pub(crate) const NAME: &str = "bench";
@@ -46,19 +45,7 @@ impl Pool {
                 }},
             },
         });
-        let mut child = kubectl(cluster)?
-            .args(["apply", "--filename", "-"])
-            .stdin(Stdio::piped())
-            .spawn()
-            .context("failed to run kubectl")?;
-        child
-            .stdin
-            .take()
-            .context("failed to write to kubectl")?
-            .write_all(object.to_string().as_bytes())
-            .context("failed to write to kubectl")?;
-        let status = child.wait().context("failed to wait for kubectl")?;
-        ensure!(status.success(), "failed to make the pool: {status}");
+        kubectl_apply(cluster, &object.to_string()).context("failed to make the pool")?;
         pool.wait_for(size)?;
         Ok(pool)
     }

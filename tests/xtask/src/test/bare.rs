@@ -2,9 +2,10 @@
 //! installation, and the DNS server's executable.
 
 use std::ffi::OsString;
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use silica_cluster::{Cluster, build};
 
 use crate::command;
@@ -82,4 +83,23 @@ pub(crate) fn kubectl(cluster: &Cluster) -> Result<Command> {
         .arg("kubectl")
         .env("KUBECONFIG", &cluster.layout().kubeconfig);
     Ok(command)
+}
+
+/// Applies the objects of a YAML or JSON text.
+pub(crate) fn kubectl_apply(cluster: &Cluster, text: &str) -> Result<()> {
+    let mut child = kubectl(cluster)?
+        .args(["apply", "--filename", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("failed to run kubectl")?;
+    // Dropping the pipe at the end of the statement ends kubectl's input.
+    child
+        .stdin
+        .take()
+        .context("failed to write to kubectl")?
+        .write_all(text.as_bytes())
+        .context("failed to write to kubectl")?;
+    let status = child.wait().context("failed to wait for kubectl")?;
+    ensure!(status.success(), "kubectl apply: {status}");
+    Ok(())
 }

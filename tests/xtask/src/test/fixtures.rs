@@ -1,14 +1,12 @@
 //! Puts the pools that the SDK suites need into the cluster.
 
 use std::fs;
-use std::io::Write;
-use std::process::Stdio;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use silica_cluster::Cluster;
 
 use crate::images::{self, Name};
-use crate::test::bare::kubectl;
+use crate::test::bare::{kubectl, kubectl_apply};
 use crate::{command, workspace};
 
 /// Applies `tests/sdk/fixtures/templates.yaml` with the images filled in.
@@ -27,21 +25,7 @@ pub(crate) fn apply(cluster: &Cluster) -> Result<()> {
             ("RUNTIME_IMAGE", runtime_image(cluster)?),
         ],
     )?;
-    let mut child = kubectl(cluster)?
-        .args(["apply", "--filename", "-"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .context("failed to run kubectl")?;
-    // Dropping the pipe at the end of the statement ends kubectl's input.
-    child
-        .stdin
-        .take()
-        .context("failed to write to kubectl")?
-        .write_all(text.as_bytes())
-        .context("failed to write to kubectl")?;
-    let status = child.wait().context("failed to wait for kubectl")?;
-    ensure!(status.success(), "failed to apply {}: {status}", path.display());
-    Ok(())
+    kubectl_apply(cluster, &text).with_context(|| format!("failed to apply {}", path.display()))
 }
 
 /// The image that the installed controller gives to sandboxes.
