@@ -167,6 +167,7 @@ impl Error {
                 format!("kubectl get pods,events -n {}; then run the same command again, it resumes", names::NAMESPACE)
             }
             Self::Declined | Self::CannotAsk => "run again with --yes".to_owned(),
+            Self::Verify(verify::Error::Certificate { hint, .. }) => hint.clone()?,
             Self::Verify(_) => format!("kubectl logs -n {} deployment/{}", names::NAMESPACE, names::MANAGER),
             Self::UserObjects { .. } => {
                 "keep them (the definitions stay, nobody acts on them): --keep-sandboxes; remove them: --delete-sandboxes"

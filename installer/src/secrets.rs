@@ -110,7 +110,8 @@ pub(crate) fn entry<'a>(existing: &'a Existing, name: &str, key: &str) -> Option
         .map(|bytes| bytes.0.as_slice())
 }
 
-fn text<'a>(existing: &'a Existing, name: &str, key: &str) -> Option<&'a str> {
+/// One entry of a Secret, when it is text.
+pub(crate) fn text<'a>(existing: &'a Existing, name: &str, key: &str) -> Option<&'a str> {
     std::str::from_utf8(entry(existing, name, key)?).ok()
 }
 
@@ -122,7 +123,8 @@ pub(crate) fn pair<'a>(existing: &'a Existing, name: &str) -> decide::Existing<'
     }
 }
 
-fn is_ours(secret: &Secret) -> bool {
+/// Whether `install` made it, rather than a user or another issuer.
+pub(crate) fn is_ours(secret: &Secret) -> bool {
     let labels = secret.metadata.labels.as_ref();
     labels
         .and_then(|labels| labels.get(labels::APP_MANAGED_BY))

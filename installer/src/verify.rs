@@ -37,6 +37,9 @@ pub enum Error {
     /// A request failed.
     #[error(transparent)]
     Https(#[from] https::Error),
+    /// An address serves a certificate that clients refuse.
+    #[error("failed to find the certificate of the installation in service: {why}")]
+    Certificate { why: String, hint: Option<String> },
     /// The API answered something else than it should.
     #[error("failed to {step}: the API answered {status}: {body}")]
     Status {

@@ -15,6 +15,7 @@ use crate::{
     cluster::{Cluster, request},
     error::Error,
     exit::Exit,
+    exposed::{self, Wanted},
     facts::{self, Existing},
     inventory::{Inventory, State},
     report::Output,
@@ -53,6 +54,8 @@ pub async fn run(context: &Context, _: &StatusArgs) -> Result<Exit, Error> {
     ] {
         checks.extend(certificate(&existing, name, what, now));
     }
+    let wanted = Wanted::new(inventory.domains.clone(), &existing);
+    checks.extend(exposed::look(&addresses.routes(), &wanted).await);
     checks.push(templates(&cluster).await?);
     let report = Report { checks };
     let routes: Vec<String> = addresses.routes().iter().map(ToString::to_string).collect();

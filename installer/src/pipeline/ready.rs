@@ -12,9 +12,12 @@ use tokio::time::Instant;
 use super::Applied;
 use crate::{
     address::{Addresses, Route},
+    check::Verdict,
     cluster::{Cluster, request},
     commands::verify_dns,
     error::Error,
+    exposed::{self, Wanted},
+    facts,
     https::Trust,
     plan::Plan,
     run::Context,
@@ -24,6 +27,8 @@ use crate::{
 
 /// How long the API may take to answer once its pods are ready.
 const REACH_PATIENCE: Duration = Duration::from_secs(30);
+/// How long an ingress controller may take to serve the certificate.
+const SERVED_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Everything stands.
 pub struct Ready {
@@ -70,6 +75,7 @@ impl Ready {
             if matches!(client.route(), Route::Forward { .. }) && addresses.routes().len() > 1 {
                 printer.warn("no address from outside answers here; checked through the API server instead");
             }
+            certificate(context, cluster, &plan.options.domains, &addresses).await?;
             match &template {
                 None => printer.info("- Sandbox: skipped, there is no template with a free sandbox"),
                 Some((namespace, name)) => {
@@ -98,6 +104,40 @@ impl Ready {
             written,
         })
     }
+}
+
+/// Compares what the addresses serve with the Secret. An address that cannot be
+/// reached from here is told; a certificate that clients refuse stops the run.
+async fn certificate(
+    context: &Context,
+    cluster: &Cluster,
+    domains: &[Domain],
+    addresses: &Addresses,
+) -> Result<(), Error> {
+    let routes = addresses.routes();
+    if !routes.iter().any(|route| matches!(route, Route::Tcp { .. })) {
+        return Ok(());
+    }
+    let printer = &context.printer;
+    printer.start("Certificate");
+    let domains = domains.iter().map(ToString::to_string).collect();
+    let wanted = Wanted::new(domains, &facts::read_existing(cluster).await?);
+    let deadline = context.deadline.min(Instant::now() + SERVED_PATIENCE);
+    let checks = exposed::wait_until_served(&routes, &wanted, deadline, printer).await;
+    let of = |verdict| checks.iter().filter(move |check| check.verdict == verdict);
+    for check in of(Verdict::Warn).chain(of(Verdict::Fail)) {
+        printer.check(check);
+    }
+    if let Some(failed) = of(Verdict::Fail).next() {
+        return Err(verify::Error::Certificate {
+            why: failed.detail.clone(),
+            hint: failed.hint.clone(),
+        }
+        .into());
+    }
+    let fine = of(Verdict::Pass).count();
+    printer.done(&format!("served by {fine} of {} addresses", checks.len()));
+    Ok(())
 }
 
 /// A template that can be tried: one of ours, else any with a free sandbox.
