@@ -23,8 +23,8 @@ pub enum Error {
 /// One server binary.
 #[derive(Clone)]
 pub struct Member {
-    /// Image repository without tag.
-    pub repository: &'static str,
+    /// Name of the image, without registry and tag.
+    pub name: &'static str,
     /// The executable itself.
     pub binary: Vec<u8>,
     /// Image tag: version and the first 12 hex digits of the binary's SHA-256,
@@ -33,18 +33,14 @@ pub struct Member {
 }
 
 impl Member {
-    /// `repository:tag`.
+    /// Reference under which the image reaches a node without a registry.
     pub fn reference(&self) -> String {
-        format!("{}:{}", self.repository, self.tag)
+        names::local_image(self.name, &self.tag)
     }
 
-    fn new(repository: &'static str, binary: Vec<u8>) -> Self {
+    fn new(name: &'static str, binary: Vec<u8>) -> Self {
         let tag = tag(env!("CARGO_PKG_VERSION"), &binary);
-        Self {
-            repository,
-            binary,
-            tag,
-        }
+        Self { name, binary, tag }
     }
 }
 

@@ -174,6 +174,8 @@ fn runtime_image(member: &Member) -> Result<Image, Error> {
 
 #[cfg(test)]
 mod tests {
+    use silica_api::names;
+
     use super::*;
 
     #[test]
@@ -209,7 +211,7 @@ mod tests {
     #[test]
     fn the_runtime_image_answers_to_the_shell_of_templates() {
         let member = Member {
-            repository: "docker.io/silica/sandbox-runtime",
+            name: names::RUNTIME_IMAGE,
             binary: vec![1],
             tag: "1".into(),
         };

@@ -17,7 +17,7 @@ Examples:
   Run against the cluster of your kubeconfig, without API keys, for development:
     sandbox-manager server --domain silica.localhost --auth false --token-key-file ./key --log-level 3
   Run the controller:
-    sandbox-manager controller --runtime-image docker.io/silica/sandbox-runtime:0.1.0";
+    sandbox-manager controller --runtime-image silica.invalid/sandbox-runtime:0.1.0";
 
 /// Silica's cluster side: the controller of the custom resources and the E2B server.
 #[derive(Debug, Parser)]

@@ -83,8 +83,8 @@ pub fn generated() -> Result<Vec<(String, String)>, Error> {
 fn example() -> Options {
     let version = env!("CARGO_PKG_VERSION");
     let images = Images {
-        manager: format!("{}:{version}", names::MANAGER_IMAGE),
-        runtime: format!("{}:{version}", names::RUNTIME_IMAGE),
+        manager: names::local_image(names::MANAGER_IMAGE, version),
+        runtime: names::local_image(names::RUNTIME_IMAGE, version),
     };
     // Literals of the right form, so the fallbacks are never taken.
     let Ok(domain) = "sandbox.example.com".parse() else {
@@ -102,8 +102,8 @@ fn example() -> Options {
         templates: Some(TemplateOptions {
             namespace,
             replicas: 2,
-            base_image: "docker.io/silica/base:example".into(),
-            code_interpreter_image: Some("docker.io/silica/code-interpreter:example".into()),
+            base_image: names::local_image("base", "example"),
+            code_interpreter_image: Some(names::local_image("code-interpreter", "example")),
             interpreter: ports::INTERPRETER,
         }),
         ..Options::new(domain, images)

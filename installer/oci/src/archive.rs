@@ -117,7 +117,7 @@ mod tests {
 
     fn image(name: &str, layer: &Layer) -> Image {
         Image {
-            reference: format!("docker.io/silica/{name}:1"),
+            reference: format!("silica.invalid/{name}:1"),
             layers: vec![layer.clone()],
             config: ImageConfig {
                 entrypoint: vec!["/a".into()],
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(files.keys().filter(|path| path.starts_with("blobs/")).count(), 3);
         let index: serde_json::Value = serde_json::from_slice(&files["index.json"]).unwrap();
         let annotations = &index["manifests"][1]["annotations"];
-        assert_eq!(annotations["io.containerd.image.name"], "docker.io/silica/two:1");
+        assert_eq!(annotations["io.containerd.image.name"], "silica.invalid/two:1");
         assert_eq!(annotations["org.opencontainers.image.ref.name"], "1");
     }
 

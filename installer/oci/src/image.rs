@@ -15,7 +15,7 @@ const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 /// An image under one full reference.
 #[derive(Clone, Debug)]
 pub struct Image {
-    /// Full reference with registry and tag, e.g. `docker.io/silica/base:1a2b`.
+    /// Full reference with registry and tag, e.g. `silica.invalid/base:1a2b`.
     pub reference: String,
     /// From the bottom to the top.
     pub layers: Vec<Layer>,
@@ -183,7 +183,7 @@ mod tests {
     fn image(content: &[u8]) -> Image {
         let entries = vec![Entry::file("/pause", 0o755, content)];
         Image {
-            reference: "docker.io/silica/pause:1".into(),
+            reference: "silica.invalid/pause:1".into(),
             layers: vec![Layer::from_entries(entries, Compression::Gzip).unwrap()],
             config: ImageConfig {
                 entrypoint: vec!["/pause".into()],
@@ -201,10 +201,10 @@ mod tests {
     #[test]
     fn reference_without_tag_is_refused() {
         for reference in [
-            "docker.io/silica/pause",
+            "silica.invalid/pause",
             "localhost:5000/pause",
             "pause:1",
-            "docker.io/pause:",
+            "silica.invalid/pause:",
         ] {
             let image = Image {
                 reference: reference.into(),

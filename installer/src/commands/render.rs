@@ -39,12 +39,12 @@ pub fn run(context: &Context, args: &RenderArgs) -> Result<Exit, Error> {
                 .images
                 .manager
                 .clone()
-                .unwrap_or(format!("{}:{version}", names::MANAGER_IMAGE)),
+                .unwrap_or_else(|| names::local_image(names::MANAGER_IMAGE, version)),
             runtime: settings
                 .images
                 .runtime
                 .clone()
-                .unwrap_or(format!("{}:{version}", names::RUNTIME_IMAGE)),
+                .unwrap_or_else(|| names::local_image(names::RUNTIME_IMAGE, version)),
         }
     };
     let objects = objects(&plan::options(&settings, images));

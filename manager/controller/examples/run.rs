@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         namespace: env::var("POD_NAMESPACE").unwrap_or_else(|_| "default".to_owned()),
         identity: env::var("POD_NAME").unwrap_or_else(|_| "example".to_owned()),
         runtime_image: env::var("RUNTIME_IMAGE")
-            .unwrap_or_else(|_| format!("{}:dev", silica_api::names::RUNTIME_IMAGE)),
+            .unwrap_or_else(|_| silica_api::names::local_image(silica_api::names::RUNTIME_IMAGE, "dev")),
         // A fixed key is fine here: nobody trusts these sandboxes.
         token_key: TokenKey::new(&[1; KEY_LENGTH])?,
         workers: Config::DEFAULT_WORKERS,

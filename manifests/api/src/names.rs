@@ -58,10 +58,19 @@ pub const FIELD_MANAGER_CONTROLLER: &str = "sandbox-controller";
 /// Field manager of the server role.
 pub const FIELD_MANAGER_MANAGER: &str = "sandbox-manager";
 
-/// Image repositories; the tag is the workspace version.
-pub const MANAGER_IMAGE: &str = "docker.io/silica/sandbox-manager";
-/// See [`MANAGER_IMAGE`].
-pub const RUNTIME_IMAGE: &str = "docker.io/silica/sandbox-runtime";
+/// Registry part of the images that reach the nodes without a registry. It is below a
+/// top-level domain that never resolves (RFC 2606 section 2): an image that did not
+/// reach a node cannot be pulled from somebody else's registry instead.
+pub const IMAGE_HOST: &str = "silica.invalid";
+/// Name of the image with `/sandbox-manager`; the tag is version and content hash.
+pub const MANAGER_IMAGE: &str = "sandbox-manager";
+/// Name of the image with `/sandbox-runtime`; see [`MANAGER_IMAGE`].
+pub const RUNTIME_IMAGE: &str = "sandbox-runtime";
+
+/// Reference of an image that reaches the nodes without a registry.
+pub fn local_image(name: &str, tag: &str) -> String {
+    format!("{IMAGE_HOST}/{name}:{tag}")
+}
 
 /// Name of the init container that brings the runtime into a sandbox pod, both
 /// in a user's own template and when the controller injects it.

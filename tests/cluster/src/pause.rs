@@ -12,6 +12,7 @@
 //! ```
 
 use anyhow::{Result, ensure};
+use silica_api::names;
 use silica_oci::{Compression, Digest, Entry, Image, ImageConfig, Layer};
 
 /// Where the image is loaded into memory.
@@ -83,7 +84,7 @@ pub fn executable() -> Vec<u8> {
     elf
 }
 
-/// The image of a pod's sandbox, `docker.io/silica/pause:<hash>`.
+/// The image of a pod's sandbox, `silica.invalid/pause:<hash>`.
 pub fn image() -> Result<Image> {
     ensure!(
         cfg!(target_arch = "x86_64"),
@@ -93,7 +94,7 @@ pub fn image() -> Result<Image> {
     let tag = Digest::of(&executable).hex()[..12].to_owned();
     let layer = Layer::from_entries(vec![Entry::file("/pause", 0o755, executable)], Compression::Gzip)?;
     Ok(Image {
-        reference: format!("docker.io/silica/pause:{tag}"),
+        reference: names::local_image("pause", &tag),
         layers: vec![layer],
         config: ImageConfig {
             entrypoint: vec!["/pause".to_owned()],

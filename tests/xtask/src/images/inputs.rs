@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use silica_api::names;
 use silica_oci::Digest;
 
 /// Changes when this code makes something else of the same files.
@@ -49,7 +50,7 @@ pub(crate) struct Inputs {
 
 impl Inputs {
     pub(crate) fn reference(&self) -> String {
-        format!("docker.io/silica/{}:{}", self.name.text(), self.tag)
+        names::local_image(self.name.text(), &self.tag)
     }
 }
 
@@ -68,6 +69,8 @@ pub(crate) fn read(name: Name) -> Result<Inputs> {
     let pause = Digest::of(&silica_cluster::pause::executable()).hex();
     let tag = tag(&[
         RECIPE,
+        // The archive holds the reference.
+        names::IMAGE_HOST,
         std::env::consts::ARCH,
         &below,
         &pause,
