@@ -68,7 +68,8 @@ pub fn plan(
         &options.domains,
         settings.admin_key.as_ref(),
         now,
-    )?;
+    )?
+    .with_key_type(settings.key_type);
     let mut entries: Vec<Entry> = objects
         .iter()
         // The namespace and the definitions hold users' data; they go only when

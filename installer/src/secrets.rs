@@ -12,7 +12,9 @@ use silica_api::{labels, names, types::Domain};
 use silica_certs::{
     authority, bundle,
     decide::{self, Reason},
-    import, inspect, leaf,
+    import, inspect,
+    key::{self, KeyType},
+    leaf,
     names::{Service, permitted_services, server_names},
 };
 use silica_core::api_key::{ADMIN_KEY_ID, ApiKey, StoredKey, hash};
@@ -37,6 +39,9 @@ pub enum Error {
     /// The server certificate could not be issued.
     #[error("failed to issue the server certificate")]
     Leaf(#[from] leaf::Error),
+    /// The server certificate has no key.
+    #[error("failed to make the server's key")]
+    Key(#[from] key::Error),
     /// The trust bundle cannot be put together.
     #[error("failed to put the trust bundle together")]
     Bundle(#[from] bundle::Error),
@@ -66,6 +71,9 @@ pub struct SecretPlan {
     pub decisions: Vec<(SecretRequest, Decision)>,
     /// Whether the trust bundle has to be written.
     pub writes_bundle: bool,
+    /// What kind of key a new server certificate gets: that of the present one,
+    /// unless another was chosen.
+    pub key_type: KeyType,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
@@ -78,6 +86,31 @@ impl SecretPlan {
             .iter()
             .find(|(request, _)| request.kind == kind)
             .map_or(KEEP, |(_, decision)| decision)
+    }
+
+    /// The plan for a server certificate with a key of this type; one of
+    /// another type is replaced. `None` is no choice.
+    #[must_use]
+    pub fn with_key_type(mut self, chosen: Option<KeyType>) -> Self {
+        let Some(chosen) = chosen.filter(|chosen| *chosen != self.key_type) else {
+            return self;
+        };
+        let present = self.key_type.kind();
+        for (request, decision) in &mut self.decisions {
+            match decision {
+                _ if request.kind != SecretKind::ServingCertificate => {}
+                Decision::Keep => {
+                    *decision = Decision::Make(format!("its key is {present}, {} is chosen", chosen.kind()));
+                }
+                Decision::Foreign => self.warnings.push(format!(
+                    "Secret {}: the key type {chosen} has no effect on a certificate from elsewhere",
+                    request.name
+                )),
+                Decision::Make(_) => {}
+            }
+        }
+        self.key_type = chosen;
+        self
     }
 
     /// Whether anything is written.
@@ -185,6 +218,7 @@ pub fn plan(
     let mut plan = SecretPlan {
         decisions,
         writes_bundle: false,
+        key_type: served_key_type(existing),
         warnings,
     };
     plan.writes_bundle = match plan.decision(SecretKind::CertificateAuthority) {
@@ -193,6 +227,15 @@ pub fn plan(
         Decision::Keep => !bundle_has_authority(existing),
     };
     Ok(plan)
+}
+
+/// The type of the served certificate's key; the usual one when there is none,
+/// or none that could be made again.
+pub(crate) fn served_key_type(existing: &Existing) -> KeyType {
+    pair(existing, names::TLS_SECRET)
+        .chain_pem
+        .and_then(|chain| KeyType::of(&inspect::parse_chain(chain).ok()?.first()?.key))
+        .unwrap_or_default()
 }
 
 /// Whether the served certificate comes from somebody else, checked for use.

@@ -10,6 +10,7 @@ use std::{
 };
 
 use silica_api::{ports, types};
+use silica_certs::key::KeyType;
 use silica_core::api_key::{self, ApiKey};
 use silica_manifests::{
     Authentication, Compute, DirectService, Images, IngressOptions, NodePorts, Options, ServiceType,
@@ -75,6 +76,8 @@ pub struct Settings {
     pub delivery: ImageDelivery,
     /// Socket of containerd, when it is not a usual one.
     pub containerd_address: Option<PathBuf>,
+    /// Kind of the server certificate's key, when it was chosen.
+    pub key_type: Option<KeyType>,
     /// The administrator's key, when it was chosen; else it is generated.
     pub admin_key: Option<ApiKey>,
     /// Take over what another product or hand left behind.
@@ -227,6 +230,7 @@ impl Settings {
             images,
             delivery: args.images,
             containerd_address: args.containerd_address.clone(),
+            key_type: args.key_type,
             admin_key,
             adopt: args.adopt,
             force_conflicts: args.force_conflicts,

@@ -13,6 +13,7 @@ use x509_parser::parse_x509_certificate;
 use zeroize::Zeroizing;
 
 use crate::inspect::{self, Inspected};
+use crate::key::ServerKey;
 use crate::leaf::{self, Leaf, LeafRequest};
 use crate::profile::{self, AUTHORITY_VALIDITY, NOT_BEFORE_MARGIN, ORGANISATION};
 use crate::secret::PrivateKeyPem;
@@ -250,9 +251,19 @@ impl Authority {
         &self.inspected
     }
 
-    /// Issues a server certificate with a new P-256 key: empty subject, the
-    /// names critical, for server authentication only.
+    /// Issues a server certificate with a new P-256 key.
     pub fn issue(&self, request: &LeafRequest, now: OffsetDateTime) -> Result<Leaf, leaf::Error> {
+        self.issue_for(&ServerKey::p256()?, request, now)
+    }
+
+    /// Issues a server certificate for the key: empty subject, the names
+    /// critical, for server authentication only.
+    pub fn issue_for(
+        &self,
+        key: &ServerKey,
+        request: &LeafRequest,
+        now: OffsetDateTime,
+    ) -> Result<Leaf, leaf::Error> {
         let names = leaf::accepted_names(request)?;
         self.check_permitted(&names)?;
         let ca_life = (self.inspected.not_before, self.inspected.not_after);
@@ -268,14 +279,13 @@ impl Authority {
             .map_err(sign("load the CA key"))?;
         let issuer =
             Issuer::from_ca_cert_der(&self.certificate, &*signer).map_err(sign("load the CA certificate"))?;
-        let key = generate_key().map_err(sign("make the server key"))?;
-        let certificate = leaf::parameters(&names, (not_before, not_after))
-            .and_then(|parameters| parameters.signed_by(&*key, &issuer))
+        let certificate = leaf::parameters(&names, (not_before, not_after), key.kind())
+            .and_then(|parameters| parameters.signed_by(&key.public()?, &issuer))
             .map_err(sign("sign the server certificate"))?;
 
         let leaf = Leaf {
             chain_pem: pem::encode_certificate(certificate.der()),
-            key: PrivateKeyPem::from_pkcs8(key.serialized_der()),
+            key: key.pem().clone(),
             not_before,
             not_after,
         };

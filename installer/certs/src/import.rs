@@ -5,7 +5,7 @@ use std::fmt;
 
 use time::{Duration, OffsetDateTime};
 
-use crate::inspect::{self, Inspected};
+use crate::inspect::{self, Inspected, KeyKind};
 use crate::names;
 use crate::profile::LEAF_VALIDITY_MAX;
 use crate::{pem, verify};
@@ -60,6 +60,13 @@ pub enum Finding {
     TooLong,
     /// Python from 3.13 on refuses it.
     NoAuthorityKeyId,
+    /// Its key is Ed25519, which rustls and OpenSSL take and many others do not.
+    Ed25519,
+    /// A CA certificate without key usage: strict verifiers refuse it.
+    NoKeyUsage {
+        /// The CA.
+        subject: String,
+    },
     /// The root is sent along, which costs bytes in every handshake.
     RootIncluded,
 }
@@ -73,6 +80,8 @@ impl Finding {
                 | Self::ExpiresSoon(_)
                 | Self::TooLong
                 | Self::NoAuthorityKeyId
+                | Self::Ed25519
+                | Self::NoKeyUsage { .. }
                 | Self::RootIncluded
         )
     }
@@ -121,6 +130,13 @@ impl fmt::Display for Finding {
             Self::NoAuthorityKeyId => {
                 f.write_str("it has no authority key identifier; Python from 3.13 on refuses it")
             }
+            Self::Ed25519 => f.write_str(
+                "its key is Ed25519; browsers, and most load balancers and ingress controllers, refuse it",
+            ),
+            Self::NoKeyUsage { subject } => write!(
+                f,
+                "the CA certificate {subject:?} has no key usage; Python from 3.13 on refuses it"
+            ),
             Self::RootIncluded => f.write_str("the file includes the root, which clients ignore"),
         }
     }
@@ -243,6 +259,17 @@ pub fn review<D: AsRef<str>>(
     if leaf.authority_key_id.is_none() {
         findings.push(Finding::NoAuthorityKeyId);
     }
+    if leaf.key == KeyKind::Ed25519 {
+        findings.push(Finding::Ed25519);
+    }
+    let roots = roots_pem.and_then(|roots| inspect::parse_chain(roots).ok());
+    let silent = chain
+        .iter()
+        .chain(roots.iter().flatten())
+        .find(|one| one.is_ca && one.key_usage.is_none());
+    findings.extend(silent.map(|one| Finding::NoKeyUsage {
+        subject: one.subject.clone(),
+    }));
     if chain.len() > 1 && chain.last().is_some_and(|last| last.is_self_issued) {
         findings.push(Finding::RootIncluded);
     }

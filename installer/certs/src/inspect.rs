@@ -322,6 +322,12 @@ fn address(name: &GeneralName<'_>) -> Option<IpAddr> {
         .ok()
 }
 
+/// Kind of a public key in SubjectPublicKeyInfo form.
+pub(crate) fn kind_of_key(public_key_info: &[u8]) -> Option<KeyKind> {
+    let (_, key) = SubjectPublicKeyInfo::from_der(public_key_info).ok()?;
+    Some(key_kind(&key))
+}
+
 fn key_kind(key: &SubjectPublicKeyInfo<'_>) -> KeyKind {
     let algorithm = key.algorithm.algorithm.to_id_string();
     let curve = key

@@ -5,6 +5,8 @@ use rcgen::string::Ia5String;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyUsagePurpose, SanType};
 use time::{Duration, OffsetDateTime};
 
+use crate::inspect::KeyKind;
+use crate::key;
 use crate::names;
 use crate::profile::{self, LEAF_VALIDITY, LEAF_VALIDITY_MAX, NOT_BEFORE_MARGIN};
 use crate::secret::PrivateKeyPem;
@@ -43,6 +45,9 @@ pub enum Error {
         /// The moment of issuing.
         now: OffsetDateTime,
     },
+    /// There is no key to certify.
+    #[error(transparent)]
+    Key(#[from] key::Error),
     /// The key or the signature could not be made.
     #[error("failed to {step}")]
     Sign {
@@ -163,6 +168,7 @@ pub(crate) fn lifetime(
 pub(crate) fn parameters(
     names: &[String],
     lifetime: (OffsetDateTime, OffsetDateTime),
+    key: &KeyKind,
 ) -> Result<CertificateParams, rcgen::Error> {
     let mut parameters = CertificateParams::default();
     (parameters.not_before, parameters.not_after) = lifetime;
@@ -177,6 +183,10 @@ pub(crate) fn parameters(
     // `NoCa` would write neither basic constraints nor a key identifier.
     parameters.is_ca = IsCa::ExplicitNoCa;
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    if matches!(key, KeyKind::Rsa(_)) {
+        // The key exchange of TLS 1.2 that encrypts to the server's key: RSA only.
+        parameters.key_usages.push(KeyUsagePurpose::KeyEncipherment);
+    }
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     parameters.name_constraints = None;
     parameters.crl_distribution_points = Vec::new();

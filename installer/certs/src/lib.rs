@@ -5,7 +5,7 @@
 //! parameter, so every decision can be tested at any moment of a
 //! certificate's life. Only [`files`] touches the disk.
 //!
-//! - [`authority`] makes or loads a CA, [`leaf`] describes what it issues
+//! - [`authority`] makes or loads a CA, [`leaf`] describes what it issues, [`key`] for which key
 //! - [`names`] says which names a server certificate carries
 //! - [`inspect`] reads certificates, [`decide`] compares them with what is wanted
 //! - [`verify`] asks the verifier that TLS clients use
@@ -20,6 +20,7 @@ mod distinguished_name;
 pub mod files;
 pub mod import;
 pub mod inspect;
+pub mod key;
 pub mod leaf;
 pub mod names;
 pub mod pem;

@@ -9,8 +9,9 @@ use std::collections::HashSet;
 use common::{DOMAIN, authority, leaf, now, server_names, short_authority};
 use silica_certs::authority::{self, Authority, AuthorityRequest};
 use silica_certs::inspect::{KeyKind, parse_chain};
+use silica_certs::key::{KeyType, ServerKey};
 use silica_certs::leaf::{self as leaf_errors, LeafRequest};
-use silica_certs::{AUTHORITY_VALIDITY, LEAF_VALIDITY, LEAF_VALIDITY_MAX, pem};
+use silica_certs::{AUTHORITY_VALIDITY, LEAF_VALIDITY, LEAF_VALIDITY_MAX, pem, verify};
 use time::Duration;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::oid_registry::{
@@ -164,6 +165,23 @@ fn server_certificate_has_every_field_of_the_profile() {
     assert_eq!(read.key, KeyKind::P256);
     assert_eq!(read.authority_key_id, authority.inspected().subject_key_id);
     assert!(read.subject_key_id.is_some() && read.subject_key_id != read.authority_key_id);
+}
+
+#[test]
+fn every_key_type_can_be_asked_for() {
+    let authority = authority();
+    for kind in KeyType::ALL {
+        let key = ServerKey::generate(kind).unwrap();
+        let request = LeafRequest::new(server_names());
+        let leaf = authority.issue_for(&key, &request, now()).unwrap();
+        let read = &parse_chain(leaf.chain_pem()).unwrap()[0];
+        assert_eq!(read.key, kind.kind());
+        let is_rsa = matches!(read.key, KeyKind::Rsa(_));
+        let usage = read.key_usage.unwrap();
+        // Encrypting to a key is a thing of RSA only (RFC 8813 section 3).
+        assert_eq!((usage.digital_signature, usage.key_encipherment), (true, is_rsa));
+        verify::key_matches(leaf.chain_pem(), leaf.key_pem().expose()).unwrap();
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use silica_api::types::Domain;
 use silica_certs::{
     authority::{Authority, AuthorityRequest},
     files,
+    key::{KeyType, ServerKey},
     leaf::LeafRequest,
 };
 use time::{Duration, OffsetDateTime};
@@ -72,6 +73,7 @@ impl CertsArgs {
 Examples:
   silica certs generate -d myapp.example.com
   silica certs generate --domain api.example.com --days 730
+  silica certs generate -d myapp.example.com --key-type rsa2048
 
 A CA that is in the folder already signs the new certificate.")]
 pub struct GenerateArgs {
@@ -84,6 +86,9 @@ pub struct GenerateArgs {
     /// Validity of the server certificate in days
     #[arg(long, short = 'D', default_value_t = 365, value_parser = clap::value_parser!(i64).range(1..=DAYS_MAX))]
     pub days: i64,
+    /// Key of the server certificate: p256, p384, rsa2048, rsa3072 or rsa4096
+    #[arg(long, value_name = "TYPE", default_value_t)]
+    pub key_type: KeyType,
 }
 
 /// Runs the chosen command.
@@ -115,7 +120,10 @@ fn generate(context: &Context, args: &GenerateArgs) -> Result<Exit, Error> {
         names: served_names(&domain),
         validity: Duration::days(args.days),
     };
-    let leaf = authority.issue(&request, now).map_err(secrets::Error::Leaf)?;
+    let key = ServerKey::generate(args.key_type).map_err(secrets::Error::Key)?;
+    let leaf = authority
+        .issue_for(&key, &request, now)
+        .map_err(secrets::Error::Leaf)?;
     let written = files::write(&args.output, &authority, &leaf)?;
     printer.info(format!("names: {}", request.names.join(", ")));
     for file in &written.files {

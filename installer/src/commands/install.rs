@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
+use silica_certs::key::KeyType;
 
 use crate::{
     cli::Format,
@@ -78,6 +79,9 @@ pub struct InstallArgs {
     /// Write the CA certificate to this file
     #[arg(long, value_name = "FILE", help_heading = "Access")]
     pub ca_file: Option<PathBuf>,
+    /// Key of the server certificate: p256, p384, rsa2048, rsa3072 or rsa4096; that of the present one, or p256, when absent
+    #[arg(long, value_name = "TYPE", help_heading = "Access")]
+    pub key_type: Option<KeyType>,
 
     /// Class of the Ingress; the cluster's default when absent
     #[arg(long, value_name = "NAME", help_heading = "Exposure")]

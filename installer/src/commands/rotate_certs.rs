@@ -12,6 +12,7 @@ use serde_json::json;
 use silica_api::{names, types::Domain};
 use silica_certs::{
     inspect,
+    key::{KeyType, ServerKey},
     leaf::LeafRequest,
     rotation::{Phase, Request},
     verify,
@@ -39,6 +40,7 @@ use crate::{
 Examples:
   silica rotate-certs
   silica rotate-certs --days 30 --timeout 2m -o json
+  silica rotate-certs --key-type rsa2048
   silica rotate-certs --ca                  # prepare, spread, switch; resumes
   silica rotate-certs status
   silica rotate-certs --ca --step retire    # once clients have the new CA
@@ -49,6 +51,9 @@ pub struct RotateCertsArgs {
     /// Validity of the new certificate in days
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(i64).range(1..=825))]
     pub days: i64,
+    /// Key of the new certificate: p256, p384, rsa2048, rsa3072 or rsa4096; that of the present one when absent
+    #[arg(long, value_name = "TYPE", conflicts_with_all = ["ca", "query"])]
+    pub key_type: Option<KeyType>,
     /// Show how far the replacement of the CA got
     #[arg(value_enum, conflicts_with = "ca")]
     pub query: Option<Query>,
@@ -84,7 +89,7 @@ pub async fn run(context: &Context, args: &RotateCertsArgs) -> Result<Exit, Erro
     let existing = facts::read_existing(&cluster).await?;
     let now = OffsetDateTime::now_utc();
     let domains = installed_domains(&inventory)?;
-    let plan = secrets::plan(&existing, &domains, None, now)?;
+    let plan = secrets::plan(&existing, &domains, None, now)?.with_key_type(args.key_type);
     if *plan.decision(SecretKind::ServingCertificate) == Decision::Foreign {
         return Err(Error::ForeignCertificate);
     }
@@ -97,7 +102,10 @@ pub async fn run(context: &Context, args: &RotateCertsArgs) -> Result<Exit, Erro
         names: names.clone(),
         validity: time::Duration::days(args.days),
     };
-    let leaf = authority.issue(&request, now).map_err(secrets::Error::Leaf)?;
+    let key = ServerKey::generate(plan.key_type).map_err(secrets::Error::Key)?;
+    let leaf = authority
+        .issue_for(&key, &request, now)
+        .map_err(secrets::Error::Leaf)?;
     // Against what clients have, not against the CA that has just signed.
     let trusted = existing.ca_bundle.as_deref().unwrap_or_default();
     for name in &names {

@@ -11,6 +11,7 @@ use silica_api::{labels, names, types::Domain};
 use silica_certs::{
     authority::{Authority, AuthorityRequest},
     bundle,
+    key::ServerKey,
     leaf::{Leaf, LeafRequest},
 };
 use silica_core::{
@@ -65,7 +66,8 @@ pub fn make(
         .as_ref()
         .filter(|_| makes(SecretKind::ServingCertificate))
     {
-        let leaf = authority.issue(&LeafRequest::new(served_names(domains)), now)?;
+        let key = ServerKey::generate(plan.key_type)?;
+        let leaf = authority.issue_for(&key, &LeafRequest::new(served_names(domains)), now)?;
         objects.push(Object::of(&leaf_secret(&leaf, authority)));
     }
     if makes(SecretKind::TokenKey) {
@@ -213,10 +215,11 @@ pub(crate) fn bundle_map(pem: &str) -> ConfigMap {
 
 #[cfg(test)]
 mod tests {
+    use silica_certs::key::KeyType;
     use time::Duration;
 
     use super::*;
-    use crate::secrets::plan;
+    use crate::secrets::{plan, served_key_type};
 
     const NOW: OffsetDateTime = time::macros::datetime!(2026-06-01 12:00 UTC);
 
@@ -273,6 +276,29 @@ mod tests {
         ));
         assert_eq!(later.decision(SecretKind::CertificateAuthority), &Decision::Keep);
         assert_eq!(later.decision(SecretKind::TokenKey), &Decision::Keep);
+    }
+
+    #[test]
+    fn a_chosen_key_type_stays_until_another_is_chosen() {
+        let domains = domains(&["a.example.com"]);
+        let (_, mut installed) = install(&Existing::default(), &domains, None, NOW);
+        assert_eq!(served_key_type(&installed), KeyType::P256);
+        let plan = plan(&installed, &domains, None, NOW)
+            .unwrap()
+            .with_key_type(Some(KeyType::P384));
+        let Decision::Make(why) = plan.decision(SecretKind::ServingCertificate) else {
+            panic!("kept");
+        };
+        assert!(why.contains("P-256") && why.contains("P-384"), "{why}");
+        let made = make(&plan, &installed, &domains, None, NOW).unwrap();
+        let leaf = serde_json::from_value(made.objects[0].content.clone()).unwrap();
+        installed.secrets.insert(names::TLS_SECRET.into(), leaf);
+        assert_eq!(served_key_type(&installed), KeyType::P384);
+
+        let (again, _) = install(&installed, &domains, None, NOW);
+        assert!(!again.with_key_type(Some(KeyType::P384)).writes());
+        let (_, renewed) = install(&installed, &domains, None, NOW + Duration::days(61));
+        assert_eq!(served_key_type(&renewed), KeyType::P384);
     }
 
     #[test]

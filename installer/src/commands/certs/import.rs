@@ -28,7 +28,7 @@ use crate::{
     error::Error,
     exit::Exit,
     facts,
-    inventory::Entry,
+    inventory::{Entry, Inventory},
     pipeline::write_inventory,
     report::Output,
     run::Context,
@@ -68,6 +68,26 @@ struct Given {
     ca: Option<String>,
 }
 
+/// Who ends the TLS connections.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Front {
+    /// The manager alone.
+    Manager,
+    /// Somebody else's software, as well or alone.
+    Other,
+}
+
+impl Front {
+    fn of(inventory: &Inventory) -> Self {
+        let is_front = |entry: &Entry| ["Ingress", "Gateway"].contains(&entry.kind.as_str());
+        if inventory.objects.iter().any(is_front) {
+            Self::Other
+        } else {
+            Self::Manager
+        }
+    }
+}
+
 /// A certificate that passed.
 struct Accepted {
     /// What the server sends.
@@ -98,7 +118,14 @@ pub async fn run(context: &Context, args: &ImportArgs) -> Result<Exit, Error> {
         .into());
     }
     printer.start("Verdict");
-    let accepted = judge(&given, &domains, &system_roots(), OffsetDateTime::now_utc())?;
+    let front = Front::of(&inventory);
+    let accepted = judge(
+        &given,
+        &domains,
+        front,
+        &system_roots(),
+        OffsetDateTime::now_utc(),
+    )?;
     printer.done("the certificate can be served");
     for warning in &accepted.warnings {
         printer.warn(warning);
@@ -197,6 +224,7 @@ fn whole(error: &dyn std::error::Error) -> String {
 fn judge(
     given: &Given,
     domains: &[Domain],
+    front: Front,
     public_roots: &str,
     now: OffsetDateTime,
 ) -> Result<Accepted, CertsError> {
@@ -208,8 +236,12 @@ fn judge(
         ordered.root.as_deref().unwrap_or_default()
     );
     let review = judgement::review(&with_root, given.key.expose(), domains, given.ca.as_deref(), now);
+    let is_refusal = |finding: &Finding| {
+        // The manager itself serves it well.
+        finding.is_refusal() || (*finding == Finding::Ed25519 && front == Front::Other)
+    };
     let (refusals, notices): (Vec<_>, Vec<_>) =
-        review.findings.iter().partition(|finding| finding.is_refusal());
+        review.findings.iter().partition(|finding| is_refusal(finding));
     if !refusals.is_empty() {
         return Err(CertsError::Refused {
             reasons: refusals.iter().map(ToString::to_string).collect(),
@@ -267,12 +299,16 @@ fn secret(accepted: &Accepted, key: &str) -> Secret {
 mod tests {
     use silica_certs::{
         authority::{Authority, AuthorityRequest},
+        key::ServerKey,
         leaf::LeafRequest,
         names::server_names,
     };
     use time::Duration;
 
     use super::*;
+
+    /// Made for this test by `openssl genpkey -algorithm ed25519`.
+    const ED25519: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIIXjMOjmchrcsK2SgcB2K0FsTHmY4tH74RrFbToGaKzZ\n-----END PRIVATE KEY-----\n";
 
     const NOW: OffsetDateTime = time::macros::datetime!(2026-06-01 12:00 UTC);
 
@@ -307,6 +343,7 @@ mod tests {
         let accepted = judge(
             &files,
             &domains("a.example.com"),
+            Front::Manager,
             authority.certificate_pem(),
             NOW,
         )
@@ -314,7 +351,7 @@ mod tests {
         assert_eq!(accepted.chain, leaf);
         assert_eq!(accepted.root, None, "a public root needs no mention");
         assert_eq!(accepted.warnings.len(), 1, "{:?}", accepted.warnings);
-        let private = judge(&files, &domains("a.example.com"), "", NOW).unwrap();
+        let private = judge(&files, &domains("a.example.com"), Front::Manager, "", NOW).unwrap();
         assert_eq!(private.root.as_deref(), Some(authority.certificate_pem()));
     }
 
@@ -325,7 +362,7 @@ mod tests {
         files.key = given(&authority, vec!["a.example.com".into()]).key;
         let late = NOW + Duration::days(100);
         let Err(CertsError::Refused { reasons, is_input }) =
-            judge(&files, &domains("a.example.com"), "", late)
+            judge(&files, &domains("a.example.com"), Front::Manager, "", late)
         else {
             panic!("accepted");
         };
@@ -340,14 +377,39 @@ mod tests {
     fn another_authority_than_the_given_one_is_refused() {
         let mut files = given(&authority(), server_names(&["a.example.com"], &[]));
         files.ca = Some(authority().certificate_pem().into());
-        let refused = judge(&files, &domains("a.example.com"), "", NOW);
+        let refused = judge(&files, &domains("a.example.com"), Front::Manager, "", NOW);
         assert!(matches!(refused, Err(CertsError::Refused { .. })));
+    }
+
+    #[test]
+    fn an_ed25519_key_is_for_the_manager_alone() {
+        let authority = authority();
+        let key = ServerKey::load(&PrivateKeyPem::parse(ED25519).unwrap()).unwrap();
+        let request = LeafRequest::new(server_names(&["a.example.com"], &[]));
+        let leaf = authority.issue_for(&key, &request, NOW).unwrap();
+        let files = Given {
+            chain: leaf.chain_pem().into(),
+            key: leaf.key_pem().clone(),
+            ca: Some(authority.certificate_pem().into()),
+        };
+        let judged = |front| judge(&files, &domains("a.example.com"), front, "", NOW);
+        let accepted = judged(Front::Manager).unwrap();
+        assert!(
+            accepted
+                .warnings
+                .iter()
+                .any(|warning| warning.contains("Ed25519"))
+        );
+        let Err(CertsError::Refused { reasons, .. }) = judged(Front::Other) else {
+            panic!("accepted");
+        };
+        assert!(reasons[0].contains("load balancers"), "{reasons:?}");
     }
 
     #[test]
     fn the_secret_is_not_marked_as_ours() {
         let files = given(&authority(), server_names(&["a.example.com"], &[]));
-        let accepted = judge(&files, &domains("a.example.com"), "", NOW).unwrap();
+        let accepted = judge(&files, &domains("a.example.com"), Front::Manager, "", NOW).unwrap();
         assert_eq!(secret(&accepted, files.key.expose()).metadata.labels, None);
     }
 }

@@ -10,6 +10,7 @@ use silica_api::{names, types::Domain};
 use silica_certs::{
     authority::{self, Authority, AuthorityRequest},
     bundle, inspect,
+    key::ServerKey,
     leaf::{Leaf, LeafRequest},
     rotation::{self, Action, Phase, Request, State},
     verify,
@@ -277,7 +278,11 @@ impl<'a> Rotation<'a> {
             names: served_names(self.domains),
             validity: self.validity,
         };
-        Ok(authority.issue(&request, now).map_err(secrets::Error::Leaf)?)
+        let key_type = secrets::served_key_type(&self.existing);
+        let key = ServerKey::generate(key_type).map_err(secrets::Error::Key)?;
+        Ok(authority
+            .issue_for(&key, &request, now)
+            .map_err(secrets::Error::Leaf)?)
     }
 
     /// Puts a leaf into service once each group of clients would accept it.

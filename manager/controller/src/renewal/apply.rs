@@ -11,7 +11,14 @@ use kube::{
 };
 use serde_json::json;
 use silica_api::names;
-use silica_certs::{authority::Authority, bundle, inspect, leaf, leaf::Leaf, verify};
+use silica_certs::{
+    authority::Authority,
+    bundle, inspect,
+    key::{self, ServerKey},
+    leaf,
+    leaf::Leaf,
+    verify,
+};
 use time::OffsetDateTime;
 use tokio::time::timeout;
 
@@ -28,6 +35,8 @@ const REQUEST: std::time::Duration = std::time::Duration::from_secs(10);
 pub(super) enum Error {
     #[error("failed to issue the certificate")]
     Issue(#[from] leaf::Error),
+    #[error("failed to make the key")]
+    Key(#[from] key::Error),
     #[error("failed to read the issued certificate")]
     Inspect(#[from] inspect::Error),
     #[error("the trust bundle does not accept the issued certificate for {name:?}")]
@@ -83,13 +92,16 @@ pub(super) async fn verify_clock(client: &Client, local: OffsetDateTime) -> Resu
 }
 
 /// Makes the certificate, and verifies it as clients will that trust `bundle`.
+/// Its key is of the same kind as the former one.
 pub(super) fn issue(
     order: &Order,
     authority: &Authority,
     bundle: &str,
+    former_key: &str,
     now: OffsetDateTime,
 ) -> Result<Renewed, Error> {
-    let leaf = authority.issue(&order.request, now)?;
+    let key = ServerKey::for_renewal(former_key).or_else(|_unusable| ServerKey::p256())?;
+    let leaf = authority.issue_for(&key, &order.request, now)?;
     let leaf = leaf.with_cross(&order.cross_pem);
     for name in &order.request.names {
         verify::chain(leaf.chain_pem(), bundle, name, now).map_err(|source| Error::Untrusted {
@@ -180,7 +192,9 @@ fn parameters() -> PatchParams {
 
 #[cfg(test)]
 mod tests {
-    use silica_certs::{LEAF_VALIDITY, authority::AuthorityRequest, decide::Reason, leaf::LeafRequest};
+    use silica_certs::{
+        LEAF_VALIDITY, authority::AuthorityRequest, decide::Reason, key::KeyType, leaf::LeafRequest,
+    };
     use time::Duration;
 
     use super::*;
@@ -240,9 +254,25 @@ mod tests {
             },
             cross_pem: String::new(),
         };
-        let refused = issue(&order, &current, former.certificate_pem(), now());
+        let refused = issue(&order, &current, former.certificate_pem(), "", now());
         assert!(matches!(refused, Err(Error::Untrusted { .. })));
-        let renewed = issue(&order, &current, current.certificate_pem(), now()).unwrap();
+        let renewed = issue(&order, &current, current.certificate_pem(), "", now()).unwrap();
         assert_eq!(renewed.fingerprint.len(), 64);
+    }
+
+    #[test]
+    fn a_renewed_certificate_has_a_key_of_the_same_kind() {
+        let authority = authority();
+        let former = ServerKey::generate(KeyType::P384).unwrap();
+        let order = Order {
+            reason: Reason::RenewalDue { since: now() },
+            request: LeafRequest::new(vec!["a.example".to_owned()]),
+            cross_pem: String::new(),
+        };
+        let bundle = authority.certificate_pem();
+        let renewed = issue(&order, &authority, bundle, former.pem().expose(), now()).unwrap();
+        let read = inspect::parse_chain(renewed.leaf.chain_pem()).unwrap();
+        assert_eq!(read[0].key, inspect::KeyKind::P384);
+        assert_ne!(renewed.leaf.key_pem(), former.pem());
     }
 }

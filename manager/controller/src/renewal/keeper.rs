@@ -197,7 +197,10 @@ impl<'a> Keeper<'a> {
             return Ok(());
         };
         apply::verify_clock(&self.context.client, now).await?;
-        let renewed = apply::issue(order, authority, bundle, now)?;
+        let renewed = {
+            let former = observe::read_leaf(secret).pair.key_pem.unwrap_or_default();
+            apply::issue(order, authority, bundle, former, now)?
+        };
         apply::write_leaf(&self.context.client, secret, &renewed, authority).await?;
         self.context.metrics.renewals.increment();
         let end = renewed.leaf.not_after();

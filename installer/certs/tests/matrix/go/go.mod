@@ -1,0 +1,3 @@
+module silica/certs/tests/matrix
+
+go 1.24
