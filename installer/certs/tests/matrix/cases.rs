@@ -251,7 +251,7 @@ fn of_leafs() -> Vec<Case> {
         one(
             "leaf for clients only",
             root.leaf(all, |p| {
-                p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]
+                p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
             }),
             wrong_purpose,
         ),
@@ -276,7 +276,7 @@ fn of_leafs() -> Vec<Case> {
         one(
             "leaf that begins in 3 minutes",
             root.leaf(all, |p| {
-                p.not_before = OffsetDateTime::now_utc() + Duration::minutes(3)
+                p.not_before = OffsetDateTime::now_utc() + Duration::minutes(3);
             }),
             refused_by(
                 Some("certificate not valid yet"),
@@ -335,7 +335,7 @@ fn of_roots() -> Vec<Case> {
         of(
             "root that has ended, leaf alive",
             &Root::new("Old Root", |p| {
-                p.not_after = OffsetDateTime::now_utc() - Duration::MINUTE
+                p.not_after = OffsetDateTime::now_utc() - Duration::MINUTE;
             }),
             Row {
                 // A trust anchor is a name and a key there, without dates.
@@ -368,10 +368,10 @@ fn of_generations() -> Vec<Case> {
         new.leaf(names, AS_IS).followed_by(&old.cross(&new))
     };
     let roomy = Root::new("Roomy Root", |p| {
-        p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)
+        p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     });
     let tight = Root::new("Tight Root", |p| {
-        p.is_ca = IsCa::Ca(BasicConstraints::Constrained(0))
+        p.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     });
     vec![
         case(

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use silica_cluster::{Cluster, build};
 
-use crate::command;
+use crate::{command, python, workspace};
 
 /// All nodes of the local cluster.
 const NODES: &str = "--selector=kubernetes.io/os=linux";
@@ -27,6 +27,9 @@ pub(crate) struct Surroundings {
 pub(crate) fn surroundings(cluster: &Cluster) -> Result<Surroundings> {
     let mut variables: Vec<(&'static str, OsString)> =
         vec![("SILICA_COREDNS", build::build(cluster.layout())?.coredns.into())];
+    let linter = workspace::root().join("installer/certs/tests/lint/requirements.txt");
+    let python = python::environment(&cluster.layout().cache, &linter)?;
+    variables.push(("SILICA_PKILINT", python.into()));
     let is_bare = is_bare(cluster)?;
     if is_bare {
         // The tests are about objects: no pod of theirs shall start and take time to end.
