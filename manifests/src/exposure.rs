@@ -1,5 +1,5 @@
 //! How clients reach the manager: the in-cluster Service, the direct Service
-//! for TLS from outside, and the Ingress.
+//! for TLS from outside, the Ingress, and the objects of the Gateway API.
 
 use std::collections::BTreeMap;
 
@@ -21,8 +21,9 @@ use silica_api::{
 
 use crate::{
     bag::{Object, Objects, Phase},
+    gateway,
     namespace::metadata,
-    options::{DirectService, IngressOptions, Options},
+    options::{DirectService, IngressOptions, Options, ServiceType},
 };
 
 /// Annotations that keep ingress-nginx from cutting streams of long commands
@@ -37,6 +38,11 @@ const STREAMING: &[(&str, &str)] = &[
     ("nginx.ingress.kubernetes.io/proxy-send-timeout", "86400"),
 ];
 
+/// Traefik serves a host over TLS only when it is told to; whether its entry
+/// point says so is up to who has set it up. With this it also keeps API keys off
+/// its plain HTTP port. Other controllers ignore it.
+const TRAEFIK_TLS: (&str, &str) = ("traefik.ingress.kubernetes.io/router.tls", "true");
+
 /// The ALB controller opens port 443 only when it is told to.
 const ALB_CLASS: &str = "alb";
 const ALB_LISTENERS: (&str, &str) = (
@@ -47,7 +53,8 @@ const ALB_LISTENERS: (&str, &str) = (
 /// Adds Services and Ingress.
 pub(crate) fn add(bag: &mut Objects, options: &Options) {
     bag.add(Phase::Exposure, [Object::of(&in_cluster_service())]);
-    if let Some(direct) = &options.direct {
+    let service = |direct: &&DirectService| direct.service_type != ServiceType::HostPort;
+    if let Some(direct) = options.direct.as_ref().filter(service) {
         bag.add(Phase::Exposure, [Object::of(&direct_service(direct))]);
     }
     if let Some(ingress) = &options.ingress {
@@ -55,6 +62,9 @@ pub(crate) fn add(bag: &mut Objects, options: &Options) {
             Phase::Exposure,
             [Object::of(&ingress_object(ingress, &options.domains))],
         );
+    }
+    if let Some(gateway) = &options.gateway {
+        bag.add(Phase::Exposure, gateway::objects(gateway, &options.domains));
     }
 }
 
@@ -148,6 +158,7 @@ fn annotations(options: &IngressOptions) -> BTreeMap<String, String> {
     let mut annotations: BTreeMap<String, String> = STREAMING
         .iter()
         .copied()
+        .chain([TRAEFIK_TLS])
         .chain(alb)
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
@@ -180,7 +191,7 @@ fn rule(host: String) -> IngressRule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::{NodePorts, ServiceType};
+    use crate::options::NodePorts;
 
     fn domain() -> Domain {
         "sbx.example.com".parse().unwrap()

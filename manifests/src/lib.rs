@@ -10,6 +10,7 @@
 mod bag;
 mod crds;
 mod exposure;
+pub mod gateway;
 mod namespace;
 mod options;
 mod rbac;
@@ -20,8 +21,8 @@ mod yaml;
 
 pub use bag::{Object, Objects, Phase};
 pub use options::{
-    Authentication, Compute, DirectService, Images, IngressOptions, NodePorts, Options, ServiceType,
-    TemplateOptions,
+    Authentication, Compute, DirectService, GatewayOptions, HostPorts, Images, IngressOptions, NodePorts,
+    Options, ServiceType, TemplateOptions,
 };
 pub use secrets::{SecretKind, SecretRequest, requests as secret_requests};
 pub use yaml::{Error as YamlError, REFRESH_COMMAND, document, documents, generated};
@@ -29,7 +30,7 @@ pub use yaml::{Error as YamlError, REFRESH_COMMAND, document, documents, generat
 /// Every object of an installation, in the order in which it is applied.
 pub fn objects(options: &Options) -> Objects {
     let mut bag = Objects::default();
-    bag.add(Phase::Namespace, [Object::of(&namespace::namespace())]);
+    bag.add(Phase::Namespace, [Object::of(&namespace::namespace(options))]);
     bag.add(Phase::Crds, crds::definitions().iter().map(Object::of));
     rbac::add(&mut bag);
     workload::add(&mut bag, options);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use silica_api::{
-    ports::Port,
+    ports::{self, Port},
     types::{Domain, NamespaceName},
 };
 
@@ -28,8 +28,10 @@ pub struct Options {
     pub authentication: Authentication,
     /// Ingress, when the cluster's ingress controller terminates TLS.
     pub ingress: Option<IngressOptions>,
-    /// A Service that brings TLS straight to the manager.
+    /// TLS straight to the manager.
     pub direct: Option<DirectService>,
+    /// Gateway API, when a Gateway terminates TLS.
+    pub gateway: Option<GatewayOptions>,
     /// Node labels that our own pods ask for.
     pub node_selector: BTreeMap<String, String>,
     /// Secret with registry credentials for our own pods.
@@ -54,11 +56,20 @@ impl Options {
             authentication: Authentication::Required,
             ingress: None,
             direct: None,
+            gateway: None,
             node_selector: BTreeMap::new(),
             image_pull_secret: None,
             disruption_budget: true,
             templates: None,
         }
+    }
+
+    /// The ports of the nodes that the manager's pods take, if they take any.
+    pub fn host_ports(&self) -> Option<HostPorts> {
+        self.direct
+            .as_ref()
+            .filter(|direct| direct.service_type == ServiceType::HostPort)
+            .map(|direct| direct.host_ports)
     }
 }
 
@@ -111,13 +122,33 @@ pub struct IngressOptions {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// How the direct Service is reached.
+/// The way in by Gateway API.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum GatewayOptions {
+    /// A Gateway of this class, made for this installation.
+    Own {
+        /// `spec.gatewayClassName`.
+        class: String,
+    },
+    /// A Gateway that somebody else keeps; its listeners have to admit routes of
+    /// our namespace.
+    Shared {
+        /// Its namespace.
+        namespace: NamespaceName,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// How the manager is reached when it terminates TLS itself.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct DirectService {
     /// Type of the Service.
     pub service_type: ServiceType,
     /// Fixed node ports, for the types that have node ports.
     pub node_ports: NodePorts,
+    /// Ports of the nodes, for [`ServiceType::HostPort`].
+    pub host_ports: HostPorts,
     /// Annotations for the cloud's load balancer.
     pub annotations: BTreeMap<String, String>,
 }
@@ -130,16 +161,19 @@ pub enum ServiceType {
     LoadBalancer,
     /// A port on every node.
     NodePort,
+    /// No Service: ports of those nodes that a manager pod runs on.
+    HostPort,
     /// Inside the cluster only.
     ClusterIp,
 }
 
 impl ServiceType {
-    /// The value of `spec.type`.
+    /// The value of `spec.type`; `HostPort` stands in no Service.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::LoadBalancer => "LoadBalancer",
             Self::NodePort => "NodePort",
+            Self::HostPort => "HostPort",
             Self::ClusterIp => "ClusterIP",
         }
     }
@@ -152,6 +186,25 @@ pub struct NodePorts {
     pub https: Option<u16>,
     /// For plain HTTP; plain HTTP is not exposed at all when absent.
     pub http: Option<u16>,
+}
+
+/// Ports of the nodes that lead to the manager pod of that node.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct HostPorts {
+    /// For TLS.
+    pub https: u16,
+    /// For plain HTTP; plain HTTP is not exposed at all when absent.
+    pub http: Option<u16>,
+}
+
+impl Default for HostPorts {
+    /// TLS where clients look for it.
+    fn default() -> Self {
+        Self {
+            https: ports::SERVICE_HTTPS.number,
+            http: None,
+        }
+    }
 }
 
 /// The default templates.

@@ -40,10 +40,20 @@ const TOKEN_KEY_VOLUME: &str = "token-key";
 /// Readable by the pod's own user and group only.
 const TOKEN_KEY_MODE: i32 = 0o440;
 
+/// How an upgrade replaces pods.
+#[derive(Clone, Copy)]
+enum Rollout {
+    /// New pods serve before old ones go, so that no request is dropped.
+    NewFirst,
+    /// Old pods go first, since two of them cannot have the same port of a node.
+    OldFirst,
+}
+
 struct Role<'a> {
     name: &'static str,
     args: Vec<String>,
-    ports: Vec<Port>,
+    ports: Vec<ContainerPort>,
+    rollout: Rollout,
     replicas: u32,
     compute: &'a Compute,
     grace: i64,
@@ -67,7 +77,8 @@ fn controller(options: &Options) -> Role<'_> {
     Role {
         name: names::CONTROLLER,
         args,
-        ports: vec![ports::ADMIN],
+        ports: vec![container_port(&ports::ADMIN, None)],
+        rollout: Rollout::NewFirst,
         replicas: options.controller_replicas,
         compute: &options.controller_compute,
         grace: CONTROLLER_GRACE,
@@ -85,10 +96,19 @@ fn manager(options: &Options) -> Role<'_> {
     let auth = options.authentication == Authentication::Required;
     args.extend(["--auth".into(), auth.to_string()]);
     args.extend(common_args(options));
+    let host_ports = options.host_ports();
     Role {
         name: names::MANAGER,
         args,
-        ports: vec![ports::MANAGER_HTTP, ports::MANAGER_HTTPS, ports::ADMIN],
+        ports: vec![
+            container_port(&ports::MANAGER_HTTP, host_ports.and_then(|host| host.http)),
+            container_port(&ports::MANAGER_HTTPS, host_ports.map(|host| host.https)),
+            container_port(&ports::ADMIN, None),
+        ],
+        rollout: match host_ports {
+            Some(_) => Rollout::OldFirst,
+            None => Rollout::NewFirst,
+        },
         replicas: options.manager_replicas,
         compute: &options.manager_compute,
         grace: MANAGER_GRACE,
@@ -108,6 +128,10 @@ fn common_args(options: &Options) -> Vec<String> {
 
 fn deployment(role: &Role<'_>, options: &Options) -> Deployment {
     let identity = identity(role.name);
+    let (surge, unavailable) = match role.rollout {
+        Rollout::NewFirst => (1, 0),
+        Rollout::OldFirst => (0, 1),
+    };
     let mut pod_labels = labels::component(role.name);
     pod_labels.extend(identity.clone());
     Deployment {
@@ -119,12 +143,11 @@ fn deployment(role: &Role<'_>, options: &Options) -> Deployment {
                 match_labels: Some(identity.clone()),
                 ..LabelSelector::default()
             },
-            // New pods serve before old ones go, so that an upgrade drops no request.
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".into()),
                 rolling_update: Some(RollingUpdateDeployment {
-                    max_surge: Some(IntOrString::Int(1)),
-                    max_unavailable: Some(IntOrString::Int(0)),
+                    max_surge: Some(IntOrString::Int(surge)),
+                    max_unavailable: Some(IntOrString::Int(unavailable)),
                 }),
             }),
             template: PodTemplateSpec {
@@ -205,7 +228,7 @@ fn container(role: &Role<'_>, options: &Options) -> Container {
             from_field("POD_NAMESPACE", "metadata.namespace"),
             from_field("POD_NAME", "metadata.name"),
         ]),
-        ports: Some(role.ports.iter().map(container_port).collect()),
+        ports: Some(role.ports.clone()),
         resources: Some(resources(role.compute)),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
@@ -245,10 +268,11 @@ fn from_field(name: &str, path: &str) -> EnvVar {
     }
 }
 
-fn container_port(port: &Port) -> ContainerPort {
+fn container_port(port: &Port, host_port: Option<u16>) -> ContainerPort {
     ContainerPort {
         name: Some(port.name.into()),
         container_port: port.number.into(),
+        host_port: host_port.map(i32::from),
         ..ContainerPort::default()
     }
 }
@@ -303,7 +327,7 @@ fn disruption_budget(component: &str) -> PodDisruptionBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Images;
+    use crate::{DirectService, Images, ServiceType};
 
     fn options() -> Options {
         let images = Images {
@@ -364,6 +388,30 @@ mod tests {
         let selector = spec.selector.match_labels.unwrap();
         assert!(selector.iter().all(|(key, value)| labels.get(key) == Some(value)));
         assert!(!selector.contains_key(labels::APP_VERSION));
+    }
+
+    #[test]
+    fn a_port_of_the_node_is_freed_before_the_next_pod_takes_it() {
+        let mut options = options();
+        options.direct = Some(DirectService {
+            service_type: ServiceType::HostPort,
+            ..DirectService::default()
+        });
+        let spec = deployment(&manager(&options), &options).spec.unwrap();
+        let rolling = spec.strategy.unwrap().rolling_update.unwrap();
+        assert_eq!(
+            (rolling.max_surge, rolling.max_unavailable),
+            (Some(IntOrString::Int(0)), Some(IntOrString::Int(1)))
+        );
+        let ports = spec.template.spec.unwrap().containers[0].ports.clone().unwrap();
+        let host_ports: Vec<_> = ports
+            .iter()
+            .map(|port| (port.container_port, port.host_port))
+            .collect();
+        assert_eq!(host_ports, [(7788, None), (8443, Some(443)), (9090, None)]);
+        let mut bag = Objects::default();
+        crate::exposure::add(&mut bag, &options);
+        assert!(bag.find("Service", names::MANAGER_DIRECT).is_none());
     }
 
     #[test]
