@@ -10,7 +10,10 @@ use kube::{Api, ResourceExt, api::ListParams};
 use silica_api::{labels, names, ports};
 use silica_dns::Expected;
 
-use crate::cluster::{Cluster, Error, request};
+use crate::{
+    cluster::{Cluster, Error, request},
+    gateway,
+};
 
 /// One way to connect to the manager with TLS.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -36,6 +39,12 @@ impl std::fmt::Display for Route {
 pub struct Addresses {
     /// Of the Ingress.
     pub ingress: Vec<String>,
+    /// Of the Gateway.
+    pub gateway: Vec<String>,
+    /// The Gateway's port for TLS.
+    pub gateway_port: u16,
+    /// Nodes whose own port leads to the manager pod there, with that port.
+    pub host_ports: Vec<(String, u16)>,
     /// Of the load balancer of the direct Service.
     pub load_balancer: Vec<String>,
     /// Of the nodes, when the direct Service has a node port for TLS.
@@ -59,6 +68,8 @@ impl Addresses {
             .map_err(request("read", title("Ingress", names::MANAGER)))?;
         let service = services.get_opt(names::MANAGER_DIRECT).await;
         let service = service.map_err(request("read", title("Service", names::MANAGER_DIRECT)))?;
+        let gateway = gateway::read(cluster).await?;
+        let pods = read_pods(cluster).await?;
         let node_port = service.as_ref().and_then(tls_node_port);
         let nodes = if node_port.is_some() {
             read_nodes(cluster).await?
@@ -79,7 +90,12 @@ impl Addresses {
                 .map_or_else(Vec::new, |points| points.into_iter().filter_map(point).collect()),
             nodes,
             node_port,
-            pods: read_pods(cluster).await?,
+            gateway_port: gateway
+                .as_ref()
+                .map_or(ports::SERVICE_HTTPS.number, |gateway| gateway.port),
+            gateway: gateway.map(|gateway| gateway.addresses).unwrap_or_default(),
+            host_ports: pods.iter().filter_map(host_port).collect(),
+            pods: pods.iter().map(ResourceExt::name_any).collect(),
         })
     }
 
@@ -96,6 +112,10 @@ impl Addresses {
         };
         let mut routes = tcp(&self.load_balancer, ports::SERVICE_HTTPS.number);
         routes.extend(tcp(&self.ingress, ports::SERVICE_HTTPS.number));
+        routes.extend(tcp(&self.gateway, self.gateway_port));
+        for (host, port) in &self.host_ports {
+            routes.extend(tcp(std::slice::from_ref(host), *port));
+        }
         if let Some(port) = self.node_port {
             routes.extend(tcp(&self.nodes, port));
         }
@@ -108,12 +128,24 @@ impl Addresses {
         routes
     }
 
-    /// What DNS should lead to. Node addresses only when nothing better exists:
-    /// clients need port 443, which something in front of a node port provides.
+    /// What DNS should lead to. Ports other than 443 only when nothing better
+    /// exists: clients need 443, which something in front of them provides.
     pub fn expected(&self) -> Vec<Expected> {
-        let public: Vec<&String> = self.load_balancer.iter().chain(&self.ingress).collect();
+        let balanced = self
+            .load_balancer
+            .iter()
+            .chain(&self.ingress)
+            .chain(&self.gateway);
+        let (direct, other): (Vec<_>, Vec<_>) = self
+            .host_ports
+            .iter()
+            .partition(|(_, port)| *port == ports::SERVICE_HTTPS.number);
+        let public: Vec<&String> = balanced.chain(direct.into_iter().map(|(host, _)| host)).collect();
         let hosts = if public.is_empty() {
-            self.nodes.iter().collect()
+            self.nodes
+                .iter()
+                .chain(other.into_iter().map(|(host, _)| host))
+                .collect()
         } else {
             public
         };
@@ -170,7 +202,8 @@ async fn read_nodes(cluster: &Cluster) -> Result<Vec<String>, Error> {
     Ok(hosts)
 }
 
-async fn read_pods(cluster: &Cluster) -> Result<Vec<String>, Error> {
+/// The manager's ready pods.
+async fn read_pods(cluster: &Cluster) -> Result<Vec<Pod>, Error> {
     let api: Api<Pod> = Api::namespaced(cluster.client.clone(), names::NAMESPACE);
     let selector = ListParams::default().labels(&format!("{}={}", labels::APP_NAME, names::MANAGER));
     let pods = api
@@ -187,11 +220,18 @@ async fn read_pods(cluster: &Cluster) -> Result<Vec<String>, Error> {
                 .into_iter()
                 .any(|condition| condition.type_ == "Ready" && condition.status == "True")
     };
-    Ok(pods
+    Ok(pods.into_iter().filter(ready).collect())
+}
+
+/// The node's address and port that lead to a pod, if it has taken a port for TLS.
+fn host_port(pod: &Pod) -> Option<(String, u16)> {
+    let containers = &pod.spec.as_ref()?.containers;
+    let port = containers
         .iter()
-        .filter(|pod| ready(pod))
-        .map(ResourceExt::name_any)
-        .collect())
+        .flat_map(|container| container.ports.iter().flatten())
+        .find(|port| port.name.as_deref() == Some(ports::MANAGER_HTTPS.name))?;
+    let host = pod.status.as_ref()?.host_ip.clone()?;
+    Some((host, u16::try_from(port.host_port?).ok()?))
 }
 
 #[cfg(test)]
@@ -219,6 +259,18 @@ mod tests {
                 "pod p1 through the API server"
             ]
         );
+    }
+
+    #[test]
+    fn a_port_of_a_node_is_public_only_at_443() {
+        let at = |port| Addresses {
+            nodes: vec!["10.0.0.9".into()],
+            host_ports: vec![("10.0.0.1".into(), port)],
+            ..Addresses::default()
+        };
+        assert_eq!(at(443).expected(), [Expected::Ip("10.0.0.1".parse().unwrap())]);
+        assert_eq!(at(9443).expected().len(), 2);
+        assert_eq!(at(9443).routes()[0].to_string(), "10.0.0.1:9443");
     }
 
     #[test]

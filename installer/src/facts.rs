@@ -1,5 +1,7 @@
 //! What the cluster says before anything is written to it.
 
+pub mod way_in;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -61,6 +63,8 @@ pub struct IngressClassFact {
     pub name: String,
     /// Whether it is the cluster's default.
     pub is_default: bool,
+    /// `spec.controller`, for example `k8s.io/ingress-nginx`.
+    pub controller: String,
 }
 
 /// Secrets and bundle of an earlier installation. No `Debug`: it holds keys.
@@ -295,6 +299,7 @@ async fn read_ingress_classes(cluster: &Cluster) -> Result<Vec<IngressClassFact>
                 .get(DEFAULT)
                 .is_some_and(|value| value == "true"),
             name: class.name_any(),
+            controller: class.spec.and_then(|spec| spec.controller).unwrap_or_default(),
         })
         .collect())
 }

@@ -19,6 +19,7 @@ pub mod error;
 pub mod exit;
 pub mod exposed;
 pub mod facts;
+pub mod gateway;
 pub mod https;
 pub mod images;
 pub mod inventory;

@@ -1,10 +1,12 @@
 //! Judges the cluster's facts against what is wanted, before anything is written.
 
+mod way_in;
+
 use silica_api::names;
 
 use crate::{
     check::{Check, Report},
-    facts::{ClusterFacts, CrdFact, IngressClassFact, NamespaceFact, Version},
+    facts::{ClusterFacts, CrdFact, NamespaceFact, Version, way_in::WayIn},
     rights::{self, Right},
     settings::Settings,
 };
@@ -14,18 +16,12 @@ use crate::{
 const MINOR_FLOOR: u32 = 29;
 
 /// All checks. Pure: the facts are all there is to know.
-pub fn judge(settings: &Settings, facts: &ClusterFacts) -> Report {
+pub fn judge(settings: &Settings, facts: &ClusterFacts, way_in: &WayIn) -> Report {
     // Without the rights the facts could not have been read.
     let mut checks = vec![version(&facts.version), permission(&[])];
     checks.push(namespace(&facts.namespace, settings.adopt));
     checks.push(definitions(&facts.crds, settings.adopt));
-    if let Some(ingress) = &settings.options.ingress {
-        checks.push(ingress_class(
-            ingress.class.as_deref(),
-            &facts.ingress_classes,
-            settings.options.direct.is_some(),
-        ));
-    }
+    checks.extend(way_in::judge(&settings.options, &facts.ingress_classes, way_in));
     checks.push(domains(settings));
     Report { checks }
 }
@@ -99,45 +95,6 @@ fn definitions(facts: &[CrdFact], adopt: bool) -> Check {
         .hint("remove the other product, or take its definitions over with --adopt; its objects stay")
 }
 
-fn ingress_class(wanted: Option<&str>, classes: &[IngressClassFact], has_other_way: bool) -> Check {
-    let id = "ingress-class";
-    let found = || {
-        let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
-        if names.is_empty() {
-            "the cluster has none".to_owned()
-        } else {
-            format!("the cluster has {}", names.join(", "))
-        }
-    };
-    let (title, is_there) = match wanted {
-        Some(name) => (
-            format!("IngressClass {name} exists"),
-            classes.iter().any(|class| class.name == name),
-        ),
-        None => (
-            "a default IngressClass exists".to_owned(),
-            classes.iter().any(|class| class.is_default),
-        ),
-    };
-    if is_there {
-        return Check::pass(id, title);
-    }
-    let hint = match classes {
-        [] => "install an ingress controller, or let the manager terminate TLS itself: --expose direct"
-            .to_owned(),
-        [first, ..] => format!("choose a class: --ingress-class {}", first.name),
-    };
-    if has_other_way {
-        return Check::warn(
-            id,
-            title,
-            format!("{}; the Ingress waits until there is one", found()),
-        )
-        .hint(hint);
-    }
-    Check::fail(id, title, found()).hint(hint)
-}
-
 fn domains(settings: &Settings) -> Check {
     let names: Vec<&str> = settings.options.domains.iter().map(AsRef::as_ref).collect();
     Check::pass("domain", format!("domain {}", names.join(", ")))
@@ -147,13 +104,6 @@ fn domains(settings: &Settings) -> Check {
 mod tests {
     use super::*;
     use crate::check::Verdict;
-
-    fn class(name: &str, is_default: bool) -> IngressClassFact {
-        IngressClassFact {
-            name: name.into(),
-            is_default,
-        }
-    }
 
     #[test]
     fn old_kubernetes_is_refused() {
@@ -194,27 +144,6 @@ mod tests {
         assert_eq!(check.verdict, Verdict::Fail);
         assert!(check.detail.contains("Helm release a/b"));
         assert_eq!(definitions(&[fact], true).verdict, Verdict::Warn);
-    }
-
-    #[test]
-    fn a_missing_ingress_class_stops_only_when_it_is_the_only_way_in() {
-        assert_eq!(
-            ingress_class(Some("nginx"), &[class("nginx", false)], false).verdict,
-            Verdict::Pass
-        );
-        assert_eq!(
-            ingress_class(None, &[class("nginx", false)], false).verdict,
-            Verdict::Fail
-        );
-        assert_eq!(
-            ingress_class(None, &[class("nginx", true)], false).verdict,
-            Verdict::Pass
-        );
-        assert_eq!(ingress_class(None, &[], true).verdict, Verdict::Warn);
-        let hint = ingress_class(Some("alb"), &[class("mse", false)], false)
-            .hint
-            .unwrap();
-        assert!(hint.contains("--ingress-class mse"), "{hint}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use k8s_openapi::api::{
 use kube::{Api, api::PostParams};
 use serde::Deserialize;
 use silica_api::names;
-use silica_manifests::{Object, Objects, secret_requests};
+use silica_manifests::{Object, Objects, gateway, secret_requests};
 
 use crate::{
     cluster::{Cluster, Error, request},
@@ -77,6 +77,7 @@ pub fn describe(rights: &[Right]) -> Vec<String> {
 /// The rights that installing, upgrading and removing these objects takes.
 pub fn needed(objects: &Objects) -> BTreeSet<Right> {
     let mut rights: BTreeSet<Right> = objects.iter().flat_map(written).collect();
+    rights.extend(objects.iter().flat_map(routed));
     rights.extend(objects.iter().flat_map(granted));
     let requested = secret_requests().into_iter().map(|secret| secret.name);
     for secret in requested.chain([names::CA_NEXT_SECRET]) {
@@ -97,9 +98,10 @@ pub fn needed(objects: &Objects) -> BTreeSet<Right> {
 
 /// Writing, waiting for, and removing one object. `create` knows no names.
 fn written(object: &Object) -> impl Iterator<Item = Right> {
-    const WAITED_FOR: [&str; 5] = [
+    const WAITED_FOR: [&str; 6] = [
         "CustomResourceDefinition",
         "Deployment",
+        "Gateway",
         "Ingress",
         "SandboxSet",
         "Service",
@@ -126,6 +128,30 @@ fn written(object: &Object) -> impl Iterator<Item = Right> {
         })
         .collect();
     std::iter::once(right).chain(named)
+}
+
+/// Looking at the Gateway that an HTTPRoute of ours leads through, and at the classes.
+fn routed(object: &Object) -> Vec<Right> {
+    if object.resource.kind != "HTTPRoute" {
+        return Vec::new();
+    }
+    let parent = &object.content["spec"]["parentRefs"][0];
+    let text = |key: &str| parent[key].as_str().map(str::to_owned);
+    let right = |resource: &str, verb: &str| Right {
+        namespace: None,
+        group: gateway::GROUP.into(),
+        resource: resource.into(),
+        name: None,
+        verb: verb.into(),
+    };
+    let of_gateway = ["get", "list", "watch"].map(|verb| Right {
+        namespace: text("namespace"),
+        name: text("name"),
+        ..right("gateways", verb)
+    });
+    std::iter::once(right("gatewayclasses", "list"))
+        .chain(of_gateway)
+        .collect()
 }
 
 /// A core object of the installation: these verbs by name, and `create`.

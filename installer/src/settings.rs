@@ -13,8 +13,8 @@ use silica_api::{ports, types};
 use silica_certs::key::KeyType;
 use silica_core::api_key::{self, ApiKey};
 use silica_manifests::{
-    Authentication, Compute, DirectService, Images, IngressOptions, NodePorts, Options, ServiceType,
-    TemplateOptions,
+    Authentication, Compute, DirectService, GatewayOptions, HostPorts, Images, IngressOptions, NodePorts,
+    Options, ServiceType, TemplateOptions,
 };
 
 use crate::commands::install::{Exposure, ImageDelivery, InstallArgs, ServiceTypeArg};
@@ -206,11 +206,16 @@ impl Settings {
                 service_type: match args.service_type {
                     None | Some(ServiceTypeArg::LoadBalancer) => ServiceType::LoadBalancer,
                     Some(ServiceTypeArg::NodePort) => ServiceType::NodePort,
+                    Some(ServiceTypeArg::HostPort) => ServiceType::HostPort,
                     Some(ServiceTypeArg::ClusterIp) => ServiceType::ClusterIp,
                 },
                 node_ports: NodePorts {
                     https: args.node_port_https,
                     http: args.node_port_http,
+                },
+                host_ports: HostPorts {
+                    https: args.host_port_https.unwrap_or(HostPorts::default().https),
+                    http: args.host_port_http,
                 },
                 annotations: pairs(&args.service_annotation, BTreeMap::new()),
             });
@@ -221,6 +226,21 @@ impl Settings {
             return Err(Error::Needs {
                 flag: "--service-type or --node-port-*",
                 needs: "--expose direct",
+            });
+        }
+        let takes_host_ports = options.host_ports().is_some();
+        if !takes_host_ports && (args.host_port_https.is_some() || args.host_port_http.is_some()) {
+            return Err(Error::Needs {
+                flag: "--host-port-*",
+                needs: "--expose direct --service-type HostPort",
+            });
+        }
+        if expose.contains(&Exposure::Gateway) {
+            options.gateway = Some(gateway(args, values.gateway)?);
+        } else if args.gateway.is_some() || args.gateway_class.is_some() {
+            return Err(Error::Needs {
+                flag: "--gateway or --gateway-class",
+                needs: "--expose gateway",
             });
         }
         options.templates = templates(args)?;
@@ -236,6 +256,34 @@ impl Settings {
             force_conflicts: args.force_conflicts,
             skip_verify: args.skip_verify,
         })
+    }
+}
+
+/// A flag replaces what the file says as a whole: the two exclude each other.
+fn gateway(args: &InstallArgs, file: file::Gateway) -> Result<GatewayOptions, Error> {
+    let (class, name) = if args.gateway.is_some() || args.gateway_class.is_some() {
+        (args.gateway_class.clone(), args.gateway.clone())
+    } else {
+        (file.class_name, file.name)
+    };
+    let needs = || Error::Needs {
+        flag: "--expose gateway",
+        needs: "either --gateway-class NAME or --gateway NAMESPACE/NAME",
+    };
+    match (class, name) {
+        (Some(class), None) => Ok(GatewayOptions::Own { class }),
+        (None, Some(full)) => {
+            let (namespace, name) = full.split_once('/').ok_or_else(needs)?;
+            let namespace = namespace.parse().map_err(|source| Error::Name {
+                what: "namespace of the Gateway",
+                source,
+            })?;
+            Ok(GatewayOptions::Shared {
+                namespace,
+                name: name.to_owned(),
+            })
+        }
+        _ => Err(needs()),
     }
 }
 
@@ -426,6 +474,62 @@ ingress: {className: alb}
         assert!(settings.options.ingress.is_some() && settings.options.direct.is_none());
         let direct = merge(&["--domain", "a.b", "--expose", "direct"], "").unwrap();
         assert!(direct.options.ingress.is_none() && direct.options.direct.is_some());
+    }
+
+    #[test]
+    fn a_gateway_is_one_of_our_own_or_one_that_is_named() {
+        let gateway = |flags: &[&str], yaml: &str| {
+            let flags = [&["--domain", "a.b", "--expose", "gateway"], flags].concat();
+            merge(&flags, yaml).map(|settings| settings.options.gateway.unwrap())
+        };
+        let own = GatewayOptions::Own { class: "c".into() };
+        let shared = GatewayOptions::Shared {
+            namespace: "infra".parse().unwrap(),
+            name: "g".into(),
+        };
+        assert_eq!(gateway(&["--gateway-class", "c"], "").unwrap(), own);
+        assert_eq!(gateway(&["--gateway", "infra/g"], "").unwrap(), shared);
+        assert_eq!(gateway(&[], "gateway: {className: c}").unwrap(), own);
+        assert_eq!(
+            gateway(&["--gateway", "infra/g"], "gateway: {className: c}").unwrap(),
+            shared
+        );
+        for bad in [&[][..], &["--gateway", "g"], &["--gateway", "NO/g"]] {
+            assert!(gateway(bad, "").is_err(), "{bad:?}");
+        }
+        assert!(matches!(
+            merge(&["--domain", "a.b", "--gateway-class", "c"], ""),
+            Err(Error::Needs { .. })
+        ));
+    }
+
+    #[test]
+    fn ports_of_the_nodes_need_their_service_type() {
+        let direct = ["--domain", "a.b", "--expose", "direct"];
+        let host = [&direct[..], &["--service-type", "HostPort"]].concat();
+        let ports = |flags: &[&str]| merge(flags, "").unwrap().options.host_ports();
+        assert_eq!(ports(&direct), None);
+        assert_eq!(
+            ports(&host),
+            Some(HostPorts {
+                https: 443,
+                http: None
+            })
+        );
+        let other = [
+            &host[..],
+            &["--host-port-https", "9443", "--host-port-http", "980"],
+        ]
+        .concat();
+        assert_eq!(
+            ports(&other),
+            Some(HostPorts {
+                https: 9443,
+                http: Some(980)
+            })
+        );
+        let wrong = [&direct[..], &["--host-port-https", "9443"]].concat();
+        assert!(matches!(merge(&wrong, ""), Err(Error::Needs { .. })));
     }
 
     #[test]

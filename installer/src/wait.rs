@@ -17,10 +17,12 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use silica_api::{crd::SandboxSet, labels};
+use silica_manifests::gateway::gateway_resource;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
     cluster::{self, Cluster, reason},
+    gateway,
     inventory::Entry,
     report::Printer,
 };
@@ -239,6 +241,38 @@ pub async fn ingress_address(
         }
     };
     let title = format!("Ingress {namespace}/{name}");
+    until(api, name, title, deadline, look, nothing_more, printer).await
+}
+
+/// Waits until a Gateway has an address.
+pub async fn gateway_address(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+    deadline: Instant,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let api = cluster.objects(&gateway_resource(), Some(namespace));
+    let look = |gateway: Option<&DynamicObject>| {
+        let Some(gateway) = gateway else {
+            return Look::NotYet("it does not exist".into());
+        };
+        if !gateway::addresses(&gateway.data).is_empty() {
+            return Look::Ready;
+        }
+        let unmet = gateway::unmet(
+            "it",
+            &gateway.data["status"]["conditions"],
+            &["Accepted", "Programmed"],
+        );
+        Look::NotYet(
+            unmet
+                .into_iter()
+                .next()
+                .unwrap_or_else(|| "its controller has not given it an address yet".into()),
+        )
+    };
+    let title = format!("Gateway {namespace}/{name}");
     until(api, name, title, deadline, look, nothing_more, printer).await
 }
 

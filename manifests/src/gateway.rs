@@ -58,16 +58,20 @@ fn gateway(class: &str, domains: &[Domain]) -> Object {
         .enumerate()
         .flat_map(|(number, domain)| {
             [
-                listener(format!("apex-{number}"), domain.to_string()),
-                listener(format!("wildcard-{number}"), domain.wildcard()),
+                listener(&format!("apex-{number}"), domain.as_str()),
+                listener(&format!("wildcard-{number}"), &domain.wildcard()),
             ]
         })
         .collect();
     let spec = json!({"gatewayClassName": class, "listeners": listeners});
-    object(gateway_resource(), metadata(names::MANAGER, names::MANAGER), spec)
+    object(
+        gateway_resource(),
+        &metadata(names::MANAGER, names::MANAGER),
+        &spec,
+    )
 }
 
-fn listener(name: String, host: String) -> Value {
+fn listener(name: &str, host: &str) -> Value {
     json!({
         "name": name,
         "hostname": host,
@@ -94,7 +98,7 @@ fn route(gateway_namespace: Option<&str>, gateway: &str, domains: &[Domain]) -> 
             "timeouts": {"request": "0s"},
         }],
     });
-    object(route_resource(), metadata(names::MANAGER, names::MANAGER), spec)
+    object(route_resource(), &metadata(names::MANAGER, names::MANAGER), &spec)
 }
 
 /// Lets Gateways of another namespace read the served certificate, and nothing else.
@@ -104,10 +108,10 @@ fn grant(gateway_namespace: &str) -> Object {
         "to": [{"group": "", "kind": "Secret", "name": names::TLS_SECRET}],
     });
     let resource = resource("v1beta1", "ReferenceGrant", "referencegrants");
-    object(resource, metadata(names::MANAGER, names::MANAGER), spec)
+    object(resource, &metadata(names::MANAGER, names::MANAGER), &spec)
 }
 
-fn object(resource: ApiResource, metadata: ObjectMeta, spec: Value) -> Object {
+fn object(resource: ApiResource, metadata: &ObjectMeta, spec: &Value) -> Object {
     Object {
         namespace: metadata.namespace.clone(),
         name: metadata.name.clone().unwrap_or_default(),

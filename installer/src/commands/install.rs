@@ -21,6 +21,8 @@ const EXAMPLES: &str = "\
 Examples:
   silica install --domain sandbox.example.com --ingress-class nginx
   silica install --domain sandbox.example.com --expose direct --service-type LoadBalancer
+  silica install --domain sandbox.example.com --expose gateway --gateway-class envoy
+  silica install --domain sandbox.example.com --expose direct --service-type HostPort --manager-replicas 1
   silica install --values silica.yaml --dry-run
   silica install --domain silica.localhost --expose direct --service-type NodePort --node-port-https 30443 --yes";
 
@@ -101,6 +103,23 @@ pub struct InstallArgs {
     /// Fixed node port for plain HTTP; without it plain HTTP stays inside the cluster
     #[arg(long, value_name = "PORT", help_heading = "Exposure")]
     pub node_port_http: Option<u16>,
+    /// Port of the nodes for TLS, with --service-type HostPort; 443 when absent
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Exposure")]
+    pub host_port_https: Option<u16>,
+    /// Port of the nodes for plain HTTP; without it plain HTTP stays inside the cluster
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Exposure")]
+    pub host_port_http: Option<u16>,
+    /// Class of the Gateway to make for --expose gateway
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with = "gateway",
+        help_heading = "Exposure"
+    )]
+    pub gateway_class: Option<String>,
+    /// Gateway that is there already, to be used instead of one of our own
+    #[arg(long, value_name = "NAMESPACE/NAME", help_heading = "Exposure")]
+    pub gateway: Option<String>,
 
     /// How our images get to the nodes
     #[arg(
@@ -255,6 +274,8 @@ pub enum Exposure {
     Ingress,
     /// The manager terminates TLS itself, behind a Service of its own
     Direct,
+    /// A Gateway terminates TLS (Gateway API)
+    Gateway,
 }
 
 /// Type of the direct Service.
@@ -264,6 +285,9 @@ pub enum ServiceTypeArg {
     LoadBalancer,
     #[value(name = "NodePort", alias = "nodeport")]
     NodePort,
+    /// No Service: ports of the nodes that run a manager
+    #[value(name = "HostPort", alias = "hostport")]
+    HostPort,
     #[value(name = "ClusterIP", alias = "clusterip")]
     ClusterIp,
 }

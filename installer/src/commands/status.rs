@@ -17,6 +17,7 @@ use crate::{
     exit::Exit,
     exposed::{self, Wanted},
     facts::{self, Existing},
+    gateway::{self, GatewayState},
     inventory::{Inventory, State},
     report::Output,
     run::Context,
@@ -54,6 +55,7 @@ pub async fn run(context: &Context, _: &StatusArgs) -> Result<Exit, Error> {
     ] {
         checks.extend(certificate(&existing, name, what, now));
     }
+    checks.extend(gateway::read(&cluster).await?.map(gateway_check));
     let wanted = Wanted::new(inventory.domains.clone(), &existing);
     checks.extend(exposed::look(&addresses.routes(), &wanted).await);
     checks.push(templates(&cluster).await?);
@@ -141,6 +143,17 @@ fn certificate(existing: &Existing, name: &str, what: &str, now: OffsetDateTime)
     } else {
         Check::pass(id, title)
     })
+}
+
+fn gateway_check(state: GatewayState) -> Check {
+    let id = "gateway";
+    if state.problems.is_empty() {
+        return Check::pass(id, format!("{} takes requests", state.title));
+    }
+    Check::fail(id, state.title, state.problems.join("; ")).hint(format!(
+        "kubectl describe gateway,httproute -n {}",
+        names::NAMESPACE
+    ))
 }
 
 async fn templates(cluster: &Cluster) -> Result<Check, Error> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use silica_api::names;
-use silica_manifests::ServiceType;
+use silica_manifests::{GatewayOptions, ServiceType};
 use tokio::time::Instant;
 
 use super::{Ready, Verified};
@@ -22,6 +22,8 @@ pub struct Applied {
     pub(super) plan: Plan,
     pub(super) made: contents::Made,
     pub(super) written: usize,
+    /// Whether the Ingress can be expected to get an address.
+    pub(super) ingress_works: bool,
 }
 
 impl Applied {
@@ -57,37 +59,58 @@ impl Applied {
         })
     }
 
-    /// An address may come late or never; the proof works without one.
+    /// Addresses may come late or never; the proof works without them. An Ingress
+    /// beside another way is waited for only when somebody serves it.
     async fn wait_for_address(&self, context: &Context, cluster: &Cluster) -> Result<(), Error> {
         let printer = &context.printer;
         let deadline = context.deadline.min(Instant::now() + ADDRESS_PATIENCE);
         let options = &self.plan.options;
-        let outcome = match (&options.direct, &options.ingress) {
-            (Some(direct), _) if direct.service_type == ServiceType::LoadBalancer => {
-                printer.start("Address");
-                wait::service_address(
-                    cluster,
-                    names::NAMESPACE,
-                    names::MANAGER_DIRECT,
-                    deadline,
-                    printer,
-                )
-                .await
-            }
-            (None, Some(_)) => {
-                printer.start("Address");
-                wait::ingress_address(cluster, names::NAMESPACE, names::MANAGER, deadline, printer).await
-            }
-            _ => return Ok(()),
-        };
-        match outcome {
-            Ok(()) => printer.done("assigned"),
-            Err(error @ wait::Error::Timeout { .. }) => {
-                printer.stop();
-                printer.warn(format!("{error}; going on without an address from outside"));
-            }
-            Err(error) => return Err(error.into()),
+        let balanced = options
+            .direct
+            .as_ref()
+            .is_some_and(|direct| direct.service_type == ServiceType::LoadBalancer);
+        let is_only = options.direct.is_none() && options.gateway.is_none();
+        let ingress = options.ingress.is_some() && (is_only || self.ingress_works);
+        if !balanced && !ingress && options.gateway.is_none() {
+            return Ok(());
+        }
+        printer.start("Address");
+        let namespace = names::NAMESPACE;
+        let mut missing = Vec::new();
+        if balanced {
+            let name = names::MANAGER_DIRECT;
+            let wait = wait::service_address(cluster, namespace, name, deadline, printer);
+            missing.extend(late(wait.await)?);
+        }
+        if ingress {
+            let wait = wait::ingress_address(cluster, namespace, names::MANAGER, deadline, printer);
+            missing.extend(late(wait.await)?);
+        }
+        if let Some(gateway) = &options.gateway {
+            let (namespace, name) = match gateway {
+                GatewayOptions::Own { .. } => (namespace, names::MANAGER),
+                GatewayOptions::Shared { namespace, name } => (namespace.as_ref(), name.as_str()),
+            };
+            let wait = wait::gateway_address(cluster, namespace, name, deadline, printer);
+            missing.extend(late(wait.await)?);
+        }
+        if missing.is_empty() {
+            printer.done("assigned");
+        } else {
+            printer.stop();
+        }
+        for error in missing {
+            printer.warn(format!("{error}; going on without an address from outside"));
         }
         Ok(())
+    }
+}
+
+/// The error of a wait that only came too late.
+fn late(outcome: Result<(), wait::Error>) -> Result<Option<wait::Error>, Error> {
+    match outcome {
+        Ok(()) => Ok(None),
+        Err(error @ wait::Error::Timeout { .. }) => Ok(Some(error)),
+        Err(error) => Err(error.into()),
     }
 }

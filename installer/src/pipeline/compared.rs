@@ -193,12 +193,18 @@ impl Compared {
             write_inventory(cluster, &plan.inventory).await?;
             written += 1;
         }
-        let Prepared { settings, plan, .. } = self.prepared;
+        let Prepared {
+            settings,
+            plan,
+            ingress_works,
+            ..
+        } = self.prepared;
         Ok(Applied {
             settings,
             plan,
             made,
             written,
+            ingress_works,
         })
     }
 }

@@ -13,7 +13,10 @@ use crate::{
     cluster::Cluster,
     commands::install::InstallArgs,
     error::Error,
-    facts::ClusterFacts,
+    facts::{
+        ClusterFacts,
+        way_in::{ControllerFact, WayIn},
+    },
     images::{self, Target},
     inventory::Entry,
     plan::{self, Plan},
@@ -31,6 +34,8 @@ pub struct Prepared {
     pub(super) target: Target,
     pub(super) report: Report,
     pub(super) now: OffsetDateTime,
+    /// Whether the Ingress can be expected to get an address.
+    pub(super) ingress_works: bool,
 }
 
 impl Prepared {
@@ -66,7 +71,8 @@ impl Prepared {
         let facts = ClusterFacts::read(cluster).await?;
         let now = OffsetDateTime::now_utc();
         let plan = plan::plan(&settings, &facts, images, now)?;
-        let report = preflight::judge(&settings, &facts);
+        let way_in = WayIn::read(cluster, &plan.options, &facts.ingress_classes).await?;
+        let report = preflight::judge(&settings, &facts, &way_in);
         for check in &report.checks {
             printer.check(check);
         }
@@ -94,6 +100,7 @@ impl Prepared {
             target,
             report,
             now,
+            ingress_works: matches!(way_in.controller, Some(ControllerFact::Works { .. })),
         })
     }
 

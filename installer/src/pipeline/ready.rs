@@ -47,6 +47,7 @@ impl Ready {
                     plan,
                     made,
                     written,
+                    ..
                 },
             addresses,
         } = self;

@@ -16,6 +16,7 @@ pub struct Values {
     pub controller: Controller,
     pub proxy: Proxy,
     pub ingress: Ingress,
+    pub gateway: Gateway,
     pub images: Images,
     pub expose: Option<Vec<Exposure>>,
     pub node_selector: BTreeMap<String, String>,
@@ -105,6 +106,14 @@ pub struct Limits {
 pub struct Ingress {
     pub class_name: Option<String>,
     pub annotations: BTreeMap<String, String>,
+}
+
+/// `gateway`: the class of a Gateway to make, or `namespace/name` of one that is there.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Gateway {
+    pub class_name: Option<String>,
+    pub name: Option<String>,
 }
 
 /// `images`, instead of the ones that the CLI carries.
