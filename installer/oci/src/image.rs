@@ -74,7 +74,7 @@ pub struct Blob {
 }
 
 impl Blob {
-    fn render(
+    pub(crate) fn render(
         document: &'static str,
         media_type: &'static str,
         reference: &str,

@@ -18,6 +18,7 @@ mod digest;
 mod directory;
 mod entry;
 mod image;
+mod index;
 mod layer;
 mod tarball;
 
@@ -29,6 +30,7 @@ pub use compression::Compression;
 pub use digest::{Digest, Sha256Writer};
 pub use entry::{Entry, EntryKind};
 pub use image::{Blob, Image, ImageConfig};
+pub use index::{digest, index};
 pub use layer::Layer;
 
 /// Why a layer, an image or an archive could not be made.
