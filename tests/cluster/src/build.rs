@@ -1,4 +1,4 @@
-//! Builds the Kubernetes and CoreDNS executables from their Go modules, once per input.
+//! Builds Kubernetes, CoreDNS and the other real parts from their Go modules, once per input.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,7 @@ pub struct Binaries {
 
 /// Builds what the cache does not hold yet. A first build takes several minutes.
 pub fn build(layout: &Layout) -> Result<Binaries> {
-    let go = run(command(["go", "version"]).env("GOTOOLCHAIN", "local"))
-        .context("failed to find the Go toolchain, which builds Kubernetes")?;
+    let go = go_version()?;
     let kubernetes = layout.go_modules.join("kubernetes");
     let version = kubernetes_version(&kubernetes)?;
     let minor = version.split('.').nth(1).unwrap_or_default();
@@ -55,6 +54,72 @@ pub fn build(layout: &Layout) -> Result<Binaries> {
             },
         )?,
     })
+}
+
+/// A real server or an independent judge that tests run by themselves, outside the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// CNCF distribution: an OCI registry.
+    Registry,
+    /// An ACME certificate authority made for tests.
+    Pebble,
+    /// A linter of X.509 certificates.
+    Zlint,
+    /// Another maker of certificates, to compare with.
+    Mkcert,
+}
+
+impl Tool {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Registry, Self::Pebble, Self::Zlint, Self::Mkcert];
+
+    /// The name of the executable, and of the folder of its module.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Registry => "registry",
+            Self::Pebble => "pebble",
+            Self::Zlint => "zlint",
+            Self::Mkcert => "mkcert",
+        }
+    }
+
+    /// The environment variable that names the executable to the tests.
+    pub const fn variable(self) -> &'static str {
+        match self {
+            Self::Registry => "SILICA_REGISTRY",
+            Self::Pebble => "SILICA_PEBBLE",
+            Self::Zlint => "SILICA_ZLINT",
+            Self::Mkcert => "SILICA_MKCERT",
+        }
+    }
+
+    const fn package(self) -> &'static str {
+        match self {
+            Self::Registry => "github.com/distribution/distribution/v3/cmd/registry",
+            Self::Pebble => "github.com/letsencrypt/pebble/v2/cmd/pebble",
+            Self::Zlint => "github.com/zmap/zlint/v3/cmd/zlint",
+            Self::Mkcert => "filippo.io/mkcert",
+        }
+    }
+}
+
+/// Builds a tool unless the cache holds it, and returns its path.
+pub fn build_tool(layout: &Layout, tool: Tool) -> Result<PathBuf> {
+    build_module(
+        layout,
+        &go_version()?,
+        &Module {
+            folder: &layout.go_modules.join(tool.name()),
+            package: tool.package(),
+            name: tool.name(),
+            link_flags: "",
+        },
+    )
+}
+
+fn go_version() -> Result<String> {
+    run(command(["go", "version"]).env("GOTOOLCHAIN", "local"))
+        .context("failed to find the Go toolchain, which builds Kubernetes and the tools of the tests")
 }
 
 struct Module<'a> {

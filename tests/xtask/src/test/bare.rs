@@ -1,12 +1,12 @@
 //! What the workspace's own tests find on the local cluster: its API server, without an
-//! installation, and the DNS server's executable.
+//! installation, the DNS server's executable, and the tools.
 
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use silica_cluster::{Cluster, build};
+use silica_cluster::{Cluster, build, build::Tool};
 
 use crate::{command, python, workspace};
 
@@ -15,7 +15,7 @@ const NODES: &str = "--selector=kubernetes.io/os=linux";
 
 /// What the tests find, and whether the cluster was bare before them.
 pub(crate) struct Surroundings {
-    /// Variables that name the API server and the DNS server.
+    /// Variables that name the API server, the DNS server and the tools.
     pub(crate) variables: Vec<(&'static str, OsString)>,
     is_bare: bool,
 }
@@ -30,6 +30,9 @@ pub(crate) fn surroundings(cluster: &Cluster) -> Result<Surroundings> {
     let linter = workspace::root().join("installer/certs/tests/lint/requirements.txt");
     let python = python::environment(&cluster.layout().cache, &linter)?;
     variables.push(("SILICA_PKILINT", python.into()));
+    for tool in Tool::ALL {
+        variables.push((tool.variable(), build::build_tool(cluster.layout(), tool)?.into()));
+    }
     let is_bare = is_bare(cluster)?;
     if is_bare {
         // The tests are about objects: no pod of theirs shall start and take time to end.
