@@ -8,7 +8,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
-        certs, completions, env, install, rbac, render, rotate_certs, status, uninstall, verify_dns, version,
+        certs, completions, doctor, env, install, rbac, render, rotate_certs, status, uninstall, verify_dns,
+        version,
     },
     report::Output,
 };
@@ -61,6 +62,8 @@ pub enum Command {
     Uninstall(uninstall::UninstallArgs),
     /// Show what is installed and whether it works
     Status(status::StatusArgs),
+    /// Explain an error, or find out what is wrong with the installation
+    Doctor(doctor::DoctorArgs),
     /// Print what `install` would apply
     Render(Box<render::RenderArgs>),
     /// Replace the served certificate without a failed request
@@ -86,6 +89,7 @@ impl Command {
             Self::Install(args) => args.format.output,
             Self::Uninstall(args) => args.format.output,
             Self::Status(args) => args.format.output,
+            Self::Doctor(args) => args.format.output,
             Self::RotateCerts(args) => args.format.output,
             Self::VerifyDns(args) => args.format.output,
             Self::Version(args) => args.format.output,

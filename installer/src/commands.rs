@@ -2,6 +2,7 @@
 
 pub mod certs;
 pub mod completions;
+pub mod doctor;
 pub mod env;
 pub mod install;
 pub mod rbac;

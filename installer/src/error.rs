@@ -67,6 +67,12 @@ pub enum Error {
     /// Users' sandboxes would be lost.
     #[error("{} in the cluster would lose their controller: {}", count(*number, "user object"), names.join(", "))]
     UserObjects { number: usize, names: Vec<String> },
+    /// The new version did not come up; the former one serves again.
+    #[error("the new version did not become ready, and the former one was put back: {cause}")]
+    RolledBack { cause: Box<Error> },
+    /// Neither version could be brought up.
+    #[error("the new version did not become ready ({cause}), and the former one could not be put back")]
+    NotRolledBack { cause: Box<Error>, source: Box<Error> },
     /// Something is left after a removal.
     #[error("failed to remove {}", left.iter().map(Entry::title).collect::<Vec<_>>().join(", "))]
     LeftBehind { left: Vec<Entry> },
@@ -84,6 +90,9 @@ pub enum Error {
     /// A file could not be written.
     #[error("failed to write {}", path.display())]
     WriteFile { path: PathBuf, source: io::Error },
+    /// Standard input could not be read.
+    #[error("failed to read the standard input")]
+    ReadInput(#[source] io::Error),
     /// The asynchronous runtime did not start.
     #[error("failed to start the runtime")]
     Runtime(#[source] io::Error),
@@ -129,6 +138,7 @@ impl Error {
             Self::Wait(wait::Error::Timeout { .. }) | Self::TimedOut { .. } | Self::NotServed { .. } => {
                 Exit::Timeout
             }
+            Self::RolledBack { cause } | Self::NotRolledBack { cause, .. } => cause.exit(),
             Self::Lock(_) => Exit::Busy,
             Self::Interrupted { .. } => Exit::Interrupted,
             Self::CannotAsk => Exit::Usage,
@@ -165,6 +175,13 @@ impl Error {
             Self::Images(images::Error::Start(_)) => "install containerd's ctr, or use --images none".to_owned(),
             Self::Wait(wait::Error::Timeout { .. }) => {
                 format!("kubectl get pods,events -n {}; then run the same command again, it resumes", names::NAMESPACE)
+            }
+            Self::RolledBack { .. } => format!(
+                "remove the cause and install again; to look at the new version's pods instead: --no-rollback, then kubectl describe pods -n {}",
+                names::NAMESPACE
+            ),
+            Self::NotRolledBack { .. } => {
+                "run silica install with the former settings, or the former silica; it resumes".to_owned()
             }
             Self::Declined | Self::CannotAsk => "run again with --yes".to_owned(),
             Self::Verify(verify::Error::Certificate { hint, .. }) => hint.clone()?,

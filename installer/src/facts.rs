@@ -54,6 +54,10 @@ pub struct CrdFact {
     pub is_ours: bool,
     /// Who made it, as far as it can be told.
     pub owner: String,
+    /// `Namespaced` or `Cluster`.
+    pub scope: String,
+    /// Versions in which objects may be stored (`status.storedVersions`).
+    pub stored_versions: Vec<String>,
 }
 
 /// An IngressClass.
@@ -237,9 +241,9 @@ async fn read_crds(cluster: &Cluster) -> Result<Vec<CrdFact>, Error> {
     let facts = stream::iter(crd::all())
         .map(|definition| async move {
             let name = definition.name_any();
-            let found = api.get_metadata_opt(&name).await;
+            let found = api.get_opt(&name).await;
             let found = found.map_err(request("read", format!("CustomResourceDefinition {name}")))?;
-            Ok::<_, Error>(found.map(|found| crd_fact(name, &found.metadata)))
+            Ok::<_, Error>(found.map(|found| crd_fact(name, found)))
         })
         .buffered(CONCURRENCY)
         .try_collect::<Vec<_>>()
@@ -247,11 +251,16 @@ async fn read_crds(cluster: &Cluster) -> Result<Vec<CrdFact>, Error> {
     Ok(facts.into_iter().flatten().collect())
 }
 
-fn crd_fact(name: String, meta: &ObjectMeta) -> CrdFact {
+fn crd_fact(name: String, found: CustomResourceDefinition) -> CrdFact {
     CrdFact {
         name,
-        is_ours: is_ours(meta),
-        owner: owner(meta),
+        is_ours: is_ours(&found.metadata),
+        owner: owner(&found.metadata),
+        scope: found.spec.scope,
+        stored_versions: found
+            .status
+            .and_then(|status| status.stored_versions)
+            .unwrap_or_default(),
     }
 }
 

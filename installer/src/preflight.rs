@@ -1,8 +1,9 @@
 //! Judges the cluster's facts against what is wanted, before anything is written.
 
+mod upgrade;
 mod way_in;
 
-use silica_api::names;
+use silica_api::{crd, names};
 
 use crate::{
     check::{Check, Report},
@@ -22,6 +23,7 @@ pub fn judge(settings: &Settings, facts: &ClusterFacts, way_in: &WayIn) -> Repor
     checks.push(namespace(&facts.namespace, settings.adopt));
     checks.push(definitions(&facts.crds, settings.adopt));
     checks.extend(way_in::judge(&settings.options, &facts.ingress_classes, way_in));
+    checks.push(upgrade::judge(&facts.crds, &crd::all()));
     checks.push(domains(settings));
     Report { checks }
 }
@@ -139,6 +141,8 @@ mod tests {
             name: "sandboxes.x".into(),
             is_ours: false,
             owner: "Helm release a/b".into(),
+            scope: "Namespaced".into(),
+            stored_versions: vec!["v1alpha1".into()],
         };
         let check = definitions(std::slice::from_ref(&fact), false);
         assert_eq!(check.verdict, Verdict::Fail);

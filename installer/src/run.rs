@@ -44,8 +44,9 @@ impl Context {
     }
 }
 
-/// How long after the time limit a command may take to say what it was waiting for.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long after the time limit a command may take to put the former installation back,
+/// and to say what it was waiting for.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// Runs the command.
 pub fn run(cli: Cli) -> Exit {
@@ -83,6 +84,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
         Command::Install(args) => Box::pin(commands::install::run(context, &args)).await,
         Command::Uninstall(args) => commands::uninstall::run(context, &args).await,
         Command::Status(args) => commands::status::run(context, &args).await,
+        Command::Doctor(args) => Box::pin(commands::doctor::run(context, &args)).await,
         Command::Render(args) => commands::render::run(context, &args),
         Command::Rbac(args) => commands::rbac::run(context, &args),
         Command::RotateCerts(args) => {

@@ -86,6 +86,8 @@ pub struct Settings {
     pub force_conflicts: bool,
     /// Do not run a sandbox at the end.
     pub skip_verify: bool,
+    /// Leave a version that does not become ready.
+    pub no_rollback: bool,
 }
 
 /// Image references that replace the bundle's.
@@ -255,6 +257,7 @@ impl Settings {
             adopt: args.adopt,
             force_conflicts: args.force_conflicts,
             skip_verify: args.skip_verify,
+            no_rollback: args.no_rollback,
         })
     }
 }

@@ -165,6 +165,16 @@ pub async fn rollout(
     until(api, name, title, deadline, look_deployment, explain, printer).await
 }
 
+/// Why pods of a Deployment do not run; `None` when nothing speaks against them.
+pub async fn trouble_of(cluster: &Cluster, namespace: &str, name: &str) -> Option<String> {
+    trouble::of_pods(cluster, namespace, &format!("{}={name}", labels::APP_NAME)).await
+}
+
+/// Why the sandboxes of a pool do not become ready.
+pub async fn trouble_of_pool(cluster: &Cluster, namespace: &str, name: &str) -> Option<String> {
+    trouble::of_pool(cluster, namespace, name).await
+}
+
 fn look_deployment(deployment: Option<&Deployment>) -> Look {
     let Some(deployment) = deployment else {
         return Look::NotYet("it does not exist".into());

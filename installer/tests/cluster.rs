@@ -90,6 +90,8 @@ async fn installer_on_a_real_api_server() {
     without_rights_all_of_them_are_listed(&harness).await;
     the_printed_role_is_enough(&harness).await;
     let reference = a_second_run_writes_nothing(&harness).await;
+    a_version_that_does_not_start_gives_way_to_the_former(&harness, &reference).await;
+    a_lost_stored_version_stops_the_upgrade(&harness).await;
     killed_early(&harness, &reference).await;
     withdraw(&harness).await;
     for phase in LATE {
@@ -255,6 +257,76 @@ async fn a_second_run_writes_nothing(harness: &Harness) -> BTreeMap<String, Valu
     assert_eq!(versions(harness).await, before);
     uninstall(harness).await;
     reference
+}
+
+/// No pod ever starts here, so each new version fails; what was there before comes back,
+/// and what only the new version had goes.
+async fn a_version_that_does_not_start_gives_way_to_the_former(
+    harness: &Harness,
+    reference: &BTreeMap<String, Value>,
+) {
+    expect(&harness.silica(&install()), 0, &[]);
+    let (keys, waits) = (harness.secrets().await, ["install", "--timeout", "4s"]);
+    let newer = [
+        "--log-level",
+        "3",
+        "--expose",
+        "ingress",
+        "--ingress-class",
+        "new",
+    ];
+    let failed = harness.silica(&[&waits[..], &PARTS, &newer].concat());
+    expect(
+        &failed,
+        124,
+        &[
+            "Ingress sandbox-system/sandbox-manager",
+            "the former one was put back",
+            "--no-rollback",
+        ],
+    );
+    assert_same(&harness.state().await, reference, "rolled back");
+    assert_eq!(harness.secrets().await, keys);
+    let again = harness.silica(&[&install()[..], &["-o", "json"]].concat());
+    let result: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(result["writes"], 0, "{}", stderr(&again));
+
+    let kept = harness.silica(&[&waits[..], &PARTS, &newer, &["--no-rollback"]].concat());
+    expect(&kept, 124, &["timed out while waiting for Deployment"]);
+    assert!(
+        harness
+            .objects()
+            .await
+            .contains_key("Ingress sandbox-system/sandbox-manager")
+    );
+    expect(&harness.silica(&install()), 0, &[]);
+    assert_same(&harness.state().await, reference, "installed again");
+    withdraw(harness).await;
+}
+
+async fn a_lost_stored_version_stops_the_upgrade(harness: &Harness) {
+    let api: Api<CustomResourceDefinition> = Api::all(harness.client());
+    let name = crd::all().remove(0).name_any();
+    let stored = |versions: &[&str]| Patch::Merge(json!({"status": {"storedVersions": versions}}));
+    let mut definition = api.get(&name).await.unwrap();
+    let mut newer = definition.spec.versions[0].clone();
+    newer.name = "v1".into();
+    newer.storage = false;
+    definition.spec.versions.push(newer);
+    definition.metadata.managed_fields = None;
+    api.replace(&name, &PostParams::default(), &definition)
+        .await
+        .unwrap();
+    let params = PatchParams::default();
+    api.patch_status(&name, &params, &stored(&["v1alpha1", "v1"]))
+        .await
+        .unwrap();
+    expect(&harness.silica(&install()), 79, &[&name, "objects stored as v1,"]);
+    api.patch_status(&name, &params, &stored(&["v1alpha1"]))
+        .await
+        .unwrap();
+    harness.remove_definitions().await;
+    expect(&harness.silica(&UNINSTALL), 0, &[]);
 }
 
 async fn versions(harness: &Harness) -> BTreeMap<String, Option<String>> {

@@ -276,3 +276,13 @@ fn inventions_are_noticed() {
         assert_eq!(faults(wrong), 1, "{wrong}");
     }
 }
+
+#[test]
+fn the_page_of_errors_is_what_the_doctor_knows() {
+    let page = document("docs/errors.md");
+    assert_eq!(
+        page.trim(),
+        silica::doctor::to_markdown().trim(),
+        "renew it: silica doctor --list > docs/errors.md"
+    );
+}

@@ -176,6 +176,9 @@ pub struct InstallArgs {
     /// Only apply: neither wait for the pods nor verify anything
     #[arg(long, help_heading = "Behaviour")]
     pub no_wait: bool,
+    /// Leave a new version that does not become ready, instead of putting the former one back
+    #[arg(long, help_heading = "Behaviour")]
+    pub no_rollback: bool,
     /// Do not run a sandbox at the end
     #[arg(long, help_heading = "Behaviour")]
     pub skip_verify: bool,

@@ -45,21 +45,9 @@ pub async fn run(context: &Context, _: &StatusArgs) -> Result<Exit, Error> {
     let existing = facts::read_existing(&cluster).await?;
     let addresses = Addresses::read(&cluster).await?;
     let now = OffsetDateTime::now_utc();
-    let mut checks = vec![installation(&inventory)];
-    for name in [names::CONTROLLER, names::MANAGER] {
-        checks.push(deployment(&cluster, name).await?);
-    }
-    for (name, what) in [
-        (names::TLS_SECRET, "server certificate"),
-        (names::CA_SECRET, "certificate authority"),
-    ] {
-        checks.extend(certificate(&existing, name, what, now));
-    }
-    checks.extend(gateway::read(&cluster).await?.map(gateway_check));
-    let wanted = Wanted::new(inventory.domains.clone(), &existing);
-    checks.extend(exposed::look(&addresses.routes(), &wanted).await);
-    checks.push(templates(&cluster).await?);
-    let report = Report { checks };
+    let report = Report {
+        checks: checks(&cluster, &inventory, &existing, &addresses, now).await?,
+    };
     let routes: Vec<String> = addresses.routes().iter().map(ToString::to_string).collect();
     match printer.output() {
         Output::Json => printer.json(&json!({
@@ -80,6 +68,31 @@ pub async fn run(context: &Context, _: &StatusArgs) -> Result<Exit, Error> {
     } else {
         Exit::Findings
     })
+}
+
+/// All parts of an installation, and what each of its addresses serves.
+pub(crate) async fn checks(
+    cluster: &Cluster,
+    inventory: &Inventory,
+    existing: &Existing,
+    addresses: &Addresses,
+    now: OffsetDateTime,
+) -> Result<Vec<Check>, Error> {
+    let mut checks = vec![installation(inventory)];
+    for name in [names::CONTROLLER, names::MANAGER] {
+        checks.push(deployment(cluster, name).await?);
+    }
+    for (name, what) in [
+        (names::TLS_SECRET, "server certificate"),
+        (names::CA_SECRET, "certificate authority"),
+    ] {
+        checks.extend(certificate(existing, name, what, now));
+    }
+    checks.extend(gateway::read(cluster).await?.map(gateway_check));
+    let wanted = Wanted::new(inventory.domains.clone(), existing);
+    checks.extend(exposed::look(&addresses.routes(), &wanted).await);
+    checks.push(templates(cluster).await?);
+    Ok(checks)
 }
 
 fn installation(inventory: &Inventory) -> Check {

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::{Ready, Verified};
 use crate::{
-    address::Addresses, cluster::Cluster, error::Error, plan::Plan, run::Context, secrets::contents,
-    settings::Settings, wait,
+    address::Addresses, cluster::Cluster, error::Error, lock, plan::Plan, rollback::Snapshot, run::Context,
+    secrets::contents, settings::Settings, wait,
 };
 
 /// How long an address from the outside world is waited for; after that the
@@ -24,6 +24,8 @@ pub struct Applied {
     pub(super) written: usize,
     /// Whether the Ingress can be expected to get an address.
     pub(super) ingress_works: bool,
+    /// What to go back to when the new version does not become ready.
+    pub(super) former: Option<Snapshot>,
 }
 
 impl Applied {
@@ -32,7 +34,10 @@ impl Applied {
         let printer = &context.printer;
         printer.start("Rollout");
         let rollout = |name| wait::rollout(cluster, names::NAMESPACE, name, context.deadline, printer);
-        tokio::try_join!(rollout(names::CONTROLLER), rollout(names::MANAGER))?;
+        let rolled_out = tokio::try_join!(rollout(names::CONTROLLER), rollout(names::MANAGER));
+        if let Err(error) = rolled_out {
+            return Err(self.put_back(context, cluster, error.into()).await);
+        }
         printer.done("controller and manager serve");
         self.wait_for_address(context, cluster).await?;
         let addresses = Addresses::read(cluster).await?;
@@ -40,6 +45,31 @@ impl Applied {
             applied: self,
             addresses,
         })
+    }
+
+    /// Puts the former installation back, if there was one. Returns what to tell the user.
+    async fn put_back(&self, context: &Context, cluster: &Cluster, cause: Error) -> Error {
+        let Some(former) = &self.former else { return cause };
+        let printer = &context.printer;
+        printer.stop();
+        printer.warn(format!("{cause}"));
+        printer.start("Rollback");
+        let restored = lock::exclusive(cluster, async {
+            former.restore(cluster, &self.plan.inventory).await?;
+            Ok::<_, Error>(())
+        });
+        match restored.await {
+            Ok(()) => {
+                printer.done("the former version is back");
+                Error::RolledBack {
+                    cause: Box::new(cause),
+                }
+            }
+            Err(source) => Error::NotRolledBack {
+                cause: Box::new(cause),
+                source: Box::new(source),
+            },
+        }
     }
 
     /// The end of an installation that nobody waits for.

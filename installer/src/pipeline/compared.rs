@@ -17,6 +17,7 @@ use crate::{
     inventory::{Entry, State},
     lock,
     plan::phase_title,
+    rollback::Snapshot,
     run::Context,
     secrets::{Decision, contents},
     wait,
@@ -161,6 +162,11 @@ impl Compared {
             self.prepared.settings.admin_key.as_ref(),
             self.prepared.now,
         )?;
+        let former = if writes && !self.prepared.settings.no_rollback {
+            Snapshot::read(cluster, facts.inventory.as_ref()).await?
+        } else {
+            None
+        };
         // The inventory knows of everything that comes after it.
         if writes {
             let merged = plan.inventory.merged(facts.inventory.as_ref(), State::Applying);
@@ -205,6 +211,7 @@ impl Compared {
             made,
             written,
             ingress_works,
+            former,
         })
     }
 }

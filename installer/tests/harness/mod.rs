@@ -76,11 +76,14 @@ impl Harness {
         let mut command = Command::new(env!("CARGO_BIN_EXE_silica"));
         command
             .args(args)
-            .args(["--yes", "--timeout", "60s"])
+            .arg("--yes")
             .env_clear()
             .env("HOME", self.folder.path())
             .env("USER", "tester")
             .current_dir(self.folder.path());
+        if !args.contains(&"--timeout") {
+            command.args(["--timeout", "60s"]);
+        }
         command
     }
 
