@@ -4,6 +4,7 @@
 pub mod error;
 pub mod import;
 pub mod inspect;
+pub mod trust;
 
 use std::path::PathBuf;
 
@@ -52,6 +53,8 @@ pub enum CertsCommand {
     Export,
     /// Show what certificates say
     Inspect(inspect::InspectArgs),
+    /// Make this machine trust the CA, or tell how
+    Trust(trust::TrustArgs),
     /// Serve a certificate that somebody else issued
     Import(import::ImportArgs),
 }
@@ -62,6 +65,7 @@ impl CertsArgs {
         match &self.command {
             CertsCommand::Inspect(args) => args.format.output,
             CertsCommand::Import(args) => args.format.output,
+            CertsCommand::Trust(args) => args.format.output,
             CertsCommand::Generate(_) | CertsCommand::Export => Output::Text,
         }
     }
@@ -97,6 +101,7 @@ pub async fn run(context: &Context, args: &CertsArgs) -> Result<Exit, Error> {
         CertsCommand::Generate(args) => generate(context, args),
         CertsCommand::Export => export(context).await,
         CertsCommand::Inspect(args) => inspect::run(context, args).await,
+        CertsCommand::Trust(args) => trust::run(context, args).await,
         CertsCommand::Import(args) => import::run(context, args).await,
     }
 }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use silica_api::names;
-use silica_certs::{inspect, pem, rotation};
+use silica_certs::{bundle, inspect, pem, rotation};
 
+use super::trust::store;
 use crate::exit::Exit;
 
 /// Why a certificate command failed.
@@ -52,6 +53,23 @@ pub enum Error {
         /// Name of the Certificate.
         certificate: String,
     },
+    /// The file to trust holds something else than CA certificates.
+    #[error("failed to find CA certificates to trust")]
+    Bundle(#[source] bundle::Error),
+    /// There is nothing left to trust.
+    #[error("every CA certificate has ended")]
+    AllExpired,
+    /// Trusting it would be a risk for every site.
+    #[error(
+        "{subject:?} may sign for every name: whoever has its key could pose as any site to this machine"
+    )]
+    Unlimited {
+        /// The CA.
+        subject: String,
+    },
+    /// The trust store did not change.
+    #[error("failed to change the trust store of this machine")]
+    Trust(#[source] store::Error),
     /// The step of a rotation is not possible.
     #[error(transparent)]
     Rotation(#[from] rotation::Refusal),
@@ -67,10 +85,16 @@ impl Error {
             Self::Certificates { .. }
             | Self::NotPem { .. }
             | Self::Target { .. }
+            | Self::Bundle(_)
+            | Self::AllExpired
             | Self::Rotation(_)
             | Self::Chain(_)
             | Self::Refused { is_input: true, .. } => Exit::Config,
-            Self::Refused { is_input: false, .. } | Self::CertManager { .. } => Exit::Findings,
+            Self::Refused { is_input: false, .. } | Self::CertManager { .. } | Self::Unlimited { .. } => {
+                Exit::Findings
+            }
+            Self::Trust(error) if error.is_permission() => Exit::Forbidden,
+            Self::Trust(_) => Exit::Failed,
         }
     }
 
@@ -83,6 +107,11 @@ impl Error {
                 ns = names::NAMESPACE
             )),
             Self::Refused { .. } => Some("silica certs inspect FILE shows what the file holds".to_owned()),
+            Self::Unlimited { .. } => Some("if that is what you want: --force".to_owned()),
+            Self::Trust(store::Error::NoProgram) => {
+                Some("silica certs trust tells the steps for other systems".to_owned())
+            }
+            Self::Trust(error) if error.is_permission() => Some("run it with sudo".to_owned()),
             _ => None,
         }
     }

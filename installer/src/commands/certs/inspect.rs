@@ -98,7 +98,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 /// The certificates of a file in either form.
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+pub(super) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let bytes = read(path)?;
     let unusable = |source| CertsError::Certificates {
         path: path.to_owned(),
@@ -112,7 +112,7 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error>
     Ok(pem::certificates(&text).map_err(|error| unusable(inspect::Error::Pem(error)))?)
 }
 
-fn parse(path: &Path, certificates: &[CertificateDer<'_>]) -> Result<Vec<Inspected>, CertsError> {
+pub(super) fn parse(path: &Path, certificates: &[CertificateDer<'_>]) -> Result<Vec<Inspected>, CertsError> {
     let parsed: Result<_, _> = certificates.iter().map(inspect::parse_der).collect();
     parsed.map_err(|source| CertsError::Certificates {
         path: path.to_owned(),
@@ -120,7 +120,7 @@ fn parse(path: &Path, certificates: &[CertificateDer<'_>]) -> Result<Vec<Inspect
     })
 }
 
-fn as_pem(certificates: &[CertificateDer<'_>]) -> String {
+pub(super) fn as_pem(certificates: &[CertificateDer<'_>]) -> String {
     certificates
         .iter()
         .map(|certificate| pem::encode_certificate(certificate))
