@@ -106,6 +106,7 @@ pub const fn phase_title(phase: Phase) -> &'static str {
         Phase::Namespace => "Namespace",
         Phase::Crds => "Definitions",
         Phase::Access => "Access rules",
+        Phase::Executables => "Executables",
         Phase::Workloads => "Workloads",
         Phase::Exposure => "Exposure",
         Phase::Templates => "Templates",

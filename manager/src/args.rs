@@ -102,6 +102,15 @@ pub(crate) struct ControllerArgs {
     #[arg(long)]
     pub(crate) runtime_image: String,
 
+    /// ConfigMaps with the loader and the chunks of the runtime; the image is then any
+    /// that the nodes have.
+    #[arg(long, value_delimiter = ',', requires = "runtime_sha256", value_name = "NAME")]
+    pub(crate) runtime_config_maps: Vec<String>,
+
+    /// SHA-256 of the runtime that these ConfigMaps bring.
+    #[arg(long, requires = "runtime_config_maps", value_name = "HEX")]
+    pub(crate) runtime_sha256: Option<String>,
+
     /// Name under which this replica holds the Lease.
     #[arg(long, env = "POD_NAME", default_value_t = default_identity())]
     pub(crate) identity: String,

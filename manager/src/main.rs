@@ -10,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use args::{Cli, ControllerArgs, Role, ServerArgs};
 use clap::Parser as _;
+use silica_controller::RuntimeSource;
 use silica_core::token::TokenKey;
 use silica_server::{Auth, Readiness, Shutdown};
 
@@ -60,7 +61,14 @@ async fn run_controller(args: ControllerArgs, shutdown: Shutdown) -> anyhow::Res
     let health = silica_controller::Health::default();
     let config = silica_controller::Config {
         identity: args.identity,
-        runtime_image: args.runtime_image,
+        runtime: match args.runtime_sha256 {
+            None => RuntimeSource::Image(args.runtime_image),
+            Some(sha256) => RuntimeSource::ConfigMaps {
+                image: args.runtime_image,
+                names: args.runtime_config_maps,
+                sha256,
+            },
+        },
         token_key: read_token_key(&args.common)?,
         namespace: args.common.namespace.to_string(),
         workers: silica_controller::Config::DEFAULT_WORKERS,

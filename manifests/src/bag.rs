@@ -14,6 +14,8 @@ pub enum Phase {
     Crds,
     /// ServiceAccounts, Roles and their bindings.
     Access,
+    /// Executables that travel in ConfigMaps.
+    Executables,
     /// Deployments and their disruption budgets.
     Workloads,
     /// Services and the Ingress.
@@ -24,10 +26,11 @@ pub enum Phase {
 
 impl Phase {
     /// All phases, first to last.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Namespace,
         Self::Crds,
         Self::Access,
+        Self::Executables,
         Self::Workloads,
         Self::Exposure,
         Self::Templates,
@@ -39,6 +42,7 @@ impl Phase {
             Self::Namespace => "namespace",
             Self::Crds => "crds",
             Self::Access => "access",
+            Self::Executables => "executables",
             Self::Workloads => "workloads",
             Self::Exposure => "exposure",
             Self::Templates => "templates",

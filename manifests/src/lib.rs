@@ -8,6 +8,7 @@
 //! appear as a [`SecretRequest`] only, and whoever applies the bag fulfils it.
 
 mod bag;
+mod carried;
 mod crds;
 mod exposure;
 pub mod gateway;
@@ -20,6 +21,7 @@ mod workload;
 mod yaml;
 
 pub use bag::{Object, Objects, Phase};
+pub use carried::{Carried, Packed};
 pub use options::{
     Authentication, Compute, DirectService, GatewayOptions, HostPorts, Images, IngressOptions, NodePorts,
     Options, ServiceType, TemplateOptions,
@@ -33,6 +35,7 @@ pub fn objects(options: &Options) -> Objects {
     bag.add(Phase::Namespace, [Object::of(&namespace::namespace(options))]);
     bag.add(Phase::Crds, crds::definitions().iter().map(Object::of));
     rbac::add(&mut bag);
+    carried::add(&mut bag, options);
     workload::add(&mut bag, options);
     exposure::add(&mut bag, options);
     templates::add(&mut bag, options);

@@ -7,6 +7,8 @@ use silica_api::{
     types::{Domain, NamespaceName},
 };
 
+use crate::carried::Carried;
+
 /// Everything that an installation's objects depend on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
@@ -38,6 +40,9 @@ pub struct Options {
     pub image_pull_secret: Option<String>,
     /// Whether voluntary disruptions leave at least one pod of each role.
     pub disruption_budget: bool,
+    /// Executables that travel in ConfigMaps, when neither a registry nor access to nodes is
+    /// there; [`Options::images`] then name the image that they run on.
+    pub carried: Option<Carried>,
     /// Default templates to create.
     pub templates: Option<TemplateOptions>,
 }
@@ -60,6 +65,7 @@ impl Options {
             node_selector: BTreeMap::new(),
             image_pull_secret: None,
             disruption_budget: true,
+            carried: None,
             templates: None,
         }
     }

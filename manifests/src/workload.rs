@@ -9,10 +9,10 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
-            Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction,
-            LocalObjectReference, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-            ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext,
-            TopologySpreadConstraint, Volume, VolumeMount,
+            Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
+            HTTPGetAction, LocalObjectReference, ObjectFieldSelector, PodSecurityContext, PodSpec,
+            PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource,
+            SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
         },
         policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
     },
@@ -20,12 +20,13 @@ use k8s_openapi::{
 };
 use kube::core::ObjectMeta;
 use silica_api::{
-    labels, names,
+    carried, labels, names,
     ports::{self, Port},
 };
 
 use crate::{
     bag::{Object, Objects, Phase},
+    carried::Carried,
     namespace::metadata,
     options::{Authentication, Compute, Options},
 };
@@ -73,6 +74,10 @@ pub(crate) fn add(bag: &mut Objects, options: &Options) {
 fn controller(options: &Options) -> Role<'_> {
     let mut args: Vec<String> = vec!["controller".into()];
     args.extend(["--runtime-image".into(), options.images.runtime.clone()]);
+    if let Some(carried) = &options.carried {
+        args.extend(["--runtime-config-maps".into(), carried.runtime_maps().join(",")]);
+        args.extend(["--runtime-sha256".into(), carried.runtime.sha256.clone()]);
+    }
     args.extend(common_args(options));
     Role {
         name: names::CONTROLLER,
@@ -204,17 +209,75 @@ fn pod(role: &Role<'_>, options: &Options, identity: BTreeMap<String, String>) -
             }),
             ..TopologySpreadConstraint::default()
         }]),
+        init_containers: options
+            .carried
+            .as_ref()
+            .map(|carried| vec![unpacker(role, options, carried)]),
         containers: vec![container(role, options)],
-        volumes: Some(vec![Volume {
-            name: TOKEN_KEY_VOLUME.into(),
-            secret: Some(SecretVolumeSource {
-                secret_name: Some(names::TOKEN_KEY_SECRET.into()),
-                default_mode: Some(TOKEN_KEY_MODE),
-                ..SecretVolumeSource::default()
-            }),
-            ..Volume::default()
-        }]),
+        volumes: Some(volumes(options)),
         ..PodSpec::default()
+    }
+}
+
+fn volumes(options: &Options) -> Vec<Volume> {
+    let mut volumes = vec![Volume {
+        name: TOKEN_KEY_VOLUME.into(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(names::TOKEN_KEY_SECRET.into()),
+            default_mode: Some(TOKEN_KEY_MODE),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    }];
+    if let Some(carried) = &options.carried {
+        volumes.push(carried::volume(&carried.manager_maps()));
+        volumes.push(Volume {
+            name: carried::BIN_VOLUME.into(),
+            empty_dir: Some(EmptyDirVolumeSource::default()),
+            ..Volume::default()
+        });
+    }
+    volumes
+}
+
+/// Where the executable is when it travelled in ConfigMaps.
+fn unpacked() -> String {
+    format!("{}/{}", carried::BIN_DIR, names::MANAGER)
+}
+
+fn bin_mount(read_only: bool) -> VolumeMount {
+    VolumeMount {
+        name: carried::BIN_VOLUME.into(),
+        mount_path: carried::BIN_DIR.into(),
+        read_only: Some(read_only),
+        ..VolumeMount::default()
+    }
+}
+
+/// Puts the executable together that travelled in ConfigMaps. It asks for what the main
+/// container asks for, so the pod asks for no more than without it.
+fn unpacker(role: &Role<'_>, options: &Options, carried: &Carried) -> Container {
+    Container {
+        name: carried::LOADER.into(),
+        image: Some(options.images.manager.clone()),
+        image_pull_policy: Some("IfNotPresent".into()),
+        command: Some(carried::command(&carried.manager.sha256, &unpacked(), &[])),
+        resources: Some(resources(role.compute)),
+        security_context: Some(restricted()),
+        volume_mounts: Some(vec![carried::mount(), bin_mount(false)]),
+        ..Container::default()
+    }
+}
+
+fn restricted() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        read_only_root_filesystem: Some(true),
+        capabilities: Some(Capabilities {
+            drop: Some(vec!["ALL".into()]),
+            ..Capabilities::default()
+        }),
+        ..SecurityContext::default()
     }
 }
 
@@ -223,6 +286,7 @@ fn container(role: &Role<'_>, options: &Options) -> Container {
         name: role.name.into(),
         image: Some(options.images.manager.clone()),
         image_pull_policy: Some("IfNotPresent".into()),
+        command: options.carried.as_ref().map(|_| vec![unpacked()]),
         args: Some(role.args.clone()),
         env: Some(vec![
             from_field("POD_NAMESPACE", "metadata.namespace"),
@@ -230,28 +294,26 @@ fn container(role: &Role<'_>, options: &Options) -> Container {
         ]),
         ports: Some(role.ports.clone()),
         resources: Some(resources(role.compute)),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            read_only_root_filesystem: Some(true),
-            capabilities: Some(Capabilities {
-                drop: Some(vec!["ALL".into()]),
-                ..Capabilities::default()
-            }),
-            ..SecurityContext::default()
-        }),
+        security_context: Some(restricted()),
         // Starting is probed every second, so that a pod counts as ready as
         // soon as its caches are filled; afterwards less often.
         startup_probe: Some(probe("/readyz", 1, 120)),
         readiness_probe: Some(probe("/readyz", 5, 2)),
         liveness_probe: Some(probe("/healthz", 10, 3)),
-        volume_mounts: Some(vec![VolumeMount {
-            name: TOKEN_KEY_VOLUME.into(),
-            mount_path: names::TOKEN_KEY_DIR.into(),
-            read_only: Some(true),
-            ..VolumeMount::default()
-        }]),
+        volume_mounts: Some(mounts(options)),
         ..Container::default()
     }
+}
+
+fn mounts(options: &Options) -> Vec<VolumeMount> {
+    let token_key = VolumeMount {
+        name: TOKEN_KEY_VOLUME.into(),
+        mount_path: names::TOKEN_KEY_DIR.into(),
+        read_only: Some(true),
+        ..VolumeMount::default()
+    };
+    let bin = options.carried.as_ref().map(|_| bin_mount(true));
+    [Some(token_key), bin].into_iter().flatten().collect()
 }
 
 fn from_field(name: &str, path: &str) -> EnvVar {
@@ -356,6 +418,38 @@ mod tests {
             assert_eq!(container.read_only_root_filesystem, Some(true));
             assert_eq!(container.capabilities.unwrap().drop.unwrap(), ["ALL"]);
         }
+    }
+
+    #[test]
+    fn carried_executables_run_on_the_borrowed_image_without_more_rights() {
+        let mut options = options();
+        options.carried = Some(crate::carried::example());
+        let spec = pod_spec(&manager(&options), &options);
+        let init = &spec.init_containers.as_ref().unwrap()[0];
+        let main = &spec.containers[0];
+        assert_eq!(init.image, main.image);
+        assert_eq!(main.command.as_deref().unwrap(), ["/silica/bin/sandbox-manager"]);
+        assert_eq!(
+            init.command.as_ref().unwrap().last().unwrap(),
+            "/silica/bin/sandbox-manager"
+        );
+        for container in [init, main] {
+            let context = container.security_context.clone().unwrap();
+            assert_eq!(context.capabilities.unwrap().drop.unwrap(), ["ALL"]);
+            assert_eq!(context.read_only_root_filesystem, Some(true));
+        }
+        let writable = |container: &Container| {
+            let mounts = container.volume_mounts.clone().unwrap();
+            mounts
+                .iter()
+                .any(|mount| mount.name == carried::BIN_VOLUME && mount.read_only == Some(false))
+        };
+        assert!(writable(init) && !writable(main));
+        let args = controller(&options).args.join(" ");
+        assert!(
+            args.contains("--runtime-config-maps silica-loader-111111111111,sandbox-runtime-00-"),
+            "{args}"
+        );
     }
 
     #[test]

@@ -63,11 +63,12 @@ pub fn documents<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Result<St
     Ok(text)
 }
 
-/// The committed files: name and content, one per phase.
+/// The committed files: name and content, one per phase that has objects.
 pub fn generated() -> Result<Vec<(String, String)>, Error> {
     let bag = objects(&example());
     Phase::ALL
         .into_iter()
+        .filter(|phase| bag.of_phase(*phase).next().is_some())
         .enumerate()
         .map(|(index, phase)| {
             let body = documents(bag.of_phase(phase))?;

@@ -10,7 +10,7 @@ use kube::{
     Api, Client, ResourceExt,
     api::{Patch, PatchParams},
 };
-use silica_controller::{Config, Health};
+use silica_controller::{Config, Health, RuntimeSource};
 use silica_core::token::{KEY_LENGTH, TokenKey};
 
 #[tokio::main]
@@ -36,8 +36,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = Config {
         namespace: env::var("POD_NAMESPACE").unwrap_or_else(|_| "default".to_owned()),
         identity: env::var("POD_NAME").unwrap_or_else(|_| "example".to_owned()),
-        runtime_image: env::var("RUNTIME_IMAGE")
-            .unwrap_or_else(|_| silica_api::names::local_image(silica_api::names::RUNTIME_IMAGE, "dev")),
+        runtime: RuntimeSource::Image(
+            env::var("RUNTIME_IMAGE")
+                .unwrap_or_else(|_| silica_api::names::local_image(silica_api::names::RUNTIME_IMAGE, "dev")),
+        ),
         // A fixed key is fine here: nobody trusts these sandboxes.
         token_key: TokenKey::new(&[1; KEY_LENGTH])?,
         workers: Config::DEFAULT_WORKERS,

@@ -2,7 +2,7 @@
 
 use silica_core::token::TokenKey;
 
-use crate::Health;
+use crate::{Health, RuntimeSource};
 
 /// Settings of [`crate::run`].
 #[derive(Clone, Debug)]
@@ -11,8 +11,8 @@ pub struct Config {
     pub namespace: String,
     /// Name under which this process holds the Lease; unique among the replicas.
     pub identity: String,
-    /// Image with `/sandbox-runtime`, for pods whose template brings no runtime.
-    pub runtime_image: String,
+    /// The runtime for pods whose template brings none.
+    pub runtime: RuntimeSource,
     /// Key that the access tokens of sandboxes are derived from.
     pub token_key: TokenKey,
     /// Reconciliations of one kind that may run at a time.

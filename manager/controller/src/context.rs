@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use kube::Client;
 use silica_core::token::TokenKey;
 
-use crate::{Config, cache::Caches, event, metrics::Metrics, sandbox_set};
+use crate::{
+    Config, RuntimeSource, cache::Caches, event, metrics::Metrics, runtime_source::Copies, sandbox_set,
+};
 
 /// Shared by all reconciliations of one term of leadership.
 pub(crate) struct Context {
@@ -14,6 +16,8 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) events: event::Sender,
     pub(crate) metrics: Arc<Metrics>,
+    /// The runtime in the namespaces of sandboxes.
+    pub(crate) copies: Copies,
     /// What the pools did that the caches may not show yet.
     pub(crate) memory: Mutex<sandbox_set::Memory>,
 }
@@ -21,8 +25,8 @@ pub(crate) struct Context {
 /// Settings that shape pods.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// See [`Config::runtime_image`].
-    pub(crate) runtime_image: String,
+    /// See [`Config::runtime`].
+    pub(crate) runtime: RuntimeSource,
     /// See [`Config::token_key`].
     pub(crate) token_key: TokenKey,
 }
@@ -31,10 +35,11 @@ impl Context {
     pub(crate) fn new(config: &Config, client: Client, caches: Caches, events: event::Sender) -> Self {
         let metrics = config.health.metrics();
         Self {
+            copies: Copies::new(client.clone(), &config.namespace),
             client,
             caches,
             settings: Settings {
-                runtime_image: config.runtime_image.clone(),
+                runtime: config.runtime.clone(),
                 token_key: config.token_key.clone(),
             },
             events: events.counting(Arc::clone(&metrics)),

@@ -16,6 +16,7 @@ mod metrics;
 mod orphan;
 mod queue;
 mod renewal;
+mod runtime_source;
 mod sandbox;
 mod sandbox_set;
 mod status_patch;
@@ -24,6 +25,7 @@ mod watch;
 
 pub use config::Config;
 pub use health::Health;
+pub use runtime_source::RuntimeSource;
 
 use std::{future::Future, pin::pin, sync::Arc};
 

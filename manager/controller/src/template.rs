@@ -125,14 +125,14 @@ impl Blueprint {
 
     /// Hash of everything that shapes the pod, the injected runtime included:
     /// ten hex digits of SHA-256. The order of map keys does not matter.
-    pub(crate) fn revision(&self, runtime_image: &str) -> String {
+    pub(crate) fn revision(&self, runtime: &str) -> String {
         let shape = json!({
             "template": self.template,
             "runtimes": self.runtimes,
             "volumeClaims": self.volume_claims,
             "persistentContents": self.persistent_contents,
             "pauseStrategy": self.pause_strategy,
-            "runtimeImage": self.wants_runtime().then_some(runtime_image),
+            "runtimeImage": self.wants_runtime().then_some(runtime),
         });
         let mut hasher = Sha256::new();
         hash(&shape, &mut hasher);

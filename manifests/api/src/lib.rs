@@ -4,6 +4,7 @@
 //! This crate holds data and parsing only. It never talks to a cluster, never
 //! reads a clock, and depends on no other crate of the workspace.
 
+pub mod carried;
 pub mod crd;
 pub mod labels;
 pub mod names;

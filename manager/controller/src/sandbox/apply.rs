@@ -159,6 +159,14 @@ async fn create_pod(sandbox: &Sandbox, context: &Context) -> Result<Done, Error>
         Err(error) => return trouble(Trouble::InvalidTemplate(error.to_string())),
     };
 
+    if blueprint.wants_runtime()
+        && let Err(error) = context.copies.ensure(&context.settings.runtime, &namespace).await
+    {
+        let why = std::error::Error::source(&error).map(ToString::to_string);
+        let message = format!("{error}: {}", why.unwrap_or_default());
+        return trouble(Trouble::CreateFailed(message));
+    }
+
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(context.client.clone(), &namespace);
     let parameters = PostParams {
         field_manager: Some(names::FIELD_MANAGER_CONTROLLER.to_owned()),

@@ -57,7 +57,7 @@ pub(super) fn pool(
         .map(|limit| budget::absolute("updateStrategy.maxUnavailable", limit, replicas))
         .transpose()?
         .unwrap_or_else(|| (replicas * DEFAULT_UPDATE_PERCENT).div_ceil(100));
-    let revision = blueprint.revision(&settings.runtime_image);
+    let revision = blueprint.revision(settings.runtime.identity());
     Ok(Pool {
         blueprint,
         revision,
@@ -83,7 +83,7 @@ mod tests {
         }))
         .unwrap();
         let settings = Settings {
-            runtime_image: "r".to_owned(),
+            runtime: crate::RuntimeSource::Image("r".to_owned()),
             token_key: TokenKey::new(&[0; 32]).unwrap(),
         };
         let blueprint = template::resolve(&set.spec, |_| None);

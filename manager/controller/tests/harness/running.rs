@@ -19,7 +19,7 @@ impl Running {
         let config = Config {
             namespace: namespace.to_owned(),
             identity: identity.to_owned(),
-            runtime_image: "runtime:test".to_owned(),
+            runtime: silica_controller::RuntimeSource::Image("runtime:test".to_owned()),
             token_key: TokenKey::new(&[1; KEY_LENGTH]).unwrap(),
             workers: Config::DEFAULT_WORKERS,
             health: health.clone(),

@@ -10,15 +10,16 @@ use k8s_openapi::api::core::v1::{
     Capabilities, Container, EmptyDirVolumeSource, ExecAction, LifecycleHandler, Pod, ResourceRequirements,
     SeccompProfile, SecurityContext, Volume, VolumeMount,
 };
-use silica_api::names;
+use silica_api::{carried, names};
 
 use super::{Error, pod::main_container};
+use crate::RuntimeSource;
 
 /// Argument that starts the runtime and returns once it serves.
 const START: &str = "start";
 
 /// Adds volume, init container, mount and hook.
-pub(super) fn inject(pod: &mut Pod, runtime_image: &str) -> Result<(), Error> {
+pub(super) fn inject(pod: &mut Pod, runtime: &RuntimeSource) -> Result<(), Error> {
     let spec = pod.spec.get_or_insert_default();
     let main = main_container(spec)?;
     let mounts = main.volume_mounts.get_or_insert_default();
@@ -39,8 +40,11 @@ pub(super) fn inject(pod: &mut Pod, runtime_image: &str) -> Result<(), Error> {
 
     spec.init_containers
         .get_or_insert_default()
-        .insert(0, installer(runtime_image, resources));
+        .insert(0, installer(runtime, resources));
     let volumes = spec.volumes.get_or_insert_default();
+    if let RuntimeSource::ConfigMaps { names, .. } = runtime {
+        volumes.push(carried::volume(names));
+    }
     if !volumes.iter().any(|volume| volume.name == names::ENVD_VOLUME) {
         volumes.push(Volume {
             name: names::ENVD_VOLUME.to_owned(),
@@ -90,17 +94,24 @@ fn hook(own: Option<LifecycleHandler>) -> Option<LifecycleHandler> {
 
 /// Copies the runtime and ends. With the resources of the main container it adds
 /// nothing to what the pod asks for, and does not change its QoS class.
-fn installer(image: &str, resources: Option<ResourceRequirements>) -> Container {
+fn installer(runtime: &RuntimeSource, resources: Option<ResourceRequirements>) -> Container {
+    let install = |executable| [executable, "install", names::ENVD_DIR];
+    let (image, command, mounts) = match runtime {
+        RuntimeSource::Image(image) => {
+            let command = install("/sandbox-runtime").map(str::to_owned).to_vec();
+            (image, command, vec![mount()])
+        }
+        RuntimeSource::ConfigMaps { image, sha256, .. } => {
+            let command = carried::command(sha256, names::RUNTIME_BINARY, &install(names::RUNTIME_BINARY));
+            (image, command, vec![mount(), carried::mount()])
+        }
+    };
     Container {
         name: names::RUNTIME_CONTAINER.to_owned(),
         image: Some(image.to_owned()),
         image_pull_policy: Some("IfNotPresent".to_owned()),
-        command: Some(
-            ["/sandbox-runtime", "install", names::ENVD_DIR]
-                .map(str::to_owned)
-                .to_vec(),
-        ),
-        volume_mounts: Some(vec![mount()]),
+        command: Some(command),
+        volume_mounts: Some(mounts),
         resources,
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
@@ -135,7 +146,11 @@ fn compute_only(resources: &ResourceRequirements) -> ResourceRequirements {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::{Error, tests::build};
+    use super::super::{
+        Error,
+        tests::{build, build_with, settings},
+    };
+    use crate::{RuntimeSource, context::Settings};
 
     fn minimal() -> Value {
         json!({"spec": {"containers": [{"name": "app", "image": "distroless"}]}})
@@ -170,6 +185,40 @@ mod tests {
         );
         assert_eq!(spec["volumes"], json!([{"name": "envd-volume", "emptyDir": {}}]));
         assert_eq!(hook(&pod, 0), &json!(["/mnt/envd/sandbox-runtime", "start"]));
+    }
+
+    #[test]
+    fn a_runtime_from_config_maps_is_verified_and_then_installs_itself() {
+        let settings = Settings {
+            runtime: RuntimeSource::ConfigMaps {
+                image: "pause:1".into(),
+                names: vec!["silica-loader-1".into(), "sandbox-runtime-00-2".into()],
+                sha256: "ab".into(),
+            },
+            ..settings()
+        };
+        let pod = build_with(minimal(), &settings).unwrap();
+        let init = &pod["spec"]["initContainers"][0];
+        assert_eq!(init["image"], "pause:1");
+        let command: Vec<_> = init["command"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
+        assert_eq!(
+            command.join(" "),
+            "/silica/carried/silica-loader /silica/carried --sha256 ab --into /mnt/envd/sandbox-runtime -- \
+             /mnt/envd/sandbox-runtime install /mnt/envd"
+        );
+        let volumes = pod["spec"]["volumes"].as_array().unwrap();
+        assert_eq!(
+            volumes[0]["projected"]["sources"][1]["configMap"]["name"],
+            "sandbox-runtime-00-2"
+        );
+        // The sandbox itself sees no more than with an image.
+        let mounts = pod["spec"]["containers"][0]["volumeMounts"].as_array().unwrap();
+        assert_eq!(mounts.len(), 1);
     }
 
     #[test]

@@ -45,10 +45,10 @@ pub(crate) fn objects(
     settings: &Settings,
 ) -> Result<Objects, Error> {
     let template = blueprint.template.to_spec().map_err(Error::Template)?;
-    let revision = blueprint.revision(&settings.runtime_image);
+    let revision = blueprint.revision(settings.runtime.identity());
     let mut pod = pod::pod(sandbox, template, &revision, settings)?;
     if blueprint.wants_runtime() {
-        injection::inject(&mut pod, &settings.runtime_image)?;
+        injection::inject(&mut pod, &settings.runtime)?;
     }
     let claims = volume::claims(sandbox, blueprint.volume_claims.as_deref().unwrap_or_default())?;
     volume::mount(&mut pod, &claims);
@@ -64,11 +64,13 @@ mod tests {
     use silica_api::crd::PodTemplate;
     use silica_core::token::TokenKey;
 
+    use crate::RuntimeSource;
+
     use super::*;
 
     pub(super) fn settings() -> Settings {
         Settings {
-            runtime_image: "runtime:1".to_owned(),
+            runtime: RuntimeSource::Image("runtime:1".to_owned()),
             token_key: TokenKey::new(&[7; 32]).unwrap(),
         }
     }
@@ -82,11 +84,15 @@ mod tests {
     }
 
     pub(super) fn build(template: Value) -> Result<Value, Error> {
+        build_with(template, &settings())
+    }
+
+    pub(super) fn build_with(template: Value, settings: &Settings) -> Result<Value, Error> {
         let blueprint = Blueprint {
             template: PodTemplate(template),
             ..Blueprint::default()
         };
-        objects(&sandbox(), &blueprint, &settings()).map(|objects| serde_json::to_value(objects.pod).unwrap())
+        objects(&sandbox(), &blueprint, settings).map(|objects| serde_json::to_value(objects.pod).unwrap())
     }
 
     #[test]
