@@ -25,6 +25,7 @@ pub mod progress;
 mod record;
 mod start;
 mod teardown;
+pub mod traces;
 mod wait;
 
 use std::fs::{self, File};

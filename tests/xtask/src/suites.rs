@@ -21,6 +21,8 @@ pub(crate) enum Suite {
     Seed,
     /// Newest JavaScript SDKs, one host
     Javascript,
+    /// The removed cluster has left nothing behind; needs a cluster that was started for the tests
+    Traces,
 }
 
 impl Suite {

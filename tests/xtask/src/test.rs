@@ -8,8 +8,8 @@ use std::ffi::OsString;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use silica_cluster::{Cluster, progress};
+use anyhow::{Context, Result, bail, ensure};
+use silica_cluster::{Cluster, Status, progress, traces::Traces};
 
 use crate::suites::Suite;
 use crate::{command, down, generate, up, workspace};
@@ -54,7 +54,13 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let cluster = Cluster::of_checkout()?;
     let mut outcomes = Vec::new();
     let mut started = false;
-    for suite in suites.iter().copied().filter(|suite| !suite.needs_installation()) {
+    let before = match cluster.status()? {
+        Status::Absent => Some(Traces::take(cluster.layout())?),
+        _ => None,
+    };
+    let traces = suites.contains(&Suite::Traces);
+    let before_installation = |suite: &Suite| !suite.needs_installation() && *suite != Suite::Traces;
+    for suite in suites.iter().copied().filter(before_installation) {
         if suite.needs_bare_cluster() {
             // It may be the first suite to need the cluster, and the only one.
             let up = crate::cluster::up(&cluster).await;
@@ -94,10 +100,29 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
             })),
         }
     }
+    if traces && !started && before.is_some() {
+        started = crate::cluster::up(&cluster).await?;
+    }
     if started && !arguments.keep {
         down::remove(&cluster)?;
+        if let Some(before) = before.filter(|_| traces) {
+            outcomes.push(timed(Suite::Traces, || compare(&cluster, &before)));
+        }
+    } else if traces {
+        println!("not looked for traces: the cluster was there before, or stays");
     }
     conclude(&outcomes)
+}
+
+/// Whether the machine is as it was before the cluster.
+fn compare(cluster: &Cluster, before: &Traces) -> Result<String> {
+    let left = Traces::take(cluster.layout())?.since(before);
+    ensure!(
+        left.is_empty(),
+        "failed to remove every trace of the cluster; left are:\n{}",
+        left.join("\n")
+    );
+    Ok("nothing is left of the cluster".to_owned())
 }
 
 fn timed(suite: Suite, run: impl FnOnce() -> Result<String>) -> Outcome {
