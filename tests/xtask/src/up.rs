@@ -17,7 +17,7 @@ use crate::{build, cluster, command, environment, python, workspace};
 Examples:
   cargo xtask up
   source target/silica/env && python my_agent.py
-  cargo xtask up --context my-cluster -- --domain sandbox.example.com --expose ingress")]
+  cargo xtask up --context my-cluster -- --domain sandbox.example.com --templates --template-image-base debian:12")]
 pub(crate) struct Arguments {
     /// Install into this context of your kubeconfig instead of a local cluster.
     #[arg(long)]
@@ -41,12 +41,13 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Installs into a cluster of the user's.
+/// Installs into a cluster of the user's. Templates need images that its nodes can pull, so
+/// they come only when the user names some.
 fn remote(context: &str, more: &[String]) -> Result<()> {
     let silica = build::build()?;
     command::run(
         Command::new(&silica)
-            .args(["install", "--context", context, "--templates", "--yes"])
+            .args(["install", "--context", context, "--yes"])
             .args(["--env-file".as_ref(), environment::file().as_os_str()])
             .args(["--ca-file".as_ref(), environment::ca_file().as_os_str()])
             .args(more),
