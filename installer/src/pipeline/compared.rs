@@ -126,11 +126,11 @@ impl Compared {
         }
         // The lock lives in the namespace, so the namespace comes before it.
         let namespace = self.apply_phase(context, cluster, Phase::Namespace).await?;
-        lock::exclusive(cluster, async {
+        let locked = lock::exclusive(cluster, async {
             self.prepared.facts.still_hold(cluster).await?;
             Box::pin(self.write(context, cluster, namespace)).await
-        })
-        .await
+        });
+        Box::pin(locked).await
     }
 
     /// Applies one phase; tells how many objects were written.
