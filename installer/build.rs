@@ -1,15 +1,24 @@
-//! Embeds the compressed server binaries into the CLI.
+//! Embeds the compressed executables into the CLI.
 //!
-//! `SILICA_BUNDLE_DIR` names a folder with `sandbox-manager.zst` and
-//! `sandbox-runtime.zst`. Without it the CLI is built with an empty bundle and
-//! says so when it would need one.
+//! `SILICA_BUNDLE_DIR` names a folder with `sandbox-manager.zst` and `sandbox-runtime.zst` for
+//! x86-64, the same with `.arm64.zst` for AArch64 when they were built, and the loader, which
+//! only the way through ConfigMaps needs. Without the variable the CLI is built with an empty
+//! bundle and says so when it would need one.
 
 use std::{
     env, fs, io,
     path::{Path, PathBuf},
 };
 
-const MEMBERS: [&str; 2] = ["sandbox-manager", "sandbox-runtime"];
+/// What a bundle must have.
+const REQUIRED: [&str; 2] = ["sandbox-manager", "sandbox-runtime"];
+/// What it may have.
+const OPTIONAL: [&str; 4] = [
+    "sandbox-manager.arm64",
+    "sandbox-runtime.arm64",
+    "silica-loader",
+    "silica-loader.arm64",
+];
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-env-changed=SILICA_BUNDLE_DIR");
@@ -17,8 +26,16 @@ fn main() -> io::Result<()> {
     let bundle = env::var_os("SILICA_BUNDLE_DIR")
         .filter(|dir| !dir.is_empty())
         .map(PathBuf::from);
-    for member in MEMBERS {
+    if let Some(bundle) = &bundle {
+        // Files that come later count, too.
+        println!("cargo::rerun-if-changed={}", bundle.display());
+    }
+    for member in REQUIRED {
         embed(bundle.as_deref(), member, &out)?;
+    }
+    for member in OPTIONAL {
+        let is_there = |bundle: &&Path| bundle.join(format!("{member}.zst")).exists();
+        embed(bundle.as_deref().filter(is_there), member, &out)?;
     }
     Ok(())
 }

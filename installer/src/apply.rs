@@ -88,6 +88,21 @@ pub async fn observe(
 
 async fn observe_one(cluster: &Cluster, object: Object, conflicts: Conflicts) -> Result<Change, Error> {
     let api = api(cluster, &object);
+    if object.content["immutable"] == true {
+        // Its name is made from its content, so what is there is what is wanted.
+        let there = api.get_metadata_opt(&object.name).await;
+        let there = there.map_err(request("read", object.title()))?;
+        let action = if there.is_some() {
+            Action::Keep
+        } else {
+            Action::Create
+        };
+        return Ok(Change {
+            object,
+            action,
+            paths: Vec::new(),
+        });
+    }
     let live = found(api.get(&object.name).await).map_err(request("read", object.title()))?;
     let Some(live) = live else {
         return Ok(Change {

@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
-        certs, completions, doctor, env, install, rbac, render, rotate_certs, status, uninstall, verify_dns,
-        version,
+        certs, completions, doctor, env, images, install, rbac, render, rotate_certs, status, uninstall,
+        verify_dns, version,
     },
     report::Output,
 };
@@ -72,6 +72,8 @@ pub enum Command {
     VerifyDns(verify_dns::VerifyDnsArgs),
     /// Make or export certificates
     Certs(certs::CertsArgs),
+    /// Write the images that this command carries to a file
+    Images(images::ImagesArgs),
     /// Print the rights that installing takes
     Rbac(rbac::RbacArgs),
     /// Print the environment for the E2B SDKs, with the API key
@@ -94,7 +96,9 @@ impl Command {
             Self::VerifyDns(args) => args.format.output,
             Self::Version(args) => args.format.output,
             Self::Certs(args) => args.output(),
-            Self::Render(_) | Self::Rbac(_) | Self::Env(_) | Self::Completions(_) => Output::Text,
+            Self::Render(_) | Self::Images(_) | Self::Rbac(_) | Self::Env(_) | Self::Completions(_) => {
+                Output::Text
+            }
         }
     }
 }

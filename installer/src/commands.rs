@@ -4,6 +4,7 @@ pub mod certs;
 pub mod completions;
 pub mod doctor;
 pub mod env;
+pub mod images;
 pub mod install;
 pub mod rbac;
 pub mod render;

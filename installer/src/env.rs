@@ -6,6 +6,8 @@ pub const ADMIN_KEY: &str = "SILICA_ADMIN_KEY";
 pub const VALUES: &str = "SILICA_VALUES";
 /// Domain, same as `--domain`; several are separated by commas.
 pub const DOMAIN: &str = "SILICA_DOMAIN";
+/// Registry, same as `--registry`.
+pub const REGISTRY: &str = "SILICA_REGISTRY_ADDRESS";
 /// containerd socket, same as `--containerd-address`.
 pub const CONTAINERD_ADDRESS: &str = "CONTAINERD_ADDRESS";
 

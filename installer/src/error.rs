@@ -6,8 +6,8 @@ use silica_api::names;
 use silica_certs::files;
 
 use crate::{
-    address::Route, bundle, cluster, commands::certs, exit::Exit, https, images, inventory::Entry, lock,
-    secrets, settings, verify, wait,
+    address::Route, bundle, cluster, commands::certs, delivery, exit::Exit, https, images, inventory::Entry,
+    lock, secrets, settings, verify, wait,
 };
 
 /// Why a command failed.
@@ -22,9 +22,18 @@ pub enum Error {
     /// The binaries that this CLI carries.
     #[error(transparent)]
     Bundle(#[from] bundle::Error),
-    /// The images did not reach the node.
+    /// An image could not be built.
     #[error(transparent)]
     Images(#[from] images::Error),
+    /// The executables cannot travel the chosen way.
+    #[error(transparent)]
+    Pack(#[from] delivery::pack::Error),
+    /// They did not reach the nodes.
+    #[error(transparent)]
+    Send(#[from] delivery::send::Error),
+    /// The registry or its credentials.
+    #[error(transparent)]
+    Registry(#[from] silica_registry::Error),
     /// A secret cannot be decided on or made.
     #[error(transparent)]
     Secrets(#[from] secrets::Error),
@@ -168,11 +177,11 @@ impl Error {
                  or name images: --manager-image IMAGE --runtime-image IMAGE"
                     .to_owned()
             }
-            Self::Images(images::Error::NoSocket { .. }) => {
-                "run on the node, name its socket with --containerd-address, or push the images and use --images none"
+            Self::Send(delivery::send::Error::Registry(error)) | Self::Registry(error) => error.hint()?,
+            Self::Send(delivery::send::Error::Start { program: "ctr", .. }) => {
+                "install containerd's ctr, or bring the executables another way: --registry HOST/PREFIX or --images configmap"
                     .to_owned()
             }
-            Self::Images(images::Error::Start(_)) => "install containerd's ctr, or use --images none".to_owned(),
             Self::Wait(wait::Error::Timeout { .. }) => {
                 format!("kubectl get pods,events -n {}; then run the same command again, it resumes", names::NAMESPACE)
             }

@@ -1,31 +1,14 @@
-//! Brings our images to the node: builds an OCI archive from the bundle and
-//! imports it into the containerd of this machine.
+//! Builds our images from the bundle: deterministic, one layer each.
 
-use std::{
-    io::{self, BufWriter, Write},
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::io::{self, BufWriter, Write};
 
-use silica_oci::{Compression, Entry, Image, ImageConfig, Layer};
-use tokio::process::Command;
+use silica_oci::{Compression, Digest, Entry, Image, ImageConfig, Layer};
 
-use crate::{bundle::Bundle, bundle::Member, commands::install::ImageDelivery};
+use crate::bundle::{Architecture, Member};
 
-/// Usual places of containerd's socket: containerd itself, then k3s and RKE2.
-const SOCKETS: [&str; 2] = [
-    "/run/containerd/containerd.sock",
-    "/run/k3s/containerd/containerd.sock",
-];
-/// The containerd namespace that the kubelet uses.
-const KUBERNETES: &str = "k8s.io";
-
-/// Why images did not reach the node.
+/// Why there is no image.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No containerd here.
-    #[error("failed to find containerd on this machine: looked for {}", looked_for.join(", "))]
-    NoSocket { looked_for: Vec<String> },
     /// The image could not be put together.
     #[error("failed to build image {reference}")]
     Build {
@@ -35,141 +18,82 @@ pub enum Error {
     /// The archive could not be written.
     #[error("failed to write the image archive")]
     Archive(#[source] io::Error),
-    /// `ctr` cannot be started.
-    #[error("failed to run ctr, containerd's own client")]
-    Start(#[source] io::Error),
-    /// `ctr` refused.
-    #[error("failed to {action} through {}: {output}", socket.display())]
-    Ctr {
-        action: &'static str,
-        socket: PathBuf,
-        output: String,
-    },
 }
 
-/// Where images go.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Target {
-    /// Into this containerd.
-    Containerd(PathBuf),
-    /// Nowhere: the nodes pull them, or have them.
-    Nowhere,
+/// The images of a member, one for each architecture.
+pub fn build(member: &Member) -> Result<Vec<Image>, Error> {
+    member
+        .parts
+        .iter()
+        .map(|(architecture, part)| image(member, *architecture, &part.binary))
+        .collect()
 }
 
-/// Chooses the way. `exists` tells whether a path is there.
-pub fn choose(
-    delivery: ImageDelivery,
-    address: Option<&Path>,
-    exists: impl Fn(&Path) -> bool,
-) -> Result<Target, Error> {
-    let candidates: Vec<PathBuf> = match address {
-        Some(address) => {
-            let text = address.to_string_lossy();
-            vec![PathBuf::from(text.strip_prefix("unix://").unwrap_or(&text))]
-        }
-        None => SOCKETS.iter().map(PathBuf::from).collect(),
-    };
-    let found = candidates.iter().find(|path| exists(path)).cloned();
-    match (delivery, found) {
-        (ImageDelivery::None, _) | (ImageDelivery::Auto, None) => Ok(Target::Nowhere),
-        (ImageDelivery::Auto | ImageDelivery::Node, Some(socket)) => Ok(Target::Containerd(socket)),
-        (ImageDelivery::Node, None) => Err(Error::NoSocket {
-            looked_for: candidates.iter().map(|path| path.display().to_string()).collect(),
-        }),
-    }
+/// Digest of what the member's name stands for in a registry.
+pub fn digest(member: &Member) -> Result<Digest, Error> {
+    silica_oci::digest(&member.reference(), &build(member)?).map_err(|source| Error::Build {
+        reference: member.reference(),
+        source,
+    })
 }
 
-/// Imports those images of the bundle that the node does not have. Returns the
-/// references that were imported.
-pub async fn deliver(bundle: &Bundle, socket: &Path) -> Result<Vec<String>, Error> {
-    let present = read_references(socket).await?;
-    let has = |member: &Member| present.lines().any(|line| line == member.reference());
+/// Writes the images of one architecture as an OCI archive.
+pub fn write(members: &[&Member], architecture: Architecture, output: impl Write) -> Result<(), Error> {
     let mut images = Vec::new();
-    if !has(&bundle.manager) {
-        images.push(manager_image(&bundle.manager)?);
+    for member in members {
+        if let Some(part) = member.parts.get(&architecture) {
+            images.push(image(member, architecture, &part.binary)?);
+        }
     }
-    if !has(&bundle.runtime) {
-        images.push(runtime_image(&bundle.runtime)?);
-    }
-    if images.is_empty() {
-        return Ok(Vec::new());
-    }
-    let references: Vec<String> = images.iter().map(|image| image.reference.clone()).collect();
-    let file = tempfile::NamedTempFile::new().map_err(Error::Archive)?;
-    let mut output = BufWriter::new(file.as_file());
-    let failed = |source| Error::Build {
+    let references: Vec<&str> = images.iter().map(|image| image.reference.as_str()).collect();
+    silica_oci::write_archive(&images, output).map_err(|source| Error::Build {
         reference: references.join(", "),
         source,
-    };
-    silica_oci::write_archive(&images, &mut output).map_err(failed)?;
+    })
+}
+
+/// [`write()`] to a temporary file, which ends with the value.
+pub fn archive(members: &[&Member], architecture: Architecture) -> Result<tempfile::NamedTempFile, Error> {
+    let file = tempfile::NamedTempFile::new().map_err(Error::Archive)?;
+    let mut output = BufWriter::new(file.as_file());
+    write(members, architecture, &mut output)?;
     output.flush().map_err(Error::Archive)?;
-    let path = file.path().to_string_lossy().into_owned();
-    run(socket, "import images", &["images", "import", &path]).await?;
-    Ok(references)
+    drop(output);
+    Ok(file)
 }
 
-async fn read_references(socket: &Path) -> Result<String, Error> {
-    run(socket, "list images", &["images", "ls", "--quiet"]).await
-}
-
-async fn run(socket: &Path, action: &'static str, args: &[&str]) -> Result<String, Error> {
-    let output = Command::new("ctr")
-        .arg("--address")
-        .arg(socket)
-        .args(["--namespace", KUBERNETES])
-        .args(args)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(Error::Start)?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(Error::Ctr {
-            action,
-            socket: socket.to_owned(),
-            output: text,
-        });
+fn image(member: &Member, architecture: Architecture, binary: &[u8]) -> Result<Image, Error> {
+    let executable = format!("/{}", member.name);
+    let mut entries = vec![Entry::file(&executable, 0o755, binary)];
+    if member.name == silica_api::names::RUNTIME_IMAGE {
+        entries.extend(shell(&executable));
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-fn image(member: &Member, entries: Vec<Entry>, entrypoint: &str) -> Result<Image, Error> {
-    let failed = |source| Error::Build {
+    let layer = Layer::from_entries(entries, Compression::Gzip).map_err(|source| Error::Build {
         reference: member.reference(),
         source,
-    };
+    })?;
     Ok(Image {
         reference: member.reference(),
-        layers: vec![Layer::from_entries(entries, Compression::Gzip).map_err(failed)?],
+        layers: vec![layer],
         config: ImageConfig {
-            entrypoint: vec![entrypoint.into()],
+            entrypoint: vec![executable],
+            architecture: architecture.name().to_owned(),
             ..ImageConfig::default()
         },
     })
 }
 
-fn manager_image(member: &Member) -> Result<Image, Error> {
-    image(
-        member,
-        vec![Entry::file("/sandbox-manager", 0o755, member.binary.clone())],
-        "/sandbox-manager",
-    )
-}
-
 /// The runtime image also answers to the command of users' own templates, `sh
 /// /workspace/entrypoint_inner.sh`: the shell is the runtime itself, and the
 /// scripts are there for whoever looks.
-fn runtime_image(member: &Member) -> Result<Image, Error> {
+fn shell(executable: &str) -> [Entry; 3] {
     const SCRIPT: &str = "#!/bin/sh\n# /bin/sh is sandbox-runtime, which acts on the name of this file:\n\
                           exec /sandbox-runtime install \"${ENVD_DIR:-/mnt/envd}\" --stay\n";
-    let entries = vec![
-        Entry::file("/sandbox-runtime", 0o755, member.binary.clone()),
-        Entry::symlink("/bin/sh", "/sandbox-runtime"),
+    [
+        Entry::symlink("/bin/sh", executable),
         Entry::file("/workspace/entrypoint.sh", 0o755, SCRIPT),
         Entry::file("/workspace/entrypoint_inner.sh", 0o755, SCRIPT),
-    ];
-    image(member, entries, "/sandbox-runtime")
+    ]
 }
 
 #[cfg(test)]
@@ -178,43 +102,39 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn the_socket_is_found_in_order() {
-        let only = |wanted: &'static str| move |path: &Path| path == Path::new(wanted);
-        let k3s = choose(ImageDelivery::Auto, None, only(SOCKETS[1])).unwrap();
-        assert_eq!(k3s, Target::Containerd(SOCKETS[1].into()));
-        let given = choose(
-            ImageDelivery::Node,
-            Some(Path::new("unix:///a.sock")),
-            only("/a.sock"),
+    fn member(name: &'static str) -> Member {
+        Member::new(
+            name,
+            [
+                (Architecture::Amd64, b"one".to_vec(), &b""[..]),
+                (Architecture::Arm64, b"two".to_vec(), &b""[..]),
+            ],
         )
-        .unwrap();
-        assert_eq!(given, Target::Containerd("/a.sock".into()));
     }
 
     #[test]
-    fn auto_without_containerd_leaves_it_to_the_nodes_and_node_fails() {
-        assert_eq!(
-            choose(ImageDelivery::Auto, None, |_| false).unwrap(),
-            Target::Nowhere
-        );
-        assert_eq!(
-            choose(ImageDelivery::None, None, |_| true).unwrap(),
-            Target::Nowhere
-        );
-        assert!(matches!(
-            choose(ImageDelivery::Node, None, |_| false),
-            Err(Error::NoSocket { .. })
-        ));
+    fn every_architecture_gets_its_image() {
+        let images = build(&member(names::MANAGER_IMAGE)).unwrap();
+        let architectures: Vec<&str> = images
+            .iter()
+            .map(|image| image.config.architecture.as_str())
+            .collect();
+        assert_eq!(architectures, ["amd64", "arm64"]);
+        assert_ne!(images[0].digest().unwrap(), images[1].digest().unwrap());
     }
 
     #[test]
     fn the_runtime_image_answers_to_the_shell_of_templates() {
-        let member = Member {
-            name: names::RUNTIME_IMAGE,
-            binary: vec![1],
-            tag: "1".into(),
-        };
-        assert!(runtime_image(&member).is_ok());
+        let size = |name| build(&member(name)).unwrap()[0].layers[0].size();
+        assert!(size(names::RUNTIME_IMAGE) > size(names::MANAGER_IMAGE));
+    }
+
+    #[test]
+    fn an_archive_holds_one_architecture() {
+        let mut archive = Vec::new();
+        let member = member(names::MANAGER_IMAGE);
+        write(&[&member], Architecture::Arm64, &mut archive).unwrap();
+        let text = String::from_utf8_lossy(&archive);
+        assert!(text.contains("arm64") && !text.contains("amd64"));
     }
 }

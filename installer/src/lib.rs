@@ -13,6 +13,7 @@ pub mod cli;
 pub mod cluster;
 pub mod commands;
 pub mod connect;
+pub mod delivery;
 pub mod doctor;
 pub mod env;
 pub mod env_block;

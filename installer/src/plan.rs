@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use crate::{
     bundle::{self, Bundle},
+    delivery::pack::Packing,
     facts::ClusterFacts,
     inventory::{Entry, Inventory, State},
     secrets::{self, SecretPlan},
@@ -47,9 +48,11 @@ pub fn needs_bundle(settings: &Settings) -> bool {
 }
 
 /// The objects alone, for `silica render`.
-pub fn options(settings: &Settings, images: Images) -> Options {
+pub fn options(settings: &Settings, packing: impl Into<Packing>) -> Options {
+    let Packing { images, carried } = packing.into();
     Options {
         images,
+        carried,
         ..settings.options.clone()
     }
 }
@@ -58,10 +61,10 @@ pub fn options(settings: &Settings, images: Images) -> Options {
 pub fn plan(
     settings: &Settings,
     facts: &ClusterFacts,
-    images: Images,
+    packing: impl Into<Packing>,
     now: OffsetDateTime,
 ) -> Result<Plan, secrets::Error> {
-    let options = options(settings, images);
+    let options = options(settings, packing);
     let objects = objects(&options);
     let secrets = secrets::plan(
         &facts.existing,
@@ -83,6 +86,11 @@ pub fn plan(
             .into_iter()
             .map(|name| Entry::core("Secret", "secrets", name)),
     );
+    let pull_secret = settings
+        .registry
+        .as_ref()
+        .and_then(|registry| registry.make_pull_secret.as_ref());
+    entries.extend(pull_secret.map(|name| Entry::core("Secret", "secrets", name)));
     if secrets.owned().contains(names::CA_SECRET) {
         entries.push(Entry::core("ConfigMap", "configmaps", names::CA_BUNDLE));
     }

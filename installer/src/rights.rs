@@ -96,6 +96,11 @@ pub fn needed(objects: &Objects) -> BTreeSet<Right> {
     rights
 }
 
+/// The rights that keeping a Secret in the namespace of the installation takes.
+pub fn of_secret(name: &str) -> impl Iterator<Item = Right> {
+    own("secrets", name, &["get", "patch", "delete"])
+}
+
 /// Writing, waiting for, and removing one object. `create` knows no names.
 fn written(object: &Object) -> impl Iterator<Item = Right> {
     const WAITED_FOR: [&str; 6] = [

@@ -86,6 +86,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
         Command::Status(args) => commands::status::run(context, &args).await,
         Command::Doctor(args) => Box::pin(commands::doctor::run(context, &args)).await,
         Command::Render(args) => commands::render::run(context, &args),
+        Command::Images(args) => commands::images::run(context, &args),
         Command::Rbac(args) => commands::rbac::run(context, &args),
         Command::RotateCerts(args) => {
             let cluster = context.cluster().await?;

@@ -17,7 +17,12 @@ use silica_manifests::{
     Options, ServiceType, TemplateOptions,
 };
 
-use crate::commands::install::{Exposure, ImageDelivery, InstallArgs, ServiceTypeArg};
+use silica_registry::{AddressError, Transport};
+
+use crate::{
+    commands::install::{Exposure, ImageDelivery, InstallArgs, ServiceTypeArg},
+    delivery::RegistrySettings,
+};
 
 mod file;
 
@@ -59,6 +64,9 @@ pub enum Error {
         max: u32,
         value: u32,
     },
+    /// The registry's address is not one.
+    #[error("failed to accept the registry")]
+    Registry(#[from] AddressError),
     /// A flag makes sense only together with another.
     #[error("{flag} needs {needs}")]
     Needs { flag: &'static str, needs: &'static str },
@@ -76,6 +84,10 @@ pub struct Settings {
     pub delivery: ImageDelivery,
     /// Socket of containerd, when it is not a usual one.
     pub containerd_address: Option<PathBuf>,
+    /// The registry to push to.
+    pub registry: Option<RegistrySettings>,
+    /// Image that executables in ConfigMaps run on, when it was chosen.
+    pub borrow_image: Option<String>,
     /// Kind of the server certificate's key, when it was chosen.
     pub key_type: Option<KeyType>,
     /// The administrator's key, when it was chosen; else it is generated.
@@ -186,6 +198,13 @@ impl Settings {
         }
         options.node_selector = pairs(&args.node_selector, values.node_selector);
         options.image_pull_secret.clone_from(&args.image_pull_secret);
+        let registry = registry(args)?;
+        if let Some(name) = registry
+            .as_ref()
+            .and_then(|registry| registry.make_pull_secret.as_ref())
+        {
+            options.image_pull_secret = Some(name.clone());
+        }
 
         let expose = if args.expose.is_empty() {
             values.expose.unwrap_or_default()
@@ -252,6 +271,8 @@ impl Settings {
             images,
             delivery: args.images,
             containerd_address: args.containerd_address.clone(),
+            registry,
+            borrow_image: args.borrow_image.clone(),
             key_type: args.key_type,
             admin_key,
             adopt: args.adopt,
@@ -288,6 +309,30 @@ fn gateway(args: &InstallArgs, file: file::Gateway) -> Result<GatewayOptions, Er
         }
         _ => Err(needs()),
     }
+}
+
+/// Name of the pull Secret that is made when none is named.
+const PULL_SECRET: &str = "silica-registry";
+
+fn registry(args: &InstallArgs) -> Result<Option<RegistrySettings>, Error> {
+    let Some(address) = &args.registry else {
+        return match args.images {
+            ImageDelivery::Registry => Err(Error::Needs {
+                flag: "--images registry",
+                needs: "--registry HOST[:PORT]/PREFIX",
+            }),
+            _ => Ok(None),
+        };
+    };
+    let name = || args.image_pull_secret.clone().unwrap_or(PULL_SECRET.into());
+    Ok(Some(RegistrySettings {
+        address: address.parse()?,
+        transport: Transport {
+            plain_http: args.registry_plain_http,
+            ca: args.registry_ca.clone(),
+        },
+        make_pull_secret: args.create_pull_secret.then(name),
+    }))
 }
 
 fn templates(args: &InstallArgs) -> Result<Option<TemplateOptions>, Error> {

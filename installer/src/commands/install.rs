@@ -24,6 +24,8 @@ Examples:
   silica install --domain sandbox.example.com --expose gateway --gateway-class envoy
   silica install --domain sandbox.example.com --expose direct --service-type HostPort --manager-replicas 1
   silica install --values silica.yaml --dry-run
+  silica install --domain sandbox.example.com --registry registry.example.com/silica --create-pull-secret
+  silica install --domain sandbox.example.com --images configmap
   silica install --domain silica.localhost --expose direct --service-type NodePort --node-port-https 30443 --yes";
 
 /// Flags of `silica install` and `silica render`.
@@ -121,7 +123,7 @@ pub struct InstallArgs {
     #[arg(long, value_name = "NAMESPACE/NAME", help_heading = "Exposure")]
     pub gateway: Option<String>,
 
-    /// How our images get to the nodes
+    /// How our executables get to the nodes
     #[arg(
         long,
         value_enum,
@@ -130,6 +132,21 @@ pub struct InstallArgs {
         help_heading = "Images"
     )]
     pub images: ImageDelivery,
+    /// Registry to push to and to pull from
+    #[arg(long, value_name = "HOST[:PORT]/PREFIX", env = env::REGISTRY, help_heading = "Images")]
+    pub registry: Option<String>,
+    /// Speak plain HTTP to the registry
+    #[arg(long, requires = "registry", help_heading = "Images")]
+    pub registry_plain_http: bool,
+    /// CA certificate of the registry (PEM)
+    #[arg(long, value_name = "FILE", requires = "registry", help_heading = "Images")]
+    pub registry_ca: Option<PathBuf>,
+    /// Make the pull Secret, silica-registry or the one of --image-pull-secret, of the credentials that push
+    #[arg(long, requires = "registry", help_heading = "Images")]
+    pub create_pull_secret: bool,
+    /// Image to run on with `--images configmap`, instead of one that every node has
+    #[arg(long, value_name = "IMAGE", help_heading = "Images")]
+    pub borrow_image: Option<String>,
     /// Socket of containerd, when it is not at a usual place
     #[arg(long, value_name = "SOCKET", env = env::CONTAINERD_ADDRESS, help_heading = "Images")]
     pub containerd_address: Option<PathBuf>,
@@ -298,11 +315,16 @@ pub enum ServiceTypeArg {
 /// How our images get to the nodes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub enum ImageDelivery {
-    /// `node` when containerd runs on this machine, else `none`
+    /// `registry` when one is named, else `node` when the nodes are here or of kind or k3d, else `configmap`
     #[default]
     Auto,
-    /// Import into the containerd of this machine
+    /// Push to the registry of --registry
+    Registry,
+    /// Import into the containerd of this machine, or by kind or k3d
     Node,
+    /// Put the executables into ConfigMaps: needs neither registry nor access to nodes
+    #[value(name = "configmap")]
+    ConfigMap,
     /// The nodes pull them by themselves
     None,
 }

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
 use silica_api::names;
-use silica_manifests::Phase;
+use silica_manifests::{Object, Phase};
 
 use super::{Applied, Prepared, delete, write_inventory};
 use crate::{
     apply::{self, Action, Change, Conflicts},
     bundle::Bundle,
     cluster::Cluster,
+    delivery::{Target, send},
     error::Error,
-    images::{self, Target},
     inventory::{Entry, State},
     lock,
     plan::phase_title,
@@ -49,7 +49,16 @@ impl Compared {
         self.count(Action::Create) + self.count(Action::Update) > 0
             || !self.dropped.is_empty()
             || self.prepared.plan.secrets.writes()
+            || self.new_pull_secret().is_some()
             || !self.inventory_is_current()
+    }
+
+    /// The pull Secret, unless the cluster has it.
+    fn new_pull_secret(&self) -> Option<&Object> {
+        let secret = self.prepared.pull_secret.as_ref();
+        secret
+            .filter(|secret| !secret.is_current)
+            .map(|secret| &secret.object)
     }
 
     pub(super) fn summary(&self) -> String {
@@ -87,6 +96,10 @@ impl Compared {
                 ));
             }
         }
+        let pull_secret = self.new_pull_secret();
+        lines.extend(
+            pull_secret.map(|secret| format!("  * {} (credentials of the registry)", secret.title())),
+        );
         lines.extend(self.dropped.iter().map(|entry| format!("  - {}", entry.title())));
         if lines.is_empty() {
             "  nothing to change".into()
@@ -183,7 +196,16 @@ impl Compared {
                 printer.done(&format!("{} written", made.objects.len()));
             }
             if phase == Phase::Workloads {
-                deliver(context, self.prepared.bundle.as_ref(), &self.prepared.target).await?;
+                if let Some(secret) = self.new_pull_secret() {
+                    apply::apply(cluster, secret, Conflicts::Force).await?;
+                    written += 1;
+                }
+                Box::pin(deliver(
+                    context,
+                    self.prepared.bundle.as_ref(),
+                    &self.prepared.target,
+                ))
+                .await?;
             }
             written += self.apply_phase(context, cluster, phase).await?;
         }
@@ -217,15 +239,14 @@ impl Compared {
 }
 
 async fn deliver(context: &Context, bundle: Option<&Bundle>, target: &Target) -> Result<(), Error> {
-    let (Some(bundle), Target::Containerd(socket)) = (bundle, target) else {
+    let (Some(bundle), false) = (bundle, *target == Target::Nowhere) else {
         return Ok(());
     };
     let printer = &context.printer;
     printer.start("Images");
-    let imported = images::deliver(bundle, socket).await?;
-    printer.done(&match imported.as_slice() {
-        [] => "the node has them".to_owned(),
-        images => format!("imported {}", images.join(", ")),
-    });
+    match send::send(bundle, target).await? {
+        Some(done) => printer.done(&done),
+        None => printer.done("in ConfigMaps"),
+    }
     Ok(())
 }

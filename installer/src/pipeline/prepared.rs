@@ -1,6 +1,6 @@
 //! Settings, facts, plan and preflight; then the comparison with the cluster.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use silica_manifests::{Object, Phase};
 use time::OffsetDateTime;
@@ -12,12 +12,12 @@ use crate::{
     check::{Report, Verdict},
     cluster::Cluster,
     commands::install::InstallArgs,
+    delivery::{Delivery, Target, pull_secret::PullSecret},
     error::Error,
     facts::{
         ClusterFacts,
         way_in::{ControllerFact, WayIn},
     },
-    images::{self, Target},
     inventory::Entry,
     plan::{self, Plan},
     preflight, rights,
@@ -32,6 +32,7 @@ pub struct Prepared {
     pub(super) plan: Plan,
     pub(super) bundle: Option<Bundle>,
     pub(super) target: Target,
+    pub(super) pull_secret: Option<PullSecret>,
     pub(super) report: Report,
     pub(super) now: OffsetDateTime,
     /// Whether the Ingress can be expected to get an address.
@@ -48,19 +49,15 @@ impl Prepared {
         } else {
             None
         };
-        let images = plan::images(&settings, bundle.as_ref())?;
-        let target = match &bundle {
-            Some(_) => images::choose(
-                settings.delivery,
-                settings.containerd_address.as_deref(),
-                Path::exists,
-            )?,
-            None => Target::Nowhere,
-        };
         printer.start("Preflight");
+        let delivery = Delivery::decide(cluster, &settings, bundle.as_ref()).await?;
         // First, since the facts cannot be read without rights either.
-        let objects = silica_manifests::objects(&plan::options(&settings, images.clone()));
-        let missing = rights::read_missing(cluster, rights::needed(&objects)).await?;
+        let objects = silica_manifests::objects(&plan::options(&settings, delivery.packing.clone()));
+        let mut needed = rights::needed(&objects);
+        let registry = settings.registry.as_ref();
+        let secret = registry.and_then(|registry| registry.make_pull_secret.as_deref());
+        needed.extend(secret.into_iter().flat_map(rights::of_secret));
+        let missing = rights::read_missing(cluster, needed).await?;
         if !missing.is_empty() {
             printer.check(&preflight::permission(&missing));
             return Err(Error::Preflight {
@@ -70,9 +67,11 @@ impl Prepared {
         }
         let facts = ClusterFacts::read(cluster).await?;
         let now = OffsetDateTime::now_utc();
-        let plan = plan::plan(&settings, &facts, images, now)?;
+        let plan = plan::plan(&settings, &facts, delivery.packing, now)?;
+        let pull_secret = PullSecret::read(cluster, registry).await?;
         let way_in = WayIn::read(cluster, &plan.options, &facts.ingress_classes).await?;
-        let report = preflight::judge(&settings, &facts, &way_in);
+        let mut report = preflight::judge(&settings, &facts, &way_in);
+        report.checks.extend(delivery.checks);
         for check in &report.checks {
             printer.check(check);
         }
@@ -97,7 +96,8 @@ impl Prepared {
             facts,
             plan,
             bundle,
-            target,
+            target: delivery.target,
+            pull_secret,
             report,
             now,
             ingress_works: matches!(way_in.controller, Some(ControllerFact::Works { .. })),

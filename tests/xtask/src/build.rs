@@ -17,12 +17,15 @@ use crate::{command, elf, workspace};
 Example:
   cargo xtask build && target/silica/bin/silica version
 
-`silica` carries `sandbox-manager` and `sandbox-runtime` inside: it is the only file to hand out.")]
+`silica` carries `sandbox-manager`, `sandbox-runtime` and `silica-loader` inside: it is the only file to hand out.")]
 pub(crate) struct Arguments {}
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// What `silica` carries.
 const MEMBERS: [&str; 2] = ["sandbox-manager", "sandbox-runtime"];
+/// Joins the others where they travel in ConfigMaps, carried as well. Built apart, since it does
+/// without the standard library.
+const LOADER: &str = "silica-loader";
 /// What carries them.
 const CARRIER: &str = "silica";
 /// The best ratio before Zstandard needs much more memory to unpack.
@@ -41,10 +44,11 @@ pub(crate) fn build() -> Result<PathBuf> {
         fs::create_dir_all(directory).with_context(|| format!("failed to create {}", directory.display()))?;
     }
     compile(&MEMBERS, None)?;
-    progress::done("sandbox-manager and sandbox-runtime built", began);
+    compile_loader()?;
+    progress::done("sandbox-manager, sandbox-runtime and silica-loader built", began);
 
     let step = Instant::now();
-    for name in MEMBERS {
+    for name in MEMBERS.into_iter().chain([LOADER]) {
         let executable = publish(name, &bin)?;
         compress(&executable, &bundle.join(format!("{name}.zst")))?;
     }
@@ -54,7 +58,7 @@ pub(crate) fn build() -> Result<PathBuf> {
     compile(&[CARRIER], Some(&bundle))?;
     let silica = publish(CARRIER, &bin)?;
     progress::done("silica built", step);
-    for name in MEMBERS.iter().chain(&[CARRIER]) {
+    for name in MEMBERS.iter().chain(&[LOADER, CARRIER]) {
         println!(
             "  {:<44} {:>8}",
             format!("{}", bin.join(name).display()),
@@ -77,8 +81,28 @@ fn compile(executables: &[&str], bundle: Option<&Path>) -> Result<()> {
     for executable in executables {
         cargo.args(["--bin", executable]);
     }
-    // Flags from these variables would replace ours. They apply to this target only, so
-    // build scripts and macros are still linked the usual way.
+    link_statically(&mut cargo);
+    match bundle {
+        Some(bundle) => cargo.env("SILICA_BUNDLE_DIR", bundle),
+        None => cargo.env_remove("SILICA_BUNDLE_DIR"),
+    };
+    command::run(&mut cargo)
+}
+
+/// Compiles the loader.
+fn compile_loader() -> Result<()> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .current_dir(workspace::root())
+        .args(["build", "--release", "--target", TARGET])
+        .args(["--package", LOADER, "--features", "freestanding"]);
+    link_statically(&mut cargo);
+    command::run(&mut cargo)
+}
+
+/// Flags from other variables would replace ours. These apply to this target only, so build
+/// scripts and macros are still linked the usual way.
+fn link_statically(cargo: &mut Command) {
     cargo
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
@@ -86,11 +110,6 @@ fn compile(executables: &[&str], bundle: Option<&Path>) -> Result<()> {
         "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
         "-C target-feature=+crt-static",
     );
-    match bundle {
-        Some(bundle) => cargo.env("SILICA_BUNDLE_DIR", bundle),
-        None => cargo.env_remove("SILICA_BUNDLE_DIR"),
-    };
-    command::run(&mut cargo)
 }
 
 /// Copies an executable to where people look for it, after making sure that it is static.

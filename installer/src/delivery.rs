@@ -1,0 +1,157 @@
+//! How the executables reach the nodes: chosen before anything is written, shown in the
+//! preflight, carried out before the workloads.
+//!
+//! | Way | Needs |
+//! |---|---|
+//! | [`Target::Containerd`] | the one node is this machine |
+//! | [`Target::Tool`] | a kind or k3d cluster and its tool |
+//! | [`Target::Registry`] | a registry that nodes may pull from |
+//! | [`Target::Carried`] | an image that every node has already |
+//! | [`Target::Nowhere`] | nodes that have the images, or pull them |
+
+pub mod choose;
+pub mod machine;
+pub mod nodes;
+pub mod pack;
+pub mod pull_secret;
+pub mod send;
+
+use std::path::PathBuf;
+
+use silica_manifests::Images;
+use silica_registry::{Address, Transport};
+
+use self::{choose::Situation, machine::Machine, pack::Packing};
+use crate::{
+    bundle::{self, Architecture, Bundle},
+    check::Check,
+    cluster::Cluster,
+    commands::install::ImageDelivery,
+    error::Error,
+    plan,
+    settings::{ChosenImages, Settings},
+};
+
+/// A registry to push to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RegistrySettings {
+    /// Where to.
+    pub address: Address,
+    /// How it is spoken to.
+    pub transport: Transport,
+    /// Name of a pull Secret to make of the credentials that push.
+    pub make_pull_secret: Option<String>,
+}
+
+/// What loads images into the nodes of a cluster in containers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Tool {
+    /// kind.
+    Kind,
+    /// k3d.
+    K3d,
+}
+
+impl Tool {
+    /// Name of the program.
+    pub const fn program(self) -> &'static str {
+        match self {
+            Self::Kind => "kind",
+            Self::K3d => "k3d",
+        }
+    }
+
+    /// Arguments that load an archive.
+    pub fn arguments(self, archive: &str, cluster: &str) -> Vec<String> {
+        let words: [&str; 5] = match self {
+            Self::Kind => ["load", "image-archive", archive, "--name", cluster],
+            Self::K3d => ["image", "import", archive, "--cluster", cluster],
+        };
+        words.map(str::to_owned).to_vec()
+    }
+}
+
+/// Where the executables go.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Target {
+    /// Into this containerd.
+    Containerd {
+        socket: PathBuf,
+        architecture: Architecture,
+    },
+    /// Into the nodes of this cluster, by its tool.
+    Tool {
+        tool: Tool,
+        cluster: String,
+        architecture: Architecture,
+    },
+    /// To this registry.
+    Registry(RegistrySettings),
+    /// Into ConfigMaps, to run on this image.
+    Carried {
+        image: String,
+        architecture: Architecture,
+    },
+    /// Nowhere: the nodes pull them, or have them.
+    Nowhere,
+}
+
+/// What was decided, before anything is written.
+pub struct Delivery {
+    /// Where the executables go; nowhere when no way is possible.
+    pub target: Target,
+    /// What pods name, and what travels in ConfigMaps.
+    pub packing: Packing,
+    /// Whether it is possible, and fits the nodes.
+    pub checks: Vec<Check>,
+}
+
+impl Delivery {
+    /// Looks at the nodes and at this machine, and decides. Images that were all chosen by name
+    /// are the nodes' own business.
+    pub async fn decide(
+        cluster: &Cluster,
+        settings: &Settings,
+        bundle: Option<&Bundle>,
+    ) -> Result<Self, Error> {
+        let Some(bundle) = bundle else {
+            return Ok(Self {
+                target: Target::Nowhere,
+                packing: plan::images(settings, None)?.into(),
+                checks: Vec::new(),
+            });
+        };
+        let nodes = nodes::read(cluster).await?;
+        let situation = Situation {
+            way: settings.delivery,
+            registry: settings.registry.as_ref(),
+            borrow: settings.borrow_image.as_deref(),
+            is_socket_named: settings.containerd_address.is_some(),
+            selector: &settings.options.node_selector,
+            nodes: nodes.as_deref(),
+            machine: &Machine::observe(settings.containerd_address.as_deref()),
+            bundled: &bundle.architectures(),
+            // A chosen image beside carried executables would be two sources for one pod.
+            has_loader: bundle::has_loader() && settings.images == ChosenImages::default(),
+        };
+        let choice = choose::choose(&situation);
+        let mut checks = vec![choose::judge(&choice)];
+        if settings.delivery != ImageDelivery::None {
+            checks.push(choose::judge_architectures(&situation));
+        }
+        let target = choice.map_or(Target::Nowhere, |(target, _)| target);
+        let mut packing = pack::pack(bundle, &target)?;
+        let chosen = &settings.images;
+        let Images { manager, runtime } = &mut packing.images;
+        for (image, chosen) in [(manager, &chosen.manager), (runtime, &chosen.runtime)] {
+            if let Some(chosen) = chosen {
+                image.clone_from(chosen);
+            }
+        }
+        Ok(Self {
+            target,
+            packing,
+            checks,
+        })
+    }
+}
