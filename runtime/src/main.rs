@@ -15,8 +15,9 @@ use sandbox_runtime::start::start;
 
 /// Threads for file operations; they end when idle.
 const BLOCKING_THREADS: usize = 16;
-/// Stack of such a thread in bytes.
-const BLOCKING_STACK: usize = 256 * 1024;
+/// Stack of such a thread in bytes: the state of a compression is built there.
+/// Only what is touched becomes resident.
+const BLOCKING_STACK: usize = 1024 * 1024;
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()

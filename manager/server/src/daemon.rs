@@ -12,7 +12,7 @@ use silica_core::timeout;
 use silica_runtime_api::{ACCESS_TOKEN_HEADER, DAEMON_PORT, INIT_PATH, InitRequest, METRICS_PATH};
 
 use crate::{
-    proxy::{DialPatience, RequestBody, UpstreamError, send},
+    proxy::{DialPatience, RequestBody, Target, UpstreamError, send},
     state::App,
     store::Entry,
 };
@@ -117,7 +117,12 @@ async fn call(
         *request.method_mut() = http::Method::POST;
         *request.body_mut() = Either::Right(Full::new(Bytes::from(body)));
     }
-    let (response, sender) = send(&entry.live, address, request, DialPatience::Fresh).await?;
+    let target = Target {
+        address,
+        patience: DialPatience::Fresh,
+        loopback: None,
+    };
+    let (response, sender) = send(&entry.live, target, request).await?;
     entry.live.connections.put(DAEMON_PORT, sender);
     Ok(response)
 }

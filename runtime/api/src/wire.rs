@@ -24,6 +24,11 @@ pub const ENVS_PATH: &str = "/envs";
 pub const FILES_PATH: &str = "/files";
 /// Concatenates uploaded files.
 pub const COMPOSE_PATH: &str = "/files/compose";
+/// Followed by a port: switches the connection over to that port of the
+/// sandbox's loopback interface. For the manager, not for clients.
+pub const LOOPBACK_PATH: &str = "/loopback/";
+/// Protocol that a request for [`LOOPBACK_PATH`] wants to `Upgrade` to: plain bytes.
+pub const LOOPBACK_PROTOCOL: &str = "tcp";
 
 /// Environment variable of the daemon: lower-case hex SHA-256 of the access
 /// token. When set, the token is required from the first request on.

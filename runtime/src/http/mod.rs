@@ -3,7 +3,9 @@
 mod auth;
 mod error;
 mod files;
+mod extract;
 mod init;
+mod loopback;
 mod metrics;
 
 use std::sync::Arc;
@@ -19,7 +21,9 @@ use axum::http::{Method, Request, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use silica_runtime_api::{COMPOSE_PATH, ENVS_PATH, FILES_PATH, HEALTH_PATH, INIT_PATH, METRICS_PATH};
+use silica_runtime_api::{
+    COMPOSE_PATH, ENVS_PATH, FILES_PATH, HEALTH_PATH, INIT_PATH, LOOPBACK_PATH, METRICS_PATH,
+};
 
 pub use error::ApiError;
 
@@ -33,6 +37,7 @@ pub fn router(sandbox: Arc<Sandbox>) -> Router {
         .route(METRICS_PATH, get(metrics::serve))
         .route(ENVS_PATH, get(serve_envs))
         .route(COMPOSE_PATH, post(files::compose))
+        .route(&format!("{LOOPBACK_PATH}{{port}}"), get(loopback::serve))
         .route_service("/process.Process/{method}", services.clone())
         .route_service("/filesystem.Filesystem/{method}", services)
         .layer(from_fn_with_state(Arc::clone(&sandbox), auth::require_token));
@@ -42,6 +47,7 @@ pub fn router(sandbox: Arc<Sandbox>) -> Router {
         .route(FILES_PATH, get(files::download).post(files::upload))
         .merge(protected)
         .fallback(serve_nothing)
+        .method_not_allowed_fallback(refuse_method)
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn(allow_any_origin))
         .with_state(sandbox)
@@ -57,6 +63,13 @@ async fn serve_envs(State(sandbox): State<Arc<Sandbox>>) -> impl IntoResponse {
 
 async fn serve_nothing() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "not found")
+}
+
+async fn refuse_method() -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this route does not have that method",
+    )
 }
 
 /// CORS: pages of any origin may use the daemon, the token protects it.

@@ -1,5 +1,6 @@
 //! Finds the program of a kernel and prepares what it needs to start.
 
+use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -15,8 +16,10 @@ use crate::filesystem::operations::give;
 use crate::process::{Exit, Reaper};
 
 const STARTUP: &str = include_str!("startup.py");
-/// Where Jupyter keeps kernel specifications.
-const SPECIFICATIONS: [&str; 2] = ["/usr/local/share/jupyter/kernels", "/usr/share/jupyter/kernels"];
+/// Where Jupyter keeps kernel specifications for the whole machine.
+const SPECIFICATIONS: [&str; 2] = ["/usr/local/share/jupyter", "/usr/share/jupyter"];
+/// More such directories, as Jupyter itself reads them; searched first.
+const SPECIFICATIONS_ENV: &str = "JUPYTER_PATH";
 
 /// Directory with the sockets of one kernel; vanishes with the value.
 pub(super) struct Workplace {
@@ -115,14 +118,8 @@ impl KernelProgram {
         {
             return Some(Self::Ipykernel { python });
         }
-        let names = language.kernel_names().iter();
-        names
-            .flat_map(|name| SPECIFICATIONS.map(|root| Path::new(root).join(name).join("kernel.json")))
-            .find_map(|path| {
-                Some(Self::Specified {
-                    arguments: parse_specification(&fs::read_to_string(path).ok()?)?,
-                })
-            })
+        let added = std::env::var_os(SPECIFICATIONS_ENV).unwrap_or_default();
+        find_specification(language, &specification_roots(&added))
     }
 
     /// The command that starts the kernel.
@@ -150,6 +147,28 @@ impl KernelProgram {
             }
         }
     }
+}
+
+/// Directories with kernel specifications, the most specific first.
+fn specification_roots(added: &OsStr) -> Vec<PathBuf> {
+    std::env::split_paths(added)
+        .filter(|path| path.is_absolute())
+        .chain(SPECIFICATIONS.map(PathBuf::from))
+        .collect()
+}
+
+/// The best kernel for a language: its name counts more than where it is.
+fn find_specification(language: Language, roots: &[PathBuf]) -> Option<KernelProgram> {
+    let names = language.kernel_names().iter();
+    let paths = names.flat_map(|name| {
+        roots
+            .iter()
+            .map(move |root| root.join("kernels").join(name).join("kernel.json"))
+    });
+    paths
+        .filter_map(|path| parse_specification(&fs::read_to_string(path).ok()?))
+        .map(|arguments| KernelProgram::Specified { arguments })
+        .next()
 }
 
 /// The first `python3` in the search path that has ipykernel.
@@ -200,5 +219,39 @@ mod tests {
             ["bash_kernel", "-f", "{connection_file}"]
         );
         assert_eq!(parse_specification(r#"{"argv": []}"#), None);
+    }
+
+    #[test]
+    fn better_kernel_of_a_language_wins_wherever_it_is() {
+        let root = tempfile::tempdir().unwrap();
+        let [own, shared] = ["own", "shared"].map(|name| root.path().join(name));
+        for (place, kernel) in [(&own, "deno"), (&shared, "javascript"), (&shared, "deno")] {
+            let directory = place.join("kernels").join(kernel);
+            fs::create_dir_all(&directory).unwrap();
+            let text = json!({"argv": [kernel, place, "{connection_file}"]}).to_string();
+            fs::write(directory.join("kernel.json"), text).unwrap();
+        }
+        let found = |language, roots: &[PathBuf]| match find_specification(language, roots)? {
+            KernelProgram::Specified { arguments } => Some(arguments[..2].join(" ")),
+            KernelProgram::Ipykernel { .. } => None,
+        };
+        let both = [own.clone(), shared.clone()];
+        assert_eq!(
+            found(Language::Typescript, &both),
+            Some(format!("javascript {}", shared.display()))
+        );
+        fs::remove_dir_all(shared.join("kernels/javascript")).unwrap();
+        assert_eq!(
+            found(Language::Javascript, &both),
+            Some(format!("deno {}", own.display()))
+        );
+        assert_eq!(found(Language::Bash, &both), None);
+    }
+
+    #[test]
+    fn added_directories_come_before_those_of_the_machine() {
+        let roots = specification_roots(OsStr::new("/a/share/jupyter:relative:/b"));
+        let first: Vec<_> = roots.iter().take(3).map(|path| path.to_str().unwrap()).collect();
+        assert_eq!(first, ["/a/share/jupyter", "/b", SPECIFICATIONS[0]]);
     }
 }

@@ -1,11 +1,12 @@
-//! HTTP routes of the code interpreter. Errors are plain text.
+//! HTTP routes of the code interpreter. Errors are plain text in one sentence,
+//! refusals of requests included: the SDKs put the body into their exceptions.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn;
@@ -14,6 +15,7 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use futures::StreamExt;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use silica_runtime_api::ACCESS_TOKEN_HEADER;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -31,6 +33,11 @@ pub fn router(interpreter: Arc<Interpreter>) -> Router {
         .route("/contexts", get(list).post(create))
         .route("/contexts/{id}", delete(remove))
         .route("/contexts/{id}/restart", post(restart))
+        .fallback(async || TextError(StatusCode::NOT_FOUND, "this route does not exist".to_owned()))
+        .method_not_allowed_fallback(async || {
+            let message = "this route does not have that method";
+            TextError(StatusCode::METHOD_NOT_ALLOWED, message.to_owned())
+        })
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn(allow_any_origin))
         .with_state(interpreter)
@@ -59,6 +66,24 @@ impl IntoResponse for TextError {
     }
 }
 
+/// A JSON body, whatever its content type says; an empty one counts as `{}`.
+struct Payload<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Payload<T> {
+    type Rejection = TextError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, TextError> {
+        let bad = |message| TextError(StatusCode::BAD_REQUEST, message);
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| bad(rejection.body_text()))?;
+        let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        let value = serde_json::from_slice(text)
+            .map_err(|error| bad(format!("the body is not what this route takes: {error}")))?;
+        Ok(Self(value))
+    }
+}
+
 impl From<KernelError> for TextError {
     fn from(error: KernelError) -> Self {
         Self(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
@@ -68,7 +93,7 @@ impl From<KernelError> for TextError {
 async fn execute(
     State(interpreter): State<Arc<Interpreter>>,
     headers: HeaderMap,
-    Json(request): Json<ExecuteRequest>,
+    Payload(request): Payload<ExecuteRequest>,
 ) -> Result<Response, TextError> {
     // Every SDK sends the token here, though not with contexts.
     let token = headers
@@ -100,7 +125,7 @@ async fn list(State(interpreter): State<Arc<Interpreter>>) -> Json<Vec<ContextIn
 
 async fn create(
     State(interpreter): State<Arc<Interpreter>>,
-    Json(request): Json<CreateRequest>,
+    Payload(request): Payload<CreateRequest>,
 ) -> Result<Json<ContextInfo>, TextError> {
     let language = parse_language(request.language.as_deref())?;
     Ok(Json(interpreter.create(language, request.cwd).await?))

@@ -19,15 +19,24 @@ pub(crate) struct Response {
 }
 
 impl Daemon {
-    /// Starts a daemon and waits until it answers.
+    /// Starts a daemon without the interpreter and waits until it answers.
     pub(crate) fn start(env: &[(&str, &str)]) -> Self {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
+        Self::spawn(port, &["--no-interpreter", "--port", &port.to_string()], env)
+    }
+
+    /// Starts a daemon and waits until its interpreter answers; requests go to that.
+    pub(crate) fn start_interpreter(env: &[(&str, &str)]) -> Self {
+        let [port, interpreter] = [free_port(), free_port()];
+        let ports = [port, interpreter].map(|port| port.to_string());
+        let arguments = ["--port", &ports[0], "--interpreter-port", &ports[1]];
+        Self::spawn(interpreter, &arguments, env)
+    }
+
+    fn spawn(port: u16, arguments: &[&str], env: &[(&str, &str)]) -> Self {
         let process = Command::new(env!("CARGO_BIN_EXE_sandbox-runtime"))
-            .args(["serve", "--no-interpreter", "--port", &port.to_string()])
+            .arg("serve")
+            .args(arguments)
             .envs(env.iter().copied())
             .spawn()
             .unwrap();
@@ -43,6 +52,18 @@ impl Daemon {
         daemon
     }
 
+    /// A connection to the daemon, for what [`Daemon::request`] cannot say.
+    pub(crate) fn connect(&self) -> TcpStream {
+        TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap()
+    }
+
+    /// Resident memory of the process in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     /// One request on a connection of its own.
     pub(crate) fn request(
         &self,
@@ -51,7 +72,7 @@ impl Daemon {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Response {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
+        let mut stream = self.connect();
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
         for (name, value) in headers {
             head.extend([name, ": ", value, "\r\n"]);
@@ -62,6 +83,11 @@ impl Daemon {
         stream.read_to_end(&mut answer).unwrap();
         Response::parse(&answer)
     }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 impl Drop for Daemon {
@@ -109,19 +135,31 @@ impl Response {
 
 /// A message as the body of a Connect stream.
 pub(crate) fn envelope(message: &Value) -> Vec<u8> {
-    let text = message.to_string();
-    let mut bytes = vec![0];
-    bytes.extend(u32::try_from(text.len()).unwrap().to_be_bytes());
-    bytes.extend(text.as_bytes());
-    bytes
+    raw_envelope(message.to_string().as_bytes())
 }
 
 /// Flags and messages of the body of a Connect stream.
-pub(crate) fn envelopes(mut body: &[u8]) -> Vec<(u8, Value)> {
+pub(crate) fn envelopes(body: &[u8]) -> Vec<(u8, Value)> {
+    raw_envelopes(body)
+        .into_iter()
+        .map(|(flags, message)| (flags, serde_json::from_slice(message).unwrap()))
+        .collect()
+}
+
+/// [`envelope`] for a message in any codec.
+pub(crate) fn raw_envelope(message: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0];
+    bytes.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+    bytes.extend(message);
+    bytes
+}
+
+/// [`envelopes`] for messages in any codec.
+pub(crate) fn raw_envelopes(mut body: &[u8]) -> Vec<(u8, &[u8])> {
     let mut messages = Vec::new();
     while let Some((head, rest)) = body.split_first_chunk::<5>() {
         let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
-        messages.push((head[0], serde_json::from_slice(&rest[..length]).unwrap()));
+        messages.push((head[0], &rest[..length]));
         body = &rest[length..];
     }
     messages

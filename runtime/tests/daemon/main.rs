@@ -2,7 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+mod binary_codec;
 mod fixture;
+mod interpreter;
+mod loopback;
+mod memory;
+mod refusals;
 
 use std::time::{Duration, Instant};
 

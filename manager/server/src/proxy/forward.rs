@@ -13,15 +13,16 @@ use hyper::body::Incoming;
 use jiff::{SignedDuration, Timestamp};
 use silica_api::types::SandboxId;
 use silica_core::contract::TRAFFIC_TOKEN_HEADER;
-use silica_runtime_api::DAEMON_PORT;
+use silica_runtime_api::{DAEMON_PORT, INTERPRETER_PORT};
 use subtle::ConstantTimeEq as _;
 
 use super::{
     body::{Guarded, Lease},
     error::{self, Aborted},
     headers, internal,
+    loopback::Loopback,
     upgrade::tunnel,
-    upstream::{self, DialPatience},
+    upstream::{self, DialPatience, Target},
 };
 use crate::{dispatch::Peer, state::App, store::Entry};
 
@@ -60,11 +61,20 @@ pub(crate) async fn forward(
     } else {
         DialPatience::None
     };
+    let own = [DAEMON_PORT, INTERPRETER_PORT].contains(&port);
+    let upstream = Target {
+        address: SocketAddr::new(address, port),
+        patience,
+        loopback: (!own).then(|| Loopback {
+            key: &app.config.token_key,
+            uid: &entry.uid,
+        }),
+    };
     let live = Arc::clone(&entry.live);
     let sent = tokio::select! {
         biased;
         () = live.gone().cancelled() => return Err(Aborted),
-        sent = upstream::send(&live, SocketAddr::new(address, port), outgoing, patience) => sent,
+        sent = upstream::send(&live, upstream, outgoing) => sent,
     };
     let (mut response, sender) = match sent {
         Ok(sent) => sent,

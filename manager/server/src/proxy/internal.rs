@@ -3,8 +3,8 @@
 use silica_core::percent;
 
 /// Paths below which nothing is reachable from outside.
-const INTERNAL: [&str; 7] = [
-    "init", "freeze", "unfreeze", "fsfreeze", "fsthaw", "collapse", "upgrade",
+const INTERNAL: [&str; 8] = [
+    "init", "loopback", "freeze", "unfreeze", "fsfreeze", "fsthaw", "collapse", "upgrade",
 ];
 
 /// Whether the path is one of the daemon's internal routes, however it is written:
@@ -44,6 +44,7 @@ mod tests {
             "/a/../init",
             "/INIT",
             "/freeze",
+            "/loopback/22",
             "/upgrade/x",
         ] {
             assert!(is_internal(path), "{path}");

@@ -5,10 +5,11 @@ mod error;
 mod forward;
 mod headers;
 mod internal;
+mod loopback;
 mod upgrade;
 mod upstream;
 
 pub(crate) use error::{Aborted, invalid};
 pub(crate) use forward::forward;
 pub(crate) use headers::Scheme;
-pub(crate) use upstream::{Connections, DialPatience, Error as UpstreamError, RequestBody, send};
+pub(crate) use upstream::{Connections, DialPatience, Error as UpstreamError, RequestBody, Target, send};

@@ -18,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use silica_runtime_api::{DAEMON_PORT, INTERPRETER_PORT};
 use tokio::net::TcpStream;
 
+use super::loopback::Loopback;
 use crate::store::Live;
 
 /// Body of a request to a pod: a client's stream, or bytes of our own.
@@ -141,34 +142,61 @@ pub(crate) enum Error {
     },
 }
 
-/// Opens a connection.
-pub(crate) async fn dial(address: SocketAddr, patience: DialPatience) -> Result<Sender, Error> {
+/// Where a request goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    /// Address of the pod and port.
+    pub(crate) address: SocketAddr,
+    /// How long a refused connection is tried again.
+    pub(crate) patience: DialPatience,
+    /// The way to a server that listens on the loopback interface only, for ports of users.
+    pub(crate) loopback: Option<Loopback<'a>>,
+}
+
+/// Opens a connection: to the pod's address, else through the daemon to the
+/// loopback interface.
+async fn dial(target: Target<'_>) -> Result<Sender, Error> {
+    let Target { address, patience, .. } = target;
     let start = Instant::now();
-    let stream = loop {
-        let attempt = match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
-            Ok(attempt) => attempt,
-            Err(elapsed) => Err(io::Error::new(io::ErrorKind::TimedOut, elapsed)),
+    loop {
+        let error = match connect(address).await {
+            Ok(stream) => return handshake(address, TokioIo::new(stream)).await,
+            Err(error) => error,
         };
-        match attempt {
-            Ok(stream) => break stream,
-            Err(error)
-                if error.kind() == io::ErrorKind::ConnectionRefused && start.elapsed() < patience.limit() =>
-            {
-                tokio::time::sleep(RETRY_STEP).await;
-            }
-            Err(source) => return Err(Error::Connect { address, source }),
+        if error.kind() != io::ErrorKind::ConnectionRefused {
+            return Err(Error::Connect { address, source: error });
         }
-    };
+        if let Some(loopback) = target.loopback
+            && let Some(stream) = loopback.connect(address).await
+        {
+            return handshake(address, stream).await;
+        }
+        if start.elapsed() >= patience.limit() {
+            return Err(Error::Connect { address, source: error });
+        }
+        tokio::time::sleep(RETRY_STEP).await;
+    }
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
+        .await
+        .map_err(|elapsed| io::Error::new(io::ErrorKind::TimedOut, elapsed))??;
     // Without it a small write waits for the acknowledgement of the one before.
-    stream
-        .set_nodelay(true)
-        .map_err(|source| Error::Connect { address, source })?;
-    let exchange = |source| Error::Exchange { address, source };
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Speaks HTTP/1.1 on a connection.
+async fn handshake<S>(address: SocketAddr, stream: S) -> Result<Sender, Error>
+where
+    S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
     let (sender, connection) = http1::Builder::new()
         .preserve_header_case(true)
-        .handshake(TokioIo::new(stream))
+        .handshake(stream)
         .await
-        .map_err(exchange)?;
+        .map_err(|source| Error::Exchange { address, source })?;
     tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, %address, "a connection to a sandbox ended with an error");
@@ -177,14 +205,29 @@ pub(crate) async fn dial(address: SocketAddr, patience: DialPatience) -> Result<
     Ok(sender)
 }
 
+/// Sends one request on a connection of its own.
+pub(super) async fn exchange(
+    address: SocketAddr,
+    request: Request<RequestBody>,
+) -> Result<Response<Incoming>, Error> {
+    let stream = connect(address)
+        .await
+        .map_err(|source| Error::Connect { address, source })?;
+    let mut sender = handshake(address, TokioIo::new(stream)).await?;
+    sender
+        .send_request(request)
+        .await
+        .map_err(|source| Error::Exchange { address, source })
+}
+
 /// Sends a request on an idle connection, else on a new one. A request that an
 /// idle connection did not take any more is sent on another.
 pub(crate) async fn send(
     live: &Live,
-    address: SocketAddr,
+    target: Target<'_>,
     mut request: Request<RequestBody>,
-    patience: DialPatience,
 ) -> Result<(Response<Incoming>, Sender), Error> {
+    let address = target.address;
     while let Some(mut sender) = live.connections.take(address.port()) {
         match sender.try_send_request(request).await {
             Ok(response) => return Ok((response, sender)),
@@ -199,7 +242,7 @@ pub(crate) async fn send(
             },
         }
     }
-    let mut sender = dial(address, patience).await?;
+    let mut sender = dial(target).await?;
     match sender.send_request(request).await {
         Ok(response) => Ok((response, sender)),
         Err(source) => Err(Error::Exchange { address, source }),

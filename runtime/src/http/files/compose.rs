@@ -15,6 +15,7 @@ use super::upload::Written;
 use crate::account::Account;
 use crate::filesystem::{FsError, operations};
 use crate::http::ApiError;
+use crate::http::extract::Payload;
 use crate::sandbox::Sandbox;
 
 #[derive(Debug, Deserialize)]
@@ -26,7 +27,7 @@ pub(crate) struct ComposeRequest {
 
 pub(crate) async fn serve(
     State(sandbox): State<Arc<Sandbox>>,
-    Json(request): Json<ComposeRequest>,
+    Payload(request): Payload<ComposeRequest>,
 ) -> Result<Json<Written>, ApiError> {
     let account = sandbox.account(request.username.as_deref())?;
     if request.source_paths.is_empty() || request.destination.is_empty() {

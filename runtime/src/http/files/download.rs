@@ -2,27 +2,31 @@
 
 use std::fmt::Write as _;
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::header::{
-    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_MODIFIED_SINCE,
-    IF_RANGE, LAST_MODIFIED, RANGE, VARY,
+    ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, IF_MODIFIED_SINCE, IF_RANGE, LAST_MODIFIED, RANGE, VARY,
 };
 use axum::http::{HeaderMap, Response, StatusCode};
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::encoding::{Encoding, choose_encoding};
 use super::query::{FileQuery, resolve_path};
 use super::range::{Selection, choose_range};
 use crate::access::Operation;
 use crate::filesystem::FsError;
 use crate::http::ApiError;
+use crate::http::extract::Parameters;
 use crate::sandbox::Sandbox;
 
 /// Bytes read at once.
@@ -33,7 +37,7 @@ const HTTP_DATE: &str = "%a, %d %b %Y %H:%M:%S GMT";
 
 pub(crate) async fn serve(
     State(sandbox): State<Arc<Sandbox>>,
-    Query(query): Query<FileQuery>,
+    Parameters(query): Parameters<FileQuery>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
     let account = query.authorize(&sandbox, &headers, Operation::Read)?;
@@ -50,8 +54,13 @@ pub(crate) async fn serve(
     if !metadata.is_file() {
         return Err(FsError::NotFile(path).into());
     }
+    let accepted = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    let encoding = choose_encoding(accepted).ok_or_else(|| {
+        let message = "no encoding of the file is acceptable: gzip and identity are available";
+        ApiError::new(StatusCode::NOT_ACCEPTABLE, message)
+    })?;
     let file = File::open(&path).map_err(|error| FsError::from_io("open", &path, error))?;
-    respond(file, &path, &metadata, &headers).map_err(|error| FsError::from_io("read", &path, error).into())
+    respond(file, &path, &metadata, &headers, encoding).map_err(|error| FsError::from_io("read", &path, error).into())
 }
 
 fn respond(
@@ -59,6 +68,7 @@ fn respond(
     path: &Path,
     metadata: &Metadata,
     headers: &HeaderMap,
+    encoding: Encoding,
 ) -> io::Result<Response<Body>> {
     let modified = metadata
         .modified()
@@ -81,7 +91,7 @@ fn respond(
     // Files of /proc claim to be empty.
     if metadata.len() == 0 {
         let mut content = Vec::new();
-        let length = file.by_ref().take(CHUNK as u64).read_to_end(&mut content)?;
+        let length = (&mut file).take(CHUNK as u64).read_to_end(&mut content)?;
         if length < CHUNK {
             return finish(response.header(CONTENT_LENGTH, length), Body::from(content));
         }
@@ -94,6 +104,10 @@ fn respond(
     });
     response = response.header(ACCEPT_RANGES, "bytes");
     match choose_range(header(RANGE).filter(|_| is_current), metadata.len()) {
+        // A part is one of the bytes as they are, so only whole files are compressed.
+        Selection::Whole if encoding == Encoding::Gzip => {
+            finish(response.header(CONTENT_ENCODING, "gzip"), stream_compressed(file))
+        }
         Selection::Whole => {
             let length = metadata.len();
             finish(
@@ -148,6 +162,36 @@ fn stream(start: Option<Bytes>, mut file: File, length: u64) -> Body {
             let failed = result.is_err();
             // A client that went away ends the transfer.
             if sender.blocking_send(result).is_err() || failed {
+                return;
+            }
+        }
+    });
+    Body::from_stream(ReceiverStream::new(receiver))
+}
+
+/// Streams a file compressed, at the level that keeps up with a network.
+fn stream_compressed(mut file: File) -> Body {
+    let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(READ_AHEAD);
+    tokio::task::spawn_blocking(move || {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let step = match file.read(&mut chunk) {
+                Ok(0) => {
+                    let _ = sender.blocking_send(encoder.finish().map(Bytes::from));
+                    return;
+                }
+                Ok(length) => encoder.write_all(&chunk[..length]),
+                Err(error) => Err(error),
+            };
+            let ready = std::mem::take(encoder.get_mut());
+            let (message, failed) = match step {
+                Ok(()) if ready.is_empty() => continue,
+                Ok(()) => (Ok(Bytes::from(ready)), false),
+                Err(error) => (Err(error), true),
+            };
+            // A client that went away ends the transfer.
+            if sender.blocking_send(message).is_err() || failed {
                 return;
             }
         }

@@ -2,6 +2,7 @@
 
 mod compose;
 mod download;
+mod encoding;
 mod multipart;
 mod query;
 mod range;

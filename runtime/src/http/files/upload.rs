@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::{Body, BodyDataStream};
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use futures::{Stream, StreamExt};
@@ -20,6 +20,7 @@ use crate::access::Operation;
 use crate::account::Account;
 use crate::filesystem::metadata;
 use crate::http::ApiError;
+use crate::http::extract::Parameters;
 use crate::sandbox::Sandbox;
 
 /// Most bytes of a refused upload that are read.
@@ -52,7 +53,7 @@ impl Written {
 
 pub(crate) async fn serve(
     State(sandbox): State<Arc<Sandbox>>,
-    Query(query): Query<FileQuery>,
+    Parameters(query): Parameters<FileQuery>,
     request: Request<Body>,
 ) -> Result<Json<Vec<Written>>, ApiError> {
     let account = match query.authorize(&sandbox, request.headers(), Operation::Write) {
