@@ -12,7 +12,7 @@ use silica_dns::Expected;
 
 use crate::{
     cluster::{Cluster, Error, request},
-    gateway,
+    facts, gateway,
 };
 
 /// One way to connect to the manager with TLS.
@@ -37,6 +37,8 @@ impl std::fmt::Display for Route {
 /// The addresses of an installation.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Addresses {
+    /// Chosen with `--address`: where clients reach it whatever the cluster reports.
+    pub chosen: Vec<String>,
     /// Of the Ingress.
     pub ingress: Vec<String>,
     /// Of the Gateway.
@@ -76,7 +78,9 @@ impl Addresses {
         } else {
             Vec::new()
         };
+        let inventory = facts::read_inventory(cluster).await?;
         Ok(Self {
+            chosen: inventory.map_or_else(Vec::new, |inventory| inventory.addresses),
             ingress: ingress
                 .and_then(|ingress| ingress.status?.load_balancer?.ingress)
                 .map_or_else(Vec::new, |points| {
@@ -128,8 +132,9 @@ impl Addresses {
         routes
     }
 
-    /// What DNS should lead to. Ports other than 443 only when nothing better
-    /// exists: clients need 443, which something in front of them provides.
+    /// What DNS should lead to: what was chosen, else what the cluster reports.
+    /// Ports other than 443 only when nothing better exists: clients need 443,
+    /// which something in front of them provides.
     pub fn expected(&self) -> Vec<Expected> {
         let balanced = self
             .load_balancer
@@ -141,7 +146,9 @@ impl Addresses {
             .iter()
             .partition(|(_, port)| *port == ports::SERVICE_HTTPS.number);
         let public: Vec<&String> = balanced.chain(direct.into_iter().map(|(host, _)| host)).collect();
-        let hosts = if public.is_empty() {
+        let hosts = if !self.chosen.is_empty() {
+            self.chosen.iter().collect()
+        } else if public.is_empty() {
             self.nodes
                 .iter()
                 .chain(other.into_iter().map(|(host, _)| host))
@@ -151,6 +158,25 @@ impl Addresses {
         };
         hosts.into_iter().map(|host| expected(host)).collect()
     }
+
+    /// Where [`Addresses::expected`] comes from, for people.
+    pub fn origin(&self) -> &'static str {
+        if !self.chosen.is_empty() {
+            "chosen with --address"
+        } else if !self.load_balancer.is_empty() {
+            "the load balancer of the Service"
+        } else if !self.ingress.is_empty() {
+            "the Ingress"
+        } else if !self.gateway.is_empty() {
+            "the Gateway"
+        } else if !self.host_ports.is_empty() {
+            "the nodes of the manager"
+        } else if !self.nodes.is_empty() {
+            "the nodes, whose port 443 needs something that leads to the node port"
+        } else {
+            "nothing: the cluster reports no address"
+        }
+    }
 }
 
 /// An address or a host name.
@@ -159,6 +185,34 @@ pub fn expected(host: &str) -> Expected {
         Ok(address) => Expected::Ip(address),
         Err(_) => Expected::Hostname(host.to_owned()),
     }
+}
+
+/// What somebody typed is neither an address nor a host name.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0:?} is neither an IP address nor a host name")]
+pub struct NotAnAddress(pub String);
+
+/// Reads what somebody typed: an address or a host name, without scheme and port.
+pub fn parse(text: &str) -> Result<Expected, NotAnAddress> {
+    let refused = || NotAnAddress(text.to_owned());
+    let expected = expected(text);
+    if let Expected::Hostname(name) = &expected {
+        let labels = name.strip_suffix('.').unwrap_or(name).split('.');
+        let is_label = |label: &str| {
+            !label.is_empty()
+                && label.len() <= 63
+                && label
+                    .chars()
+                    .all(|letter| letter.is_ascii_alphanumeric() || letter == '-')
+        };
+        // A name that ends in a number would be a mistyped address (RFC 1123 section 2.1).
+        let last = labels.clone().next_back().unwrap_or_default();
+        let is_number = last.chars().all(|letter| letter.is_ascii_digit());
+        if name.len() > 253 || is_number || !labels.clone().all(is_label) {
+            return Err(refused());
+        }
+    }
+    Ok(expected)
 }
 
 fn point(point: LoadBalancerIngress) -> Option<String> {
@@ -274,6 +328,26 @@ mod tests {
     }
 
     #[test]
+    fn addresses_are_typed_without_scheme_and_port() {
+        assert_eq!(parse("::1"), Ok(Expected::Ip("::1".parse().unwrap())));
+        assert_eq!(
+            parse("lb.example.com"),
+            Ok(Expected::Hostname("lb.example.com".into()))
+        );
+        for bad in [
+            "",
+            "https://a.b",
+            "a.b:443",
+            "[::1]",
+            "10.0.0.300",
+            "a..b",
+            "*.a.b",
+        ] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn dns_leads_to_nodes_only_when_there_is_nothing_better() {
         assert_eq!(
             addresses().expected(),
@@ -284,5 +358,10 @@ mod tests {
             ..addresses()
         };
         assert_eq!(only_nodes.expected(), [Expected::Ip("10.0.0.1".parse().unwrap())]);
+        let chosen = Addresses {
+            chosen: vec!["127.0.0.1".into()],
+            ..addresses()
+        };
+        assert_eq!(chosen.expected(), [Expected::Ip("127.0.0.1".parse().unwrap())]);
     }
 }

@@ -104,7 +104,7 @@ impl Command {
 }
 
 /// Reads `90s`, `5m`, `1h` or a bare number of seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = match text.char_indices().find(|(_, letter)| !letter.is_ascii_digit()) {
         Some((at, _)) => text.split_at(at),
         None => (text, "s"),

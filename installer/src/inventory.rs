@@ -16,6 +16,7 @@ const OBJECTS: &str = "objects";
 const STATE: &str = "state";
 const VERSION: &str = "version";
 const DOMAINS: &str = "domains";
+const ADDRESSES: &str = "addresses";
 
 /// How far an installation got.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -105,6 +106,9 @@ pub struct Inventory {
     pub version: String,
     /// The domains it answers for.
     pub domains: Vec<String>,
+    /// Where clients reach it, when that was said (`--address`); empty when the
+    /// cluster reports it.
+    pub addresses: Vec<String>,
     /// Its objects.
     pub objects: BTreeSet<Entry>,
 }
@@ -116,6 +120,10 @@ impl Inventory {
         let empty = BTreeMap::new();
         let data = map.data.as_ref().unwrap_or(&empty);
         let text = |key: &str| data.get(key).map(String::as_str).unwrap_or_default();
+        let list = |key: &str| -> Vec<String> {
+            let parts = text(key).split(',').filter(|part| !part.is_empty());
+            parts.map(str::to_owned).collect()
+        };
         Self {
             state: match text(STATE) {
                 "complete" => State::Complete,
@@ -123,11 +131,8 @@ impl Inventory {
                 _ => State::Applying,
             },
             version: text(VERSION).to_owned(),
-            domains: text(DOMAINS)
-                .split(',')
-                .filter(|domain| !domain.is_empty())
-                .map(str::to_owned)
-                .collect(),
+            domains: list(DOMAINS),
+            addresses: list(ADDRESSES),
             objects: text(OBJECTS)
                 .lines()
                 .filter_map(|line| serde_json::from_str(line).ok())
@@ -146,6 +151,7 @@ impl Inventory {
             (STATE, self.state.as_str().to_owned()),
             (VERSION, self.version.clone()),
             (DOMAINS, self.domains.join(",")),
+            (ADDRESSES, self.addresses.join(",")),
             (OBJECTS, lines.join("\n")),
         ];
         ConfigMap {
@@ -196,6 +202,7 @@ mod tests {
             state: State::Complete,
             version: "1".into(),
             domains: vec!["a.example".into(), "b.example".into()],
+            addresses: vec!["192.0.2.1".into()],
             objects: names
                 .iter()
                 .map(|name| Entry::core("Secret", "secrets", name))

@@ -11,6 +11,7 @@ pub mod bundle;
 pub mod check;
 pub mod cli;
 pub mod cluster;
+pub mod cluster_dns;
 pub mod commands;
 pub mod connect;
 pub mod delivery;

@@ -98,6 +98,7 @@ pub fn plan(
         state: State::Complete,
         version: env!("CARGO_PKG_VERSION").into(),
         domains: options.domains.iter().map(ToString::to_string).collect(),
+        addresses: settings.addresses.clone(),
         objects: entries.into_iter().collect(),
     };
     Ok(Plan {

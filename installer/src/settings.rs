@@ -20,6 +20,7 @@ use silica_manifests::{
 use silica_registry::{AddressError, Transport};
 
 use crate::{
+    address,
     commands::install::{Exposure, ImageDelivery, InstallArgs, ServiceTypeArg},
     delivery::RegistrySettings,
 };
@@ -67,6 +68,9 @@ pub enum Error {
     /// The registry's address is not one.
     #[error("failed to accept the registry")]
     Registry(#[from] AddressError),
+    /// Neither an address nor a host name.
+    #[error(transparent)]
+    Address(#[from] address::NotAnAddress),
     /// A flag makes sense only together with another.
     #[error("{flag} needs {needs}")]
     Needs { flag: &'static str, needs: &'static str },
@@ -90,6 +94,9 @@ pub struct Settings {
     pub borrow_image: Option<String>,
     /// Kind of the server certificate's key, when it was chosen.
     pub key_type: Option<KeyType>,
+    /// Addresses and host names that clients reach the installation by, when
+    /// they are not those that the cluster reports. Kept in the cluster.
+    pub addresses: Vec<String>,
     /// The administrator's key, when it was chosen; else it is generated.
     pub admin_key: Option<ApiKey>,
     /// Take over what another product or hand left behind.
@@ -265,6 +272,14 @@ impl Settings {
             });
         }
         options.templates = templates(args)?;
+        let addresses = if args.address.is_empty() {
+            values.addresses.unwrap_or_default()
+        } else {
+            args.address.clone()
+        };
+        for address in &addresses {
+            address::parse(address)?;
+        }
 
         Ok(Self {
             options,
@@ -274,6 +289,7 @@ impl Settings {
             registry,
             borrow_image: args.borrow_image.clone(),
             key_type: args.key_type,
+            addresses,
             admin_key,
             adopt: args.adopt,
             force_conflicts: args.force_conflicts,
@@ -514,6 +530,10 @@ ingress: {className: alb}
             merge(&["--domain", "a.b", "--service-type", "NodePort"], ""),
             Err(Error::Needs { .. })
         ));
+        assert!(matches!(
+            merge(&["--domain", "a.b", "--address", "https://a.b"], ""),
+            Err(Error::Address(_))
+        ));
     }
 
     #[test]
@@ -578,6 +598,14 @@ ingress: {className: alb}
         );
         let wrong = [&direct[..], &["--host-port-https", "9443"]].concat();
         assert!(matches!(merge(&wrong, ""), Err(Error::Needs { .. })));
+    }
+
+    #[test]
+    fn addresses_of_clients_come_from_flags_or_the_file() {
+        let yaml = "{e2b: {domain: a.b}, addresses: [lb.example.com]}";
+        assert_eq!(merge(&[], yaml).unwrap().addresses, ["lb.example.com"]);
+        let flags = merge(&["--address", "127.0.0.1,2001:db8::1"], yaml).unwrap();
+        assert_eq!(flags.addresses, ["127.0.0.1", "2001:db8::1"]);
     }
 
     #[test]

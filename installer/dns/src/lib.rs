@@ -1,22 +1,39 @@
 //! Says whether DNS leads a domain and its wildcard to a Silica installation,
 //! and which records are missing.
 //!
-//! The names are resolved with hickory, the resolver inside of the current E2B
-//! Python SDK, so the answer is what a client would get.
+//! The same names are looked at through several views: the resolver of this
+//! machine as the E2B Python SDK asks it, getaddrinfo, every name server of the
+//! zone, chosen and public resolvers, and the DNS service of the cluster. Where
+//! they disagree, the difference tells what is wrong: a cache that is behind, a
+//! secondary that lacks the new version, a second zone with the same name.
 //!
-//! - [`lookup`] asks (the only part with IO)
-//! - [`verdict`] judges what was answered
-//! - [`records`] says what to create
 //! - [`probe`] chooses the names to ask for
+//! - [`exchange`] asks one server, [`view`] asks through one kind of eyes
+//! - [`answer`] reads, [`verdict`] judges one answer, `compare` all of them
+//! - [`check`] puts these together, [`wait`] repeats it until all is right
+//! - [`records`] says what to create, [`caa`] who may issue certificates
 //! - [`report`] is the outcome, for people and as JSON
 
-pub mod lookup;
+pub mod answer;
+pub mod caa;
+pub mod check;
+mod compare;
+pub mod exchange;
+mod name;
 pub mod probe;
 pub mod records;
 pub mod report;
 pub mod verdict;
+pub mod view;
+pub mod wait;
 
-pub use lookup::{Error, Request, ResolverChoice, verify};
-pub use records::{Record, RecordKind, records_to_create, render_zone};
-pub use report::{ProbeReport, Report};
+pub use check::{Error, PUBLIC, Request, verify};
+pub use name::BadName;
+pub use records::{Record, RecordKind, records_to_create, render_table, render_zone};
+pub use report::{Finding, ProbeReport, Report, Severity, ViewReport};
 pub use verdict::{Expected, Missing, Verdict};
+pub use view::ViewKind;
+pub use view::authority::{NameServer, Zone};
+pub use view::cluster::{ClusterDns, Connecting, Connection};
+pub use view::system::SystemChoice;
+pub use wait::{Progress, wait};

@@ -47,7 +47,7 @@ pub fn probes(domain: &str, random: u64) -> [Probe; 4] {
         at("api".to_owned(), Purpose::Api),
         at(format!("silica-{random:016x}"), Purpose::Wildcard),
         at(
-            format!("49999-default--dns-{:08x}", random >> 32),
+            format!("49983-default--dns-{:08x}", random >> 32),
             Purpose::Sandbox,
         ),
     ]

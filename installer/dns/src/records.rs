@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::verdict::Expected;
+use crate::verdict::{Expected, same};
 
 /// Life of the records in seconds: short enough to move within minutes.
 pub const TTL: u32 = 300;
@@ -41,6 +41,10 @@ impl fmt::Display for RecordKind {
 pub struct Record {
     /// Full name without final dot; `*.` for the wildcard.
     pub name: String,
+    /// The name as most providers ask for it: relative to the zone, `@` for the
+    /// zone itself. Absent when the zone is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// Type.
     #[serde(rename = "type")]
     pub kind: RecordKind,
@@ -53,17 +57,18 @@ pub struct Record {
     pub note: Option<String>,
 }
 
-/// The records for the domain and its wildcard. Addresses are preferred over
-/// host names when both are known.
+/// The records for the domain and its wildcard, in a zone when it is known.
+/// Addresses are preferred over host names when both are known.
 ///
-/// A host name becomes a CNAME at the wildcard and an ALIAS at the domain: a
-/// CNAME cannot stand beside the SOA and NS records of a zone's apex (RFC 1912
-/// section 2.4, RFC 2181 section 10.1).
-pub fn records_to_create(domain: &str, expected: &[Expected]) -> Vec<Record> {
+/// A host name becomes a CNAME, but an ALIAS at the zone itself: a CNAME cannot
+/// stand beside its SOA and NS records (RFC 1912 section 2.4, RFC 2181 section
+/// 10.1).
+pub fn records_to_create(domain: &str, expected: &[Expected], zone: Option<&str>) -> Vec<Record> {
     let owners = [domain.to_owned(), format!("*.{domain}")];
     let addresses: Vec<IpAddr> = expected.iter().filter_map(address).collect();
     let record = |name: &str, kind, value: String, note| Record {
         name: name.to_owned(),
+        host: zone.map(|zone| relative(name, zone)),
         kind,
         value,
         ttl: TTL,
@@ -88,15 +93,54 @@ pub fn records_to_create(domain: &str, expected: &[Expected]) -> Vec<Record> {
     let Some(hostname) = expected.iter().find_map(hostname) else {
         return Vec::new();
     };
-    let alias_note = format!(
-        "a CNAME is not allowed at the apex of a zone; use ALIAS, ANAME or CNAME flattening of your provider, \
-         or A and AAAA records with the addresses of {hostname}; if {domain} is not the apex of its zone, CNAME works"
-    );
     let [apex, wildcard] = &owners;
-    vec![
-        record(apex, RecordKind::Alias, hostname.clone(), Some(alias_note)),
-        record(wildcard, RecordKind::Cname, hostname, None),
-    ]
+    let at_apex = if zone.is_some_and(|zone| !same(zone, domain)) {
+        record(apex, RecordKind::Cname, hostname.clone(), None)
+    } else {
+        let doubt = match zone {
+            Some(_) => String::new(),
+            None => format!("; if {domain} is not the apex of its zone, CNAME works"),
+        };
+        let note = format!(
+            "a CNAME is not allowed at the apex of a zone; use ALIAS, ANAME or CNAME flattening of your provider, \
+             or A and AAAA records with the addresses of {hostname}{doubt}"
+        );
+        record(apex, RecordKind::Alias, hostname.clone(), Some(note))
+    };
+    vec![at_apex, record(wildcard, RecordKind::Cname, hostname, None)]
+}
+
+/// A name relative to its zone.
+fn relative(name: &str, zone: &str) -> String {
+    if same(name, zone) {
+        return "@".to_owned();
+    }
+    let host = name.strip_suffix(zone).and_then(|host| host.strip_suffix('.'));
+    host.unwrap_or(name).to_owned()
+}
+
+/// The records as the fields that most providers ask for.
+pub fn render_table(records: &[Record]) -> String {
+    let host = |record: &Record| record.host.clone().unwrap_or_else(|| format!("{}.", record.name));
+    let width = records
+        .iter()
+        .map(|record| host(record).len())
+        .max()
+        .unwrap_or(0)
+        .max("Host".len());
+    let mut text = format!("{:<width$}  Type   TTL  Value\n", "Host");
+    for record in records {
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{:<width$}  {:<5}  {}  {}",
+            host(record),
+            record.kind,
+            record.ttl,
+            record.value
+        );
+    }
+    text
 }
 
 /// The records as lines of a zone file (RFC 1035 section 5.1), with absolute
@@ -110,6 +154,7 @@ pub fn render_zone(records: &[Record]) -> String {
     let mut text = String::new();
     for Record {
         name,
+        host: _,
         kind,
         value,
         ttl,
@@ -155,7 +200,7 @@ mod tests {
 
     #[test]
     fn addresses_become_records_for_apex_and_wildcard() {
-        let records = records_to_create("x.test", &[ip("192.0.2.1"), ip("2001:db8::1")]);
+        let records = records_to_create("x.test", &[ip("192.0.2.1"), ip("2001:db8::1")], None);
         assert_eq!(
             render_zone(&records),
             "x.test.   300 IN A     192.0.2.1\n\
@@ -167,7 +212,7 @@ mod tests {
 
     #[test]
     fn hostname_becomes_cname_but_never_at_the_apex() {
-        let records = records_to_create("x.test", &[Expected::Hostname("lb.cloud.example.".into())]);
+        let records = records_to_create("x.test", &[Expected::Hostname("lb.cloud.example.".into())], None);
         assert_eq!(records[0].kind, RecordKind::Alias);
         assert_eq!(
             (records[1].kind, records[1].value.as_str()),
@@ -187,10 +232,25 @@ mod tests {
     }
 
     #[test]
+    fn below_the_apex_of_its_zone_a_domain_may_be_a_cname() {
+        let expected = [Expected::Hostname("lb.cloud.example".into())];
+        let records = records_to_create("x.corp.test", &expected, Some("corp.test"));
+        assert_eq!(records[0].kind, RecordKind::Cname);
+        assert_eq!(
+            render_table(&records),
+            "Host  Type   TTL  Value\n\
+             x     CNAME  300  lb.cloud.example\n\
+             *.x   CNAME  300  lb.cloud.example\n"
+        );
+        assert_eq!(relative("corp.test", "corp.test"), "@");
+    }
+
+    #[test]
     fn addresses_win_over_hostnames() {
         let records = records_to_create(
             "x.test",
             &[Expected::Hostname("lb.example".into()), ip("192.0.2.1")],
+            None,
         );
         assert!(records.iter().all(|record| record.kind == RecordKind::A));
         assert_eq!(records.len(), 2);
@@ -198,7 +258,7 @@ mod tests {
 
     #[test]
     fn nothing_expected_needs_nothing() {
-        assert!(records_to_create("x.test", &[]).is_empty());
+        assert!(records_to_create("x.test", &[], None).is_empty());
         assert_eq!(render_zone(&[]), "");
     }
 }

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::probe::is_localhost;
+use crate::answer::{Answer, CHAIN_MAX, Failure};
+use crate::probe::{Probe, Purpose, is_localhost};
 
 /// Where the names should lead: what the load balancer, the nodes or the
 /// Ingress report.
@@ -36,36 +37,11 @@ pub struct Targets {
     pub hostnames: Vec<String>,
 }
 
-/// Why a question has no answer.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Failure {
-    /// The name does not exist.
-    NxDomain,
-    /// The name exists without an address of this kind.
-    NoData,
-    /// The server failed to answer (SERVFAIL).
-    ServerFailure,
-    /// The server refused to answer.
-    Refused,
-    /// No answer in time.
-    Timeout,
-    /// Any other trouble on the way.
-    Unreachable(String),
-}
-
-/// What one resolver said about one name, A and AAAA taken together.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Answer {
-    /// Targets of the CNAME records in their order, without final dots.
-    pub chain: Vec<String>,
-    /// The chain comes back to a name of its own.
-    pub is_loop: bool,
-    /// Addresses at the end.
-    pub addresses: Vec<IpAddr>,
-    /// Shortest remaining life of the records in seconds.
-    pub ttl: Option<u32>,
-    /// Failures of the two questions.
-    pub failures: Vec<Failure>,
+impl Targets {
+    /// Whether there is nothing to compare with.
+    pub fn is_empty(&self) -> bool {
+        self.addresses.is_empty() && self.hostnames.is_empty()
+    }
 }
 
 /// Which kind of nothing was answered.
@@ -94,10 +70,20 @@ pub enum Verdict {
     },
     /// A name below `localhost.`: the loopback address, without any DNS.
     LocalhostName,
+    /// It resolves, and nothing is known to compare it with.
+    Unjudged,
     /// Addresses that are not expected.
     WrongAddress {
         /// The addresses that should not be there.
         found: Vec<IpAddr>,
+    },
+    /// The name servers of the zone are right; this resolver still knows what
+    /// was there before.
+    Stale {
+        /// The addresses that it still knows; empty when it knows of none.
+        found: Vec<IpAddr>,
+        /// How long it may go on with that, in seconds.
+        seconds: Option<u32>,
     },
     /// A CNAME leads to a host that is not expected and has no address.
     CnameElsewhere {
@@ -106,15 +92,46 @@ pub enum Verdict {
     },
     /// CNAME records that lead back to themselves.
     CnameLoop,
+    /// More CNAME records in a row than resolvers follow.
+    CnameTooLong {
+        /// How many were followed.
+        length: usize,
+    },
     /// There is no record.
     MissingRecord {
         /// Which kind of nothing.
         kind: Missing,
     },
+    /// There is no wildcard record.
+    MissingWildcard {
+        /// Which kind of nothing.
+        kind: Missing,
+    },
+    /// There is a wildcard, but a record of another type at or below this name
+    /// hides it (RFC 4592 section 2.2).
+    HiddenWildcard,
+    /// The wildcard was created at another name.
+    MisplacedWildcard {
+        /// Where it is.
+        at: String,
+    },
     /// The name server failed.
-    ServerFailure,
+    ServerFailure {
+        /// What it says about it (RFC 8914).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// The answer does not pass DNSSEC validation; without validation there is
+    /// one.
+    DnssecBogus {
+        /// What the resolver says about it (RFC 8914).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// The name server refuses to answer for this name.
     Refused,
+    /// The answer does not fit into a datagram, and TCP does not work.
+    Truncated,
     /// The name server did not answer in time.
     Timeout,
     /// The name server cannot be reached, or its answer cannot be used.
@@ -134,47 +151,80 @@ impl Verdict {
     }
 
     /// Whether a record has to be created or changed, as opposed to a name
-    /// server to be repaired.
+    /// server to be repaired or waited for.
     pub fn needs_record(&self) -> bool {
         matches!(
             self,
             Self::WrongAddress { .. }
                 | Self::CnameElsewhere { .. }
                 | Self::CnameLoop
+                | Self::CnameTooLong { .. }
                 | Self::MissingRecord { .. }
+                | Self::MissingWildcard { .. }
+                | Self::HiddenWildcard
+                | Self::MisplacedWildcard { .. }
         )
+    }
+
+    /// Whether it says that there is nothing at the name.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::MissingRecord { .. } | Self::MissingWildcard { .. })
     }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let because = |reason: &Option<String>| {
+            reason
+                .as_ref()
+                .map(|reason| format!(": {reason}"))
+                .unwrap_or_default()
+        };
         match self {
             Self::Matches => f.write_str("leads to the installation"),
             Self::Subset => f.write_str("leads to a part of the expected addresses, which is enough"),
             Self::CnameToExpected { target } => write!(f, "is an alias of {target}, as expected"),
-            Self::LocalhostName => {
-                f.write_str("is answered with the loopback address without DNS (RFC 6761); programs that ask getaddrinfo may need an /etc/hosts line")
-            }
-            Self::WrongAddress { found } => {
-                let found: Vec<_> = found.iter().map(ToString::to_string).collect();
-                write!(f, "leads elsewhere: {} is not expected", found.join(", "))
+            Self::LocalhostName => f.write_str("leads to this machine without DNS (RFC 6761)"),
+            Self::Unjudged => f.write_str("resolves, and nothing is known to compare it with"),
+            Self::WrongAddress { found } => write!(f, "leads elsewhere: {} is not expected", join(found)),
+            Self::Stale { found, seconds } => {
+                let what = if found.is_empty() { "has no record".to_owned() } else { format!("leads to {}", join(found)) };
+                write!(f, "is right at the zone's servers; this resolver remembers that it {what}")?;
+                match seconds {
+                    Some(seconds) => write!(f, ", for at most {seconds} s more"),
+                    None => Ok(()),
+                }
             }
             Self::CnameElsewhere { target } => write!(f, "is an alias of {target}, which is not expected and has no address"),
             Self::CnameLoop => f.write_str("is an alias that leads back to itself"),
+            Self::CnameTooLong { length } => write!(f, "is an alias of an alias, more than {length} times over, which resolvers do not follow"),
             Self::MissingRecord { kind: Missing::NxDomain } => f.write_str("does not exist (NXDOMAIN)"),
-            Self::MissingRecord { kind: Missing::NoData } => {
-                f.write_str("exists without an address (NODATA); a record of another type at or below it hides the wildcard (RFC 4592 section 2.2)")
+            Self::MissingRecord { kind: Missing::NoData } => f.write_str("exists without an address (NODATA)"),
+            Self::MissingWildcard { kind: Missing::NxDomain } => f.write_str("does not exist: there is no wildcard (NXDOMAIN)"),
+            Self::MissingWildcard { kind: Missing::NoData } => f.write_str("has no address: the wildcard has records of other types only (NODATA)"),
+            Self::HiddenWildcard => {
+                f.write_str("exists without an address: a record of another type at or below it hides the wildcard (RFC 4592 section 2.2)")
             }
-            Self::ServerFailure => f.write_str("cannot be answered: the name server failed (SERVFAIL); its zone may be broken, or DNSSEC validation failed"),
+            Self::MisplacedWildcard { at } => write!(f, "does not exist: the wildcard was created as {at}"),
+            Self::ServerFailure { reason } => write!(f, "cannot be answered: the name server failed (SERVFAIL){}", because(reason)),
+            Self::DnssecBogus { reason } => {
+                write!(f, "exists, but its signatures do not hold (DNSSEC bogus), so that validating resolvers refuse it{}", because(reason))
+            }
             Self::Refused => f.write_str("is refused: the name server does not serve this zone, or not to this client (REFUSED)"),
+            Self::Truncated => f.write_str("has an answer too large for UDP, and TCP does not work; is port 53 open for TCP?"),
             Self::Timeout => f.write_str("was not answered in time; is the name server up, and port 53 open for UDP and TCP?"),
             Self::Unreachable { reason } => write!(f, "could not be asked for: {reason}"),
         }
     }
 }
 
+fn join(addresses: &[IpAddr]) -> String {
+    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    addresses.join(", ")
+}
+
 /// Judges what was answered for the name.
-pub fn judge(name: &str, answer: &Answer, targets: &Targets) -> Verdict {
+pub fn judge(probe: &Probe, answer: &Answer, targets: &Targets) -> Verdict {
     if answer.is_loop {
         return Verdict::CnameLoop;
     }
@@ -188,7 +238,12 @@ pub fn judge(name: &str, answer: &Answer, targets: &Targets) -> Verdict {
         };
     }
     if !answer.addresses.is_empty() {
-        return judge_addresses(name, &answer.addresses, targets);
+        return judge_addresses(&probe.name, &answer.addresses, targets);
+    }
+    if answer.chain.len() >= CHAIN_MAX {
+        return Verdict::CnameTooLong {
+            length: answer.chain.len(),
+        };
     }
     if let Some(verdict) = judge_failure(&answer.failures) {
         return verdict;
@@ -203,13 +258,20 @@ pub fn judge(name: &str, answer: &Answer, targets: &Targets) -> Verdict {
     } else {
         Missing::NoData
     };
-    Verdict::MissingRecord { kind }
+    if probe.purpose == Purpose::Apex {
+        Verdict::MissingRecord { kind }
+    } else {
+        Verdict::MissingWildcard { kind }
+    }
 }
 
 fn judge_addresses(name: &str, found: &[IpAddr], targets: &Targets) -> Verdict {
     let loopback = |addresses: &[IpAddr]| addresses.iter().any(IpAddr::is_loopback);
     if is_localhost(name) && found.iter().all(IpAddr::is_loopback) && loopback(&targets.addresses) {
         return Verdict::LocalhostName;
+    }
+    if targets.is_empty() {
+        return Verdict::Unjudged;
     }
     let foreign: Vec<_> = found
         .iter()
@@ -228,8 +290,10 @@ fn judge_addresses(name: &str, found: &[IpAddr], targets: &Targets) -> Verdict {
 /// The failure that decides: one that hides whether there is a record.
 fn judge_failure(failures: &[Failure]) -> Option<Verdict> {
     let rank = |failure: &Failure| match failure {
-        Failure::ServerFailure => 4,
-        Failure::Refused => 3,
+        Failure::Bogus(_) => 6,
+        Failure::ServerFailure(_) => 5,
+        Failure::Refused => 4,
+        Failure::Truncated => 3,
         Failure::Timeout => 2,
         Failure::Unreachable(_) => 1,
         Failure::NxDomain | Failure::NoData => 0,
@@ -239,8 +303,14 @@ fn judge_failure(failures: &[Failure]) -> Option<Verdict> {
         return None;
     }
     match failures.iter().max_by_key(|failure| rank(failure))? {
-        Failure::ServerFailure => Some(Verdict::ServerFailure),
+        Failure::ServerFailure(reason) => Some(Verdict::ServerFailure {
+            reason: reason.clone(),
+        }),
+        Failure::Bogus(reason) => Some(Verdict::DnssecBogus {
+            reason: reason.clone(),
+        }),
         Failure::Refused => Some(Verdict::Refused),
+        Failure::Truncated => Some(Verdict::Truncated),
         Failure::Timeout => Some(Verdict::Timeout),
         Failure::Unreachable(reason) => Some(Verdict::Unreachable {
             reason: reason.clone(),
@@ -270,6 +340,13 @@ mod tests {
         }
     }
 
+    fn apex(name: &str) -> Probe {
+        Probe {
+            name: name.into(),
+            purpose: Purpose::Apex,
+        }
+    }
+
     fn failed(failures: &[Failure]) -> Answer {
         Answer {
             failures: failures.to_vec(),
@@ -295,12 +372,15 @@ mod tests {
     fn addresses_are_compared_as_sets() {
         let targets = expect(&["192.0.2.1", "2001:db8::1"]);
         assert_eq!(
-            judge("x.test", &found(&["2001:db8::1", "192.0.2.1"]), &targets),
+            judge(&apex("x.test"), &found(&["2001:db8::1", "192.0.2.1"]), &targets),
             Verdict::Matches
         );
-        assert_eq!(judge("x.test", &found(&["192.0.2.1"]), &targets), Verdict::Subset);
         assert_eq!(
-            judge("x.test", &found(&["192.0.2.1", "192.0.2.9"]), &targets),
+            judge(&apex("x.test"), &found(&["192.0.2.1"]), &targets),
+            Verdict::Subset
+        );
+        assert_eq!(
+            judge(&apex("x.test"), &found(&["192.0.2.1", "192.0.2.9"]), &targets),
             Verdict::WrongAddress {
                 found: ips(&["192.0.2.9"])
             }
@@ -322,14 +402,14 @@ mod tests {
             ),
             (vec![Failure::NoData, Failure::NoData], missing(Missing::NoData)),
             (
-                vec![Failure::NoData, Failure::ServerFailure],
-                Verdict::ServerFailure,
+                vec![Failure::NoData, Failure::ServerFailure(None)],
+                Verdict::ServerFailure { reason: None },
             ),
             (vec![Failure::Refused, Failure::Refused], Verdict::Refused),
             (vec![Failure::Timeout, Failure::Timeout], Verdict::Timeout),
             (
-                vec![Failure::Timeout, Failure::ServerFailure],
-                Verdict::ServerFailure,
+                vec![Failure::Timeout, Failure::ServerFailure(None)],
+                Verdict::ServerFailure { reason: None },
             ),
             (
                 vec![Failure::Unreachable("no route".into()), Failure::NoData],
@@ -339,7 +419,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                judge("x.test", &failed(&failures), &targets),
+                judge(&apex("x.test"), &failed(&failures), &targets),
                 verdict,
                 "{failures:?}"
             );
@@ -353,7 +433,7 @@ mod tests {
             ..found(&["192.0.2.1"])
         };
         assert_eq!(
-            judge("x.test", &answer, &expect(&["192.0.2.1"])),
+            judge(&apex("x.test"), &answer, &expect(&["192.0.2.1"])),
             Verdict::Matches
         );
     }
@@ -365,13 +445,17 @@ mod tests {
             hostnames: vec!["lb.cloud.example".into()],
         };
         assert_eq!(
-            judge("x.test", &alias(&["edge.example", "LB.cloud.example"]), &targets),
+            judge(
+                &apex("x.test"),
+                &alias(&["edge.example", "LB.cloud.example"]),
+                &targets
+            ),
             Verdict::CnameToExpected {
                 target: "LB.cloud.example".into()
             }
         );
         assert_eq!(
-            judge("x.test", &alias(&["old.cloud.example"]), &targets),
+            judge(&apex("x.test"), &alias(&["old.cloud.example"]), &targets),
             Verdict::CnameElsewhere {
                 target: "old.cloud.example".into()
             }
@@ -385,8 +469,53 @@ mod tests {
             ..found(&["192.0.2.1"])
         };
         assert_eq!(
-            judge("x.test", &answer, &expect(&["192.0.2.1"])),
+            judge(&apex("x.test"), &answer, &expect(&["192.0.2.1"])),
             Verdict::Matches
+        );
+    }
+
+    #[test]
+    fn absence_below_the_domain_is_a_missing_wildcard() {
+        let probe = Probe {
+            purpose: Purpose::Wildcard,
+            ..apex("r.x.test")
+        };
+        assert_eq!(
+            judge(&probe, &failed(&[Failure::NxDomain]), &expect(&["192.0.2.1"])),
+            Verdict::MissingWildcard {
+                kind: Missing::NxDomain
+            }
+        );
+    }
+
+    #[test]
+    fn chain_without_end_is_no_missing_record() {
+        let link = |at: usize| format!("l{at}.test");
+        let answer = Answer {
+            chain: (0..CHAIN_MAX).map(link).collect(),
+            failures: vec![Failure::NoData],
+            ..Answer::default()
+        };
+        let verdict = judge(&apex("x.test"), &answer, &expect(&["192.0.2.1"]));
+        assert_eq!(verdict, Verdict::CnameTooLong { length: CHAIN_MAX });
+        assert!(verdict.needs_record());
+    }
+
+    #[test]
+    fn without_an_expectation_nothing_is_right_or_wrong() {
+        let verdict = judge(&apex("x.test"), &found(&["192.0.2.1"]), &Targets::default());
+        assert_eq!(verdict, Verdict::Unjudged);
+        assert!(!verdict.is_ok() && !verdict.needs_record());
+    }
+
+    #[test]
+    fn bogus_outweighs_other_failures() {
+        let failures = [Failure::Timeout, Failure::Bogus(Some("expired".into()))];
+        assert_eq!(
+            judge(&apex("x.test"), &failed(&failures), &expect(&["192.0.2.1"])),
+            Verdict::DnssecBogus {
+                reason: Some("expired".into())
+            }
         );
     }
 
@@ -397,7 +526,7 @@ mod tests {
             ..alias(&["b.test", "a.test"])
         };
         assert_eq!(
-            judge("a.test", &answer, &expect(&["192.0.2.1"])),
+            judge(&apex("a.test"), &answer, &expect(&["192.0.2.1"])),
             Verdict::CnameLoop
         );
     }
@@ -406,10 +535,10 @@ mod tests {
     fn localhost_is_right_only_when_loopback_is_expected() {
         let answer = found(&["127.0.0.1", "::1"]);
         assert_eq!(
-            judge("a.silica.localhost", &answer, &expect(&["127.0.0.1"])),
+            judge(&apex("a.silica.localhost"), &answer, &expect(&["127.0.0.1"])),
             Verdict::LocalhostName
         );
-        assert!(!judge("a.silica.localhost", &answer, &expect(&["192.0.2.1"])).is_ok());
-        assert!(!judge("a.silica.test", &answer, &expect(&["127.0.0.1"])).is_ok());
+        assert!(!judge(&apex("a.silica.localhost"), &answer, &expect(&["192.0.2.1"])).is_ok());
+        assert!(!judge(&apex("a.silica.test"), &answer, &expect(&["127.0.0.1"])).is_ok());
     }
 }

@@ -99,6 +99,15 @@ pub struct InstallArgs {
     /// Annotation of the Service for direct exposure; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair, help_heading = "Exposure")]
     pub service_annotation: Vec<(String, String)>,
+    /// Address or host name that clients reach the installation by, when it is not the one that the
+    /// cluster reports, as with something in front of node ports; may be repeated
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        help_heading = "Exposure"
+    )]
+    pub address: Vec<String>,
     /// Fixed node port for TLS
     #[arg(long, value_name = "PORT", help_heading = "Exposure")]
     pub node_port_https: Option<u16>,

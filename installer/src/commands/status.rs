@@ -208,6 +208,7 @@ mod tests {
                 state,
                 version: "1".into(),
                 domains: Vec::new(),
+                addresses: Vec::new(),
                 objects: BTreeSet::new(),
             })
             .verdict

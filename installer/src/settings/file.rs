@@ -19,6 +19,7 @@ pub struct Values {
     pub gateway: Gateway,
     pub images: Images,
     pub expose: Option<Vec<Exposure>>,
+    pub addresses: Option<Vec<String>>,
     pub node_selector: BTreeMap<String, String>,
 }
 

@@ -41,6 +41,7 @@ const REQUIREMENTS: &[Requirement] = &[
     need("nsenter", "util-linux", "namespaces"),
     need("mount", "mount", "namespaces"),
     need("debootstrap", "debootstrap", "test images"),
+    need("/usr/sbin/unbound", "unbound", "validating resolver of the DNS tests"),
     need(
         "/etc/ssl/certs/ca-certificates.crt",
         "ca-certificates",
@@ -106,6 +107,9 @@ fn install(packages: &[&str]) -> Result<()> {
     let words = ["apt-get", "install", "-y", "-qq", "--no-install-recommends"];
     run(command(words)
         .args(packages)
-        .env("DEBIAN_FRONTEND", "noninteractive"))
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        // The programs are wanted, not the services that come with them.
+        .env("SYSTEMD_OFFLINE", "1")
+        .env("RUNLEVEL", "1"))
     .map(drop)
 }

@@ -97,6 +97,8 @@ fn install(cluster: &Cluster, silica: &Path, more: &[String]) -> Result<()> {
             "--node-port-http",
             &http.to_string(),
         ])
+        // The forwarder stands in front of the node ports.
+        .args(["--address", "127.0.0.1"])
         .args(["--images", "node", "--containerd-address"])
         .arg(layout.containerd_socket())
         .args([

@@ -1,0 +1,412 @@
+//! What several views show together. Pure.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::caa::{Caa, Permission};
+use crate::probe::{Purpose, is_localhost};
+use crate::report::{Finding, ProbeReport, Severity, ViewReport};
+use crate::verdict::{Missing, Verdict};
+use crate::view::ViewKind;
+
+/// Judges names again in the light of the others: a wildcard that is only hidden,
+/// and a cache that is only behind.
+pub(crate) fn settle(views: &mut [ViewReport]) {
+    for view in views.iter_mut() {
+        unhide(view);
+    }
+    let truth = truth(views);
+    for view in views.iter_mut() {
+        if view.view.is_cached() {
+            for name in 0..view.names.len() {
+                if truth.contains(&view.names[name].name) {
+                    let verdict = behind(&view.names, name);
+                    if let Some(verdict) = verdict {
+                        view.names[name].rejudge(verdict);
+                    }
+                }
+            }
+        }
+        view.settle();
+    }
+}
+
+/// A name without address beside a wildcard that answers is hidden.
+fn unhide(view: &mut ViewReport) {
+    let answers = view
+        .names
+        .iter()
+        .any(|name| name.purpose == Purpose::Wildcard && name.ok);
+    let nodata = Verdict::MissingWildcard {
+        kind: Missing::NoData,
+    };
+    for name in view.names.iter_mut().filter(|name| name.verdict == nodata) {
+        if answers && name.purpose != Purpose::Wildcard {
+            name.rejudge(Verdict::HiddenWildcard);
+        }
+    }
+}
+
+/// The names that all name servers of the zone have right.
+fn truth(views: &[ViewReport]) -> BTreeSet<String> {
+    let servers = || {
+        let of_zone = views.iter().filter(|view| view.view == ViewKind::Authoritative);
+        of_zone.filter(|view| view.absent.is_none())
+    };
+    let Some(first) = servers().next() else {
+        return BTreeSet::new();
+    };
+    let right = |name: &&ProbeReport| {
+        servers().all(|view| view.names.iter().any(|one| one.name == name.name && one.ok))
+    };
+    let names = first.names.iter().filter(right);
+    names.map(|name| name.name.clone()).collect()
+}
+
+/// The verdict over a cache that contradicts the zone's servers. The random name
+/// was never asked for before, so no cache holds an address for it: a resolver
+/// that leads it elsewhere, without an alias in between, has another zone.
+fn behind(names: &[ProbeReport], at: usize) -> Option<Verdict> {
+    let has_other_zone = names.iter().any(|name| {
+        name.purpose == Purpose::Wildcard
+            && name.chain.is_empty()
+            && matches!(name.verdict, Verdict::WrongAddress { .. })
+    });
+    if has_other_zone {
+        return None;
+    }
+    let name = &names[at];
+    let found = match &name.verdict {
+        Verdict::WrongAddress { found } => found.clone(),
+        verdict if verdict.is_missing() => Vec::new(),
+        Verdict::CnameElsewhere { .. } => Vec::new(),
+        _ => return None,
+    };
+    Some(Verdict::Stale {
+        found,
+        seconds: name.ttl,
+    })
+}
+
+/// Everything to say about the views together.
+pub(crate) fn findings(domain: &str, views: &[ViewReport], has_expectation: bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if !has_expectation {
+        findings.push(Finding {
+            id: "no-address",
+            severity: Severity::Fail,
+            detail: "nothing says where the names should lead".into(),
+            hint: "name the address or host name: --expect ADDRESS".into(),
+        });
+    }
+    let disagreement = name_servers_disagree(views);
+    findings.extend(silent_name_servers(views));
+    // Resolvers that follow either version show nothing new.
+    if disagreement
+        .as_ref()
+        .is_none_or(|finding| finding.severity == Severity::Warn)
+    {
+        findings.extend(split_horizon(views));
+    }
+    findings.extend(disagreement);
+    findings.extend(libc_differs(domain, views));
+    findings
+}
+
+fn authoritative(views: &[ViewReport]) -> Vec<&ViewReport> {
+    let of_zone = views.iter().filter(|view| view.view == ViewKind::Authoritative);
+    of_zone.collect()
+}
+
+/// What a view says about a name, comparable with others.
+fn outcome(name: &ProbeReport) -> (BTreeSet<IpAddr>, bool) {
+    (name.addresses.iter().copied().collect(), name.ok)
+}
+
+fn name_servers_disagree(views: &[ViewReport]) -> Option<Finding> {
+    let answering: Vec<_> = authoritative(views)
+        .into_iter()
+        .filter(|view| view.absent.is_none())
+        .collect();
+    let first = answering.first()?;
+    let differs = |view: &&ViewReport| {
+        let pairs = view.names.iter().zip(&first.names);
+        pairs
+            .into_iter()
+            .any(|(one, other)| outcome(one) != outcome(other))
+    };
+    let with_serial = |view: &&ViewReport| match view.serial {
+        Some(serial) => format!("{} has serial {serial}", view.source),
+        None => view.source.clone(),
+    };
+    let listed = || answering.iter().map(with_serial).collect::<Vec<_>>().join(", ");
+    if answering.iter().any(differs) {
+        return Some(Finding {
+            id: "name-servers-disagree",
+            severity: Severity::Fail,
+            detail: format!("the zone's name servers answer differently: {}", listed()),
+            hint: "the secondaries have to fetch the zone; when they do not within minutes, look at NOTIFY and zone transfer, and raise the serial".into(),
+        });
+    }
+    let serials: BTreeSet<u32> = answering.iter().filter_map(|view| view.serial).collect();
+    (serials.len() > 1).then(|| Finding {
+        id: "serials-differ",
+        severity: Severity::Warn,
+        detail: format!("the zone's name servers hold different versions: {}", listed()),
+        hint: "harmless while the answers are equal".into(),
+    })
+}
+
+fn silent_name_servers(views: &[ViewReport]) -> Option<Finding> {
+    let servers = authoritative(views);
+    let silent: Vec<&&ViewReport> = servers.iter().filter(|view| view.absent.is_some()).collect();
+    let first = silent.first()?;
+    let reason = first.absent.as_deref().unwrap_or_default();
+    if silent.len() == servers.len() {
+        return Some(Finding {
+            id: "authority-not-asked",
+            severity: Severity::Warn,
+            detail: format!("the zone's name servers could not be asked: {reason}"),
+            hint: "only caches were looked at; run it where port 53 to the internet is open".into(),
+        });
+    }
+    let names: Vec<&str> = silent.iter().map(|view| view.source.as_str()).collect();
+    Some(Finding {
+        id: "name-server-silent",
+        severity: Severity::Warn,
+        detail: format!(
+            "{} of {} name servers of the zone did not answer: {} ({reason})",
+            silent.len(),
+            servers.len(),
+            names.join(", ")
+        ),
+        hint:
+            "IPv6 may be missing here; else repair the server or its delegation, resolvers lose time with it"
+                .into(),
+    })
+}
+
+/// Views that lead the same name to different places, where no cache explains it.
+fn split_horizon(views: &[ViewReport]) -> Option<Finding> {
+    let answering: Vec<&ViewReport> = views
+        .iter()
+        .filter(|view| view.absent.is_none() && view.view != ViewKind::Libc)
+        .collect();
+    let is_explained = |name: &ProbeReport| matches!(name.verdict, Verdict::Stale { .. });
+    for right in &answering {
+        for wrong in &answering {
+            let both_of_zone = right.view == ViewKind::Authoritative && wrong.view == ViewKind::Authoritative;
+            if both_of_zone || right.view == wrong.view && right.source == wrong.source {
+                continue;
+            }
+            let pair = right.names.iter().zip(&wrong.names).find(|(right, wrong)| {
+                right.ok
+                    && (wrong.verdict.is_missing() || matches!(wrong.verdict, Verdict::WrongAddress { .. }))
+                    && !is_explained(wrong)
+            });
+            if let Some((one, other)) = pair {
+                let severity = if wrong.decides {
+                    Severity::Fail
+                } else {
+                    Severity::Warn
+                };
+                return Some(Finding {
+                    id: "split-horizon",
+                    severity,
+                    detail: format!(
+                        "{} is seen differently: {} answers {}, {} answers {}",
+                        one.name,
+                        right.title(),
+                        shown(one),
+                        wrong.title(),
+                        shown(other)
+                    ),
+                    hint: "there are two versions of the zone, as with private zones; the records are needed in both".into(),
+                });
+            }
+        }
+    }
+    None
+}
+
+fn shown(name: &ProbeReport) -> String {
+    if name.addresses.is_empty() {
+        return "nothing".into();
+    }
+    let addresses: Vec<_> = name.addresses.iter().map(ToString::to_string).collect();
+    addresses.join(", ")
+}
+
+/// Programs that ask getaddrinfo do not see what the SDK sees.
+fn libc_differs(domain: &str, views: &[ViewReport]) -> Option<Finding> {
+    let system = views.iter().find(|view| view.view == ViewKind::System)?;
+    let libc = views.iter().find(|view| view.view == ViewKind::Libc)?;
+    if system.ok != Some(true) || libc.ok != Some(false) {
+        return None;
+    }
+    let hint = if is_localhost(domain) {
+        format!(
+            "for curl and Node add to /etc/hosts: 127.0.0.1 {domain} api.{domain}; sandboxes have names of their own, for which a hosts file has no wildcard"
+        )
+    } else {
+        "look at the line hosts: of /etc/nsswitch.conf, at /etc/hosts and at nscd".into()
+    };
+    Some(Finding {
+        id: "getaddrinfo-differs",
+        severity: Severity::Warn,
+        detail: "the E2B Python SDK resolves the names, programs that ask getaddrinfo (curl, Node) do not"
+            .into(),
+        hint,
+    })
+}
+
+/// Whether an official certificate can be had.
+pub(crate) fn caa_finding(caa: &Caa, issuer: Option<&str>) -> Option<Finding> {
+    let wanted = issuer.is_some_and(|issuer| !caa.permits(issuer));
+    if !wanted && (issuer.is_some() || caa.permission != Permission::Nobody) {
+        return None;
+    }
+    let who = issuer.unwrap_or("any public CA");
+    let rules: Vec<String> = caa
+        .records
+        .iter()
+        .map(|record| format!("{} {:?}", record.tag, record.value))
+        .collect();
+    Some(Finding {
+        id: "caa-forbids",
+        // With a CA of one's own nothing is lost.
+        severity: if wanted { Severity::Fail } else { Severity::Warn },
+        detail: format!(
+            "the CAA records of {} forbid {who} to issue for the wildcard: {}",
+            caa.name,
+            rules.join(", ")
+        ),
+        hint: format!(
+            "only official certificates need it: {}. IN CAA 0 issuewild \"{}\"",
+            caa.name,
+            issuer.unwrap_or("letsencrypt.org")
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(purpose: Purpose, verdict: Verdict, addresses: &[&str]) -> ProbeReport {
+        let mut report = ProbeReport {
+            name: format!("{purpose:?}.x.test").to_lowercase(),
+            purpose,
+            chain: Vec::new(),
+            addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+            ttl: Some(40),
+            verdict: Verdict::Matches,
+            ok: true,
+            message: String::new(),
+        };
+        report.rejudge(verdict);
+        report
+    }
+
+    fn view(kind: ViewKind, names: Vec<ProbeReport>) -> ViewReport {
+        let mut view = ViewReport {
+            view: kind,
+            source: format!("{kind:?}"),
+            decides: kind.decides(),
+            ok: None,
+            absent: None,
+            serial: Some(1),
+            names,
+        };
+        view.settle();
+        view
+    }
+
+    fn right() -> Vec<ProbeReport> {
+        [Purpose::Apex, Purpose::Wildcard]
+            .map(|purpose| name(purpose, Verdict::Matches, &["192.0.2.1"]))
+            .into()
+    }
+
+    fn wrong(purpose: Purpose) -> ProbeReport {
+        let found = vec!["198.51.100.7".parse().unwrap()];
+        name(purpose, Verdict::WrongAddress { found }, &["198.51.100.7"])
+    }
+
+    fn ids(views: &[ViewReport]) -> Vec<&'static str> {
+        findings("x.test", views, true)
+            .iter()
+            .map(|finding| finding.id)
+            .collect()
+    }
+
+    #[test]
+    fn a_cache_that_is_behind_is_no_second_zone() {
+        let cache = vec![wrong(Purpose::Apex), right().remove(1)];
+        let mut views = [
+            view(ViewKind::Authoritative, right()),
+            view(ViewKind::System, cache),
+        ];
+        settle(&mut views);
+        let verdict = &views[1].names[0].verdict;
+        assert!(
+            matches!(verdict, Verdict::Stale { found, seconds: Some(40) } if found.len() == 1),
+            "{verdict:?}"
+        );
+        assert_eq!(ids(&views), [""; 0]);
+    }
+
+    #[test]
+    fn a_random_name_that_leads_elsewhere_is_a_second_zone() {
+        let other = vec![wrong(Purpose::Apex), wrong(Purpose::Wildcard)];
+        let mut views = [
+            view(ViewKind::Authoritative, right()),
+            view(ViewKind::System, other),
+        ];
+        settle(&mut views);
+        assert!(matches!(views[1].names[0].verdict, Verdict::WrongAddress { .. }));
+        assert_eq!(ids(&views), ["split-horizon"]);
+    }
+
+    #[test]
+    fn name_servers_with_different_answers_are_told_by_serial() {
+        let mut old = view(
+            ViewKind::Authoritative,
+            vec![wrong(Purpose::Apex), wrong(Purpose::Wildcard)],
+        );
+        old.serial = Some(2);
+        let mut views = [view(ViewKind::Authoritative, right()), old];
+        settle(&mut views);
+        let findings = findings("x.test", &views, true);
+        assert_eq!(findings[0].id, "name-servers-disagree");
+        assert!(findings[0].detail.contains("serial 2"), "{findings:?}");
+    }
+
+    #[test]
+    fn a_name_beside_a_working_wildcard_is_hidden() {
+        let nodata = Verdict::MissingWildcard {
+            kind: Missing::NoData,
+        };
+        let mut views = [view(
+            ViewKind::System,
+            vec![name(Purpose::Api, nodata, &[]), right().remove(1)],
+        )];
+        settle(&mut views);
+        assert_eq!(views[0].names[0].verdict, Verdict::HiddenWildcard);
+    }
+
+    #[test]
+    fn other_eyes_of_this_machine_are_a_warning() {
+        let missing = Verdict::MissingRecord {
+            kind: Missing::NxDomain,
+        };
+        let libc = vec![name(Purpose::Apex, missing, &[]), right().remove(1)];
+        let views = [view(ViewKind::System, right()), view(ViewKind::Libc, libc)];
+        let findings = findings("x.localhost", &views, true);
+        assert_eq!(
+            (findings[0].id, findings[0].severity),
+            ("getaddrinfo-differs", Severity::Warn)
+        );
+        assert!(findings[0].hint.contains("/etc/hosts"));
+    }
+}

@@ -1,0 +1,7 @@
+//! The checks against real DNS servers on loopback.
+
+#![expect(clippy::unwrap_used, reason = "a test may end at once")]
+
+mod support;
+mod verdicts;
+mod views;
