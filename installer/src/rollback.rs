@@ -103,6 +103,7 @@ mod tests {
         let inventory = |names: &[(&str, &str)]| Inventory {
             state: State::Complete,
             version: "1".into(),
+            addresses: Vec::new(),
             domains: Vec::new(),
             objects: names
                 .iter()
