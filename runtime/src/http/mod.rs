@@ -2,8 +2,8 @@
 
 mod auth;
 mod error;
-mod files;
 mod extract;
+mod files;
 mod init;
 mod loopback;
 mod metrics;

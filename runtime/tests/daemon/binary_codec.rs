@@ -17,7 +17,12 @@ fn unary_call_is_answered_in_the_codec_of_the_request() {
         ..Default::default()
     };
     let headers = [("content-type", "application/proto")];
-    let response = daemon.request("POST", "/filesystem.Filesystem/Stat", &headers, &request.encode_to_vec());
+    let response = daemon.request(
+        "POST",
+        "/filesystem.Filesystem/Stat",
+        &headers,
+        &request.encode_to_vec(),
+    );
     assert_eq!(
         (response.status, response.header("content-type")),
         (200, Some("application/proto"))
@@ -29,9 +34,17 @@ fn unary_call_is_answered_in_the_codec_of_the_request() {
         path: "/missing".to_owned(),
         ..Default::default()
     };
-    let response = daemon.request("POST", "/filesystem.Filesystem/Stat", &headers, &missing.encode_to_vec());
+    let response = daemon.request(
+        "POST",
+        "/filesystem.Filesystem/Stat",
+        &headers,
+        &missing.encode_to_vec(),
+    );
     // Errors are JSON in every codec (Connect protocol, "Error codes").
-    assert_eq!((response.status, &response.json()["code"]), (404, &"not_found".into()));
+    assert_eq!(
+        (response.status, &response.json()["code"]),
+        (404, &"not_found".into())
+    );
 }
 
 #[test]

@@ -39,7 +39,10 @@ fn refusals_are_one_sentence_of_text() {
     assert_eq!(post(&daemon, "/execute", &json!({"language": "python"})).0, 400);
     assert_eq!(post(&daemon, "/nothing", &json!({})).0, 404);
     let (status, text) = post(&daemon, "/health", &json!({}));
-    assert_eq!((status, text.as_str()), (405, "this route does not have that method"));
+    assert_eq!(
+        (status, text.as_str()),
+        (405, "this route does not have that method")
+    );
 }
 
 #[test]

@@ -24,7 +24,13 @@ impl WebServer {
             .unwrap()
             .port();
         let process = Command::new("python3")
-            .args(["-m", "http.server", "--bind", &address.to_string(), &port.to_string()])
+            .args([
+                "-m",
+                "http.server",
+                "--bind",
+                &address.to_string(),
+                &port.to_string(),
+            ])
             .current_dir(directory)
             .stderr(Stdio::null())
             .stdout(Stdio::null())
@@ -32,7 +38,10 @@ impl WebServer {
             .unwrap();
         let begin = Instant::now();
         while TcpStream::connect((address, port)).is_err() {
-            assert!(begin.elapsed() < Duration::from_secs(20), "python3 does not serve");
+            assert!(
+                begin.elapsed() < Duration::from_secs(20),
+                "python3 does not serve"
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
         Self { process, port }
@@ -49,7 +58,11 @@ impl Drop for WebServer {
 /// Switches a connection over to the port; the head of the answer comes with it.
 fn switch(daemon: &Daemon, port: u16, headers: &str) -> (TcpStream, String) {
     let mut stream = daemon.connect();
-    write!(stream, "GET /loopback/{port} HTTP/1.1\r\nhost: x\r\n{headers}\r\n").unwrap();
+    write!(
+        stream,
+        "GET /loopback/{port} HTTP/1.1\r\nhost: x\r\n{headers}\r\n"
+    )
+    .unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

@@ -34,7 +34,9 @@ fn memory_of_busy_streams_and_transfers_is_given_back() {
     loop {
         let after = daemon.resident_kib();
         if after <= before + ALLOWED_GROWTH_KIB {
-            println!("resident memory: {before} KiB at first, {busy} KiB after the work, {after} KiB at rest");
+            println!(
+                "resident memory: {before} KiB at first, {busy} KiB after the work, {after} KiB at rest"
+            );
             return;
         }
         assert!(

@@ -12,7 +12,13 @@ fn every_refusal_of_the_daemon_is_json_with_its_status() {
     for (method, path, headers, body, status) in [
         ("GET", "/nothing", &text, "", 404),
         ("DELETE", "/files", &text, "", 405),
-        ("GET", "/files?path=/etc/hostname&signature_expiration=soon", &text, "", 400),
+        (
+            "GET",
+            "/files?path=/etc/hostname&signature_expiration=soon",
+            &text,
+            "",
+            400,
+        ),
         ("POST", "/files/compose", &text, "{}", 415),
         ("POST", "/files/compose", &json, "{", 400),
         ("POST", "/files/compose", &json, "{\"source_paths\": 1}", 400),
@@ -20,7 +26,11 @@ fn every_refusal_of_the_daemon_is_json_with_its_status() {
     ] {
         let response = daemon.request(method, path, headers, body.as_bytes());
         assert_eq!(response.status, status, "{method} {path}");
-        assert_eq!(response.header("content-type"), Some("application/json"), "{path}");
+        assert_eq!(
+            response.header("content-type"),
+            Some("application/json"),
+            "{path}"
+        );
         assert_eq!(response.json()["code"], json!(status), "{path}");
         assert!(response.json()["message"].is_string(), "{path}");
     }

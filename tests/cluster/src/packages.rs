@@ -41,7 +41,11 @@ const REQUIREMENTS: &[Requirement] = &[
     need("nsenter", "util-linux", "namespaces"),
     need("mount", "mount", "namespaces"),
     need("debootstrap", "debootstrap", "test images"),
-    need("/usr/sbin/unbound", "unbound", "validating resolver of the DNS tests"),
+    need(
+        "/usr/sbin/unbound",
+        "unbound",
+        "validating resolver of the DNS tests",
+    ),
     need(
         "/etc/ssl/certs/ca-certificates.crt",
         "ca-certificates",

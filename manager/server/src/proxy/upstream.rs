@@ -156,7 +156,9 @@ pub(crate) struct Target<'a> {
 /// Opens a connection: to the pod's address, else through the daemon to the
 /// loopback interface.
 async fn dial(target: Target<'_>) -> Result<Sender, Error> {
-    let Target { address, patience, .. } = target;
+    let Target {
+        address, patience, ..
+    } = target;
     let start = Instant::now();
     loop {
         let error = match connect(address).await {
@@ -164,7 +166,10 @@ async fn dial(target: Target<'_>) -> Result<Sender, Error> {
             Err(error) => error,
         };
         if error.kind() != io::ErrorKind::ConnectionRefused {
-            return Err(Error::Connect { address, source: error });
+            return Err(Error::Connect {
+                address,
+                source: error,
+            });
         }
         if let Some(loopback) = target.loopback
             && let Some(stream) = loopback.connect(address).await
@@ -172,7 +177,10 @@ async fn dial(target: Target<'_>) -> Result<Sender, Error> {
             return handshake(address, stream).await;
         }
         if start.elapsed() >= patience.limit() {
-            return Err(Error::Connect { address, source: error });
+            return Err(Error::Connect {
+                address,
+                source: error,
+            });
         }
         tokio::time::sleep(RETRY_STEP).await;
     }

@@ -60,7 +60,8 @@ pub(crate) async fn serve(
         ApiError::new(StatusCode::NOT_ACCEPTABLE, message)
     })?;
     let file = File::open(&path).map_err(|error| FsError::from_io("open", &path, error))?;
-    respond(file, &path, &metadata, &headers, encoding).map_err(|error| FsError::from_io("read", &path, error).into())
+    respond(file, &path, &metadata, &headers, encoding)
+        .map_err(|error| FsError::from_io("read", &path, error).into())
 }
 
 fn respond(

@@ -53,7 +53,12 @@ mod tests {
 
     #[test]
     fn who_asks_for_gzip_alone_gets_it() {
-        for header in ["gzip", "GZIP;q=1.0", "gzip, identity;q=0", "gzip, br, identity;q=0"] {
+        for header in [
+            "gzip",
+            "GZIP;q=1.0",
+            "gzip, identity;q=0",
+            "gzip, br, identity;q=0",
+        ] {
             assert_eq!(choose_encoding(Some(header)), Some(Encoding::Gzip), "{header}");
         }
     }
