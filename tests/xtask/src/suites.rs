@@ -21,6 +21,8 @@ pub(crate) enum Suite {
     Seed,
     /// Newest JavaScript SDKs, one host
     Javascript,
+    /// The executables in ConfigMaps, without an image of ours
+    Delivery,
     /// The removed cluster has left nothing behind; needs a cluster that was started for the tests
     Traces,
 }
@@ -38,7 +40,10 @@ impl Suite {
 
     /// Whether it runs against the installation on the local cluster.
     pub(crate) fn needs_installation(self) -> bool {
-        matches!(self, Self::Current | Self::Pinned | Self::Seed | Self::Javascript)
+        matches!(
+            self,
+            Self::Current | Self::Pinned | Self::Seed | Self::Javascript | Self::Delivery
+        )
     }
 
     /// Its name on the command line.

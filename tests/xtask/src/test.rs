@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every test, or the named suites.
 
 pub(crate) mod bare;
+mod delivery;
 mod fixtures;
 mod sdk;
 
@@ -91,7 +92,11 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         let ready = ready.and_then(|_| fixtures::apply(&cluster));
         match ready {
             Ok(()) => {
-                outcomes.extend(installed.into_iter().map(|s| timed(s, || sdk::run(&cluster, s))));
+                outcomes.extend(
+                    installed
+                        .into_iter()
+                        .map(|suite| timed(suite, || run_installed(&cluster, suite))),
+                );
             }
             Err(error) => outcomes.extend(installed.into_iter().map(|suite| Outcome {
                 suite,
@@ -158,6 +163,13 @@ fn conclude(outcomes: &[Outcome]) -> Result<()> {
         bail!("{failed} of {} suites failed", outcomes.len());
     }
     Ok(())
+}
+
+fn run_installed(cluster: &Cluster, suite: Suite) -> Result<String> {
+    match suite {
+        Suite::Delivery => delivery::run(cluster),
+        other => sdk::run(cluster, other),
+    }
 }
 
 fn run_local(suite: Suite, surroundings: &[(&str, OsString)]) -> Result<String> {

@@ -70,12 +70,22 @@ pub(crate) async fn local(cluster: &Cluster, more: &[String]) -> Result<bool> {
     archives.await.context("failed to make the images")??;
     let silica = building.await.context("failed to build")??;
     let step = Instant::now();
-    install(cluster, &silica, more)?;
+    install(cluster, &silica, Delivery::Node, more)?;
     progress::done("installed", step);
     Ok(started)
 }
 
-fn install(cluster: &Cluster, silica: &Path, more: &[String]) -> Result<()> {
+/// How the executables reach the local node.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Delivery {
+    /// Imported into its containerd.
+    Node,
+    /// In ConfigMaps.
+    ConfigMap,
+}
+
+/// Installs into the local cluster.
+pub(crate) fn install(cluster: &Cluster, silica: &Path, delivery: Delivery, more: &[String]) -> Result<()> {
     let layout = cluster.layout();
     let [(_, https), (_, http)] = forward::FORWARDED;
     let mut install = Command::new(silica);
@@ -99,8 +109,6 @@ fn install(cluster: &Cluster, silica: &Path, more: &[String]) -> Result<()> {
         ])
         // The forwarder stands in front of the node ports.
         .args(["--address", "127.0.0.1"])
-        .args(["--images", "node", "--containerd-address"])
-        .arg(layout.containerd_socket())
         .args([
             "--templates",
             "--template-image-base",
@@ -116,12 +124,19 @@ fn install(cluster: &Cluster, silica: &Path, more: &[String]) -> Result<()> {
         .arg(environment::ca_file())
         .arg("--yes")
         .args(more);
+    match delivery {
+        Delivery::Node => install
+            .args(["--images", "node", "--containerd-address"])
+            .arg(layout.containerd_socket()),
+        Delivery::ConfigMap => install.args(["--images", "configmap"]),
+    };
     // Settings of other installations must not leak into this one.
     for name in [
         "KUBECONFIG",
         "SILICA_VALUES",
         "SILICA_DOMAIN",
         "CONTAINERD_ADDRESS",
+        "SILICA_REGISTRY_ADDRESS",
         "SSL_CERT_FILE",
     ] {
         install.env_remove(name);
