@@ -49,7 +49,31 @@ fn check_images(cluster: &Cluster) -> Result<String> {
         !config_maps(cluster)?.is_empty(),
         "no ConfigMap carries an executable"
     );
+    // Pools replace their members a few at a time.
+    let deadline = Instant::now() + REPLACEMENT;
+    while !injected_images(cluster)?
+        .split_whitespace()
+        .any(|image| image == first)
+    {
+        ensure!(
+            Instant::now() < deadline,
+            "no sandbox got its runtime from ConfigMaps"
+        );
+        std::thread::sleep(PAUSE);
+    }
     Ok(first.to_owned())
+}
+
+/// Images of the init containers that bring the runtime into running sandboxes.
+fn injected_images(cluster: &Cluster) -> Result<String> {
+    command::read(kubectl(cluster)?.args([
+        "get",
+        "pods",
+        "--namespace=default",
+        "--selector=agents.kruise.io/created-by=sandbox",
+        "--field-selector=status.phase=Running",
+        "--output=jsonpath={.items[*].spec.initContainers[?(@.name=='runtime')].image}",
+    ]))
 }
 
 /// ConfigMaps of the installation that carry executables.
