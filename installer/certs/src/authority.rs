@@ -390,7 +390,7 @@ fn generation_subject(key: &KeyPair, now: OffsetDateTime) -> DistinguishedName {
     subject
 }
 
-fn generate_key() -> Result<Zeroizing<KeyPair>, rcgen::Error> {
+pub(crate) fn generate_key() -> Result<Zeroizing<KeyPair>, rcgen::Error> {
     KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map(Zeroizing::new)
 }
 

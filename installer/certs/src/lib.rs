@@ -9,7 +9,7 @@
 //! - [`names`] says which names a server certificate carries
 //! - [`inspect`] reads certificates, [`decide`] compares them with what is wanted
 //! - [`verify`] asks the verifier that TLS clients use
-//! - [`import`] judges certificates that somebody else issued
+//! - [`request`] asks another CA to sign, [`import`] judges certificates that somebody else issued
 //! - [`rotation`] decides on the next step of a CA's replacement
 //! - [`bundle`] merges trust bundles, [`pem`] and [`secret`] hold the text forms
 
@@ -25,6 +25,7 @@ pub mod leaf;
 pub mod names;
 pub mod pem;
 mod profile;
+pub mod request;
 pub mod rotation;
 pub mod secret;
 pub mod verify;
