@@ -85,6 +85,14 @@ pub enum Command {
 }
 
 impl Command {
+    /// What the command may take beyond the time limit.
+    pub fn extra_time(&self) -> Duration {
+        match self {
+            Self::Certs(args) => args.extra_time(),
+            _ => Duration::ZERO,
+        }
+    }
+
     /// The form in which the command gives its results.
     pub fn output(&self) -> Output {
         match self {

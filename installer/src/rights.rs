@@ -80,7 +80,7 @@ pub fn needed(objects: &Objects) -> BTreeSet<Right> {
     rights.extend(objects.iter().flat_map(routed));
     rights.extend(objects.iter().flat_map(granted));
     let requested = secret_requests().into_iter().map(|secret| secret.name);
-    for secret in requested.chain([names::CA_NEXT_SECRET]) {
+    for secret in requested.chain([names::CA_NEXT_SECRET, names::ACME_SECRET]) {
         rights.extend(own("secrets", secret, &["get", "patch", "delete"]));
     }
     for map in [names::INVENTORY, names::CA_BUNDLE] {
@@ -329,6 +329,7 @@ mod tests {
         assert!(asks("create", "secrets", None));
         assert!(asks("update", "leases", Some(lock::LEASE)));
         assert!(asks("delete", "secrets", Some(names::CA_NEXT_SECRET)));
+        assert!(asks("patch", "secrets", Some(names::ACME_SECRET)));
         assert!(!asks("patch", "deployments", None));
     }
 

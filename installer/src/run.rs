@@ -61,7 +61,7 @@ pub fn run(cli: Cli) -> Exit {
         Ok(runtime) => runtime,
         Err(source) => return failed(&Error::Runtime(source)),
     };
-    let timeout = cli.global.timeout;
+    let timeout = cli.global.timeout + cli.command.extra_time();
     let outcome = runtime.block_on(async {
         let deadline = tokio::time::Instant::now() + timeout;
         let context = Context { global: cli.global, printer: printer.clone(), deadline };

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use fixture::{CLOSED, KEY, Knot, Pebble, SECRET, ZONE};
+use fixture::{BLOCKED, CLOSED, KEY, Knot, Pebble, SECRET, ZONE};
 use silica_acme::{
     Account, Dns01, Error, Exec, Issued, Manual, Order, Rfc2136, TxtRecord, account, issue,
     provider::{self, tsig},
@@ -204,13 +204,12 @@ async fn printed_records_are_waited_for_without_a_word_from_the_person() {
 #[tokio::test]
 async fn what_the_ca_refuses_to_sign_is_told_in_its_words() {
     let Some(stage) = Stage::set(0) else { return };
-    let blocked = format!("blocked.{ZONE}");
     let error = stage
-        .issue(stage.updates(Knot::key()), &blocked)
+        .issue(stage.updates(Knot::key()), BLOCKED)
         .await
         .unwrap_err();
     assert_eq!(error.problem(), Some("rejectedIdentifier"), "{}", whole(&error));
-    assert!(whole(&error).contains(&blocked), "{}", whole(&error));
+    assert!(whole(&error).contains(BLOCKED), "{}", whole(&error));
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use tempfile::Builder;
 
 use crate::authority::{self, Authority};
 use crate::leaf::Leaf;
+use crate::secret::PrivateKeyPem;
 
 /// Server certificate, as the server sends it.
 pub const FULLCHAIN: &str = "fullchain.pem";
@@ -112,10 +113,7 @@ pub fn read_authority(folder: &Path) -> Result<Option<Authority>, Error> {
 /// not exist. A CA that is there must be the same one and is left untouched;
 /// the server's files are replaced.
 pub fn write(folder: &Path, authority: &Authority, leaf: &Leaf) -> Result<Written, Error> {
-    fs::create_dir_all(folder).map_err(|source| Error::Write {
-        path: folder.to_owned(),
-        source,
-    })?;
+    make(folder)?;
     let mut files = Vec::with_capacity(4);
     let existing = read_authority(folder)?;
     if let Some(existing) = &existing {
@@ -144,6 +142,30 @@ pub fn write(folder: &Path, authority: &Authority, leaf: &Leaf) -> Result<Writte
     Ok(Written {
         files,
         authority_reused: existing.is_some(),
+    })
+}
+
+/// Writes a server certificate that another CA issued into the folder, which is
+/// made when it does not exist; files of the same names are replaced.
+pub fn write_server(folder: &Path, chain_pem: &str, key: &PrivateKeyPem) -> Result<Vec<PathBuf>, Error> {
+    make(folder)?;
+    Ok(vec![
+        replace(folder, PRIVKEY, key.expose(), KEY_MODE)?,
+        replace(folder, FULLCHAIN, chain_pem, CERTIFICATE_MODE)?,
+    ])
+}
+
+/// Writes a text that only its owner may read, in a folder that is made when it
+/// does not exist.
+pub fn write_private(folder: &Path, name: &str, text: &str) -> Result<PathBuf, Error> {
+    make(folder)?;
+    replace(folder, name, text, KEY_MODE)
+}
+
+fn make(folder: &Path) -> Result<(), Error> {
+    fs::create_dir_all(folder).map_err(|source| Error::Write {
+        path: folder.to_owned(),
+        source,
     })
 }
 

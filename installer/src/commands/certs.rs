@@ -1,12 +1,13 @@
 //! `silica certs`: makes certificates as files, exports the CA, shows
-//! certificates and takes those of others into service.
+//! certificates, orders official ones and takes those of others into service.
 
 pub mod error;
 pub mod import;
 pub mod inspect;
+pub mod issue;
 pub mod trust;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration as StdDuration};
 
 use clap::{Args, Subcommand};
 use silica_api::types::Domain;
@@ -38,7 +39,8 @@ Examples:
   silica certs generate -d sandbox.example.com -o certs -D 365
   silica certs export > silica-ca.crt
   silica certs inspect api.sandbox.example.com
-  silica certs import --cert fullchain.pem --key privkey.pem")]
+  silica certs import --cert fullchain.pem --key privkey.pem
+  silica certs issue --cluster --acme-directory letsencrypt --agree-tos --dns manual")]
 pub struct CertsArgs {
     #[command(subcommand)]
     pub command: CertsCommand,
@@ -57,16 +59,27 @@ pub enum CertsCommand {
     Trust(trust::TrustArgs),
     /// Serve a certificate that somebody else issued
     Import(import::ImportArgs),
+    /// Order an official certificate by ACME, for example of Let's Encrypt
+    Issue(Box<issue::IssueArgs>),
 }
 
 impl CertsArgs {
+    /// What the command may take beyond the time limit: records that a person
+    /// creates take as long as they take.
+    pub fn extra_time(&self) -> StdDuration {
+        match &self.command {
+            CertsCommand::Issue(args) => args.extra_time(),
+            _ => StdDuration::ZERO,
+        }
+    }
+
     /// The form in which the command gives its results.
     pub fn output(&self) -> Output {
         match &self.command {
             CertsCommand::Inspect(args) => args.format.output,
             CertsCommand::Import(args) => args.format.output,
             CertsCommand::Trust(args) => args.format.output,
-            CertsCommand::Generate(_) | CertsCommand::Export => Output::Text,
+            CertsCommand::Generate(_) | CertsCommand::Export | CertsCommand::Issue(_) => Output::Text,
         }
     }
 }
@@ -103,6 +116,7 @@ pub async fn run(context: &Context, args: &CertsArgs) -> Result<Exit, Error> {
         CertsCommand::Inspect(args) => inspect::run(context, args).await,
         CertsCommand::Trust(args) => trust::run(context, args).await,
         CertsCommand::Import(args) => import::run(context, args).await,
+        CertsCommand::Issue(args) => issue::run(context, args).await,
     }
 }
 

@@ -131,9 +131,10 @@ async fn remove_all(
     // Users' objects and the pools first, while the controller still cleans up.
     let (pools, rest): (Vec<Entry>, Vec<Entry>) = objects.partition(|entry| entry.kind == "SandboxSet");
     let mut crds = Vec::new();
-    // A rotation of the CA keeps its state outside the inventory, which `install` prunes by.
+    // A rotation of the CA and an ACME account are outside the inventory, which `install` prunes by.
     let mut last = vec![
         Entry::core("Secret", "secrets", names::CA_NEXT_SECRET),
+        Entry::core("Secret", "secrets", names::ACME_SECRET),
         Entry::core("ConfigMap", "configmaps", names::INVENTORY),
     ];
     if args.delete_crds {

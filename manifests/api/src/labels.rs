@@ -38,6 +38,10 @@ pub const SECURE: &str = "agents.kruise.io/secure";
 /// Annotation: `true` when ports other than the in-sandbox daemon's need a traffic token.
 pub const PRIVATE_TRAFFIC: &str = "agents.kruise.io/private-traffic";
 
+/// Annotation on the served certificate's Secret: SHA-256 of the certificate that
+/// was ordered over ACME. Any other certificate in there is somebody else's.
+pub const ACME_FINGERPRINT: &str = "silica/acme-fingerprint";
+
 /// Prefix of the metadata keys that change how a create call works.
 pub const EXTENSION_PREFIX: &str = "e2b.agents.kruise.io/";
 

@@ -27,6 +27,13 @@ pub const CA_SECRET: &str = "sandbox-ca-key-pair";
 /// `kubernetes.io/tls` Secret with the CA that follows in a rotation that is under
 /// way, and the state of that rotation. The inventory does not list it.
 pub const CA_NEXT_SECRET: &str = "sandbox-ca-next";
+/// Secret with the ACME account and what a renewal over ACME needs. Whoever
+/// ordered a certificate made it; the inventory does not list it.
+pub const ACME_SECRET: &str = "sandbox-acme";
+/// Key of [`ACME_SECRET`] with the account's credentials as JSON.
+pub const ACME_ACCOUNT_KEY: &str = "account.json";
+/// Key of [`ACME_SECRET`] with the settings as JSON.
+pub const ACME_SETTINGS_KEY: &str = "settings.json";
 /// ConfigMap with the trust bundle, key [`CA_BUNDLE_KEY`].
 pub const CA_BUNDLE: &str = "sandbox-ca-bundle";
 /// Key of [`CA_BUNDLE`].

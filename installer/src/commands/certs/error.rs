@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use silica_acme::{account, dns::propagation, provider};
 use silica_api::names;
 use silica_certs::{bundle, inspect, pem, rotation};
 
-use super::trust::store;
+use super::{issue, trust::store};
 use crate::exit::Exit;
 
 /// Why a certificate command failed.
@@ -70,6 +71,23 @@ pub enum Error {
     /// The trust store did not change.
     #[error("failed to change the trust store of this machine")]
     Trust(#[source] store::Error),
+    /// What was said about the order is not enough or contradicts itself.
+    #[error(transparent)]
+    Order(#[from] issue::settings::Error),
+    /// There is no account at the CA.
+    #[error("failed to open an account at the CA")]
+    Account(#[source] Box<account::Error>),
+    /// The CA gave no certificate.
+    #[error("failed to get the certificate")]
+    Acme(#[source] Box<silica_acme::Error>),
+    /// What was kept for ACME is damaged.
+    #[error("failed to read what {place} keeps about ACME: {why}")]
+    Kept {
+        /// Secret or file.
+        place: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The step of a rotation is not possible.
     #[error(transparent)]
     Rotation(#[from] rotation::Refusal),
@@ -89,12 +107,18 @@ impl Error {
             | Self::AllExpired
             | Self::Rotation(_)
             | Self::Chain(_)
+            | Self::Order(_)
+            | Self::Kept { .. }
             | Self::Refused { is_input: true, .. } => Exit::Config,
             Self::Refused { is_input: false, .. } | Self::CertManager { .. } | Self::Unlimited { .. } => {
                 Exit::Findings
             }
             Self::Trust(error) if error.is_permission() => Exit::Forbidden,
-            Self::Trust(_) => Exit::Failed,
+            Self::Trust(_) | Self::Account(_) => Exit::Failed,
+            Self::Acme(error) => match **error {
+                silica_acme::Error::Propagation(_) | silica_acme::Error::Late { .. } => Exit::Timeout,
+                _ => Exit::Failed,
+            },
         }
     }
 
@@ -106,6 +130,9 @@ impl Error {
                  kubectl delete certificate -n {ns} {certificate}",
                 ns = names::NAMESPACE
             )),
+            Self::Order(error) => Some(error.hint()),
+            Self::Account(error) => account_hint(error),
+            Self::Acme(error) => acme_hint(error),
             Self::Refused { .. } => Some("silica certs inspect FILE shows what the file holds".to_owned()),
             Self::Unlimited { .. } => Some("if that is what you want: --force".to_owned()),
             Self::Trust(store::Error::NoProgram) => {
@@ -115,4 +142,46 @@ impl Error {
             _ => None,
         }
     }
+}
+
+fn account_hint(error: &account::Error) -> Option<String> {
+    let account::Error::Ca { source, .. } = error else {
+        return None;
+    };
+    let text = format!("{source:?}");
+    text.contains("UnknownIssuer").then(|| {
+        "the CA of the directory's own certificate is not one of this machine's: name it with --acme-ca FILE".to_owned()
+    })
+}
+
+fn acme_hint(error: &silica_acme::Error) -> Option<String> {
+    use silica_acme::Error;
+
+    let hint = match error {
+        Error::Propagation(propagation::Error::NotSeen { .. }) => {
+            "give them more time with --wait 30m; servers that cannot be seen from here are replaced by --dns-check IP"
+        }
+        Error::Provider(provider::Error::Signature(provider::tsig::Refusal::Signature { .. })) => {
+            "compare the secret of --tsig-secret-file with that of the key on the name server"
+        }
+        Error::Provider(provider::Error::Signature(_) | provider::Error::Refused { .. }) => {
+            "allow the key to update TXT records: docs/certificates.md has examples for BIND and Knot"
+        }
+        _ => match error.problem()? {
+            "rateLimited" => {
+                "try with --acme-directory letsencrypt-staging until everything is right, then wait"
+            }
+            "accountDoesNotExist" => {
+                "the CA has forgotten the account: remove what is kept of it (acme-account.json, or Secret sandbox-acme)"
+            }
+            "caa" => {
+                "a CAA record forbids this CA: add `0 issue` and `0 issuewild` for it, or remove the record"
+            }
+            "externalAccountRequired" => {
+                "get the key from the CA's account page: --eab-kid ID --eab-key-file FILE"
+            }
+            _ => return None,
+        },
+    };
+    Some(hint.to_owned())
 }

@@ -12,7 +12,7 @@ use clap::Args;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::core::ObjectMeta;
 use serde_json::json;
-use silica_api::{names, types::Domain};
+use silica_api::{labels, names, types::Domain};
 use silica_certs::{
     files,
     import::{self as judgement, Finding},
@@ -24,6 +24,7 @@ use time::OffsetDateTime;
 use super::{error::Error as CertsError, inspect::system_roots};
 use crate::{
     cli::Format,
+    cluster::Cluster,
     commands::rotate_certs::{deliver, fingerprint_of, installed_domains},
     error::Error,
     exit::Exit,
@@ -61,11 +62,21 @@ pub struct ImportArgs {
     pub ca: Option<PathBuf>,
 }
 
-/// The files as they were given. No `Debug`: it holds a key.
-struct Given {
-    chain: String,
-    key: PrivateKeyPem,
-    ca: Option<String>,
+/// A certificate as it was given. No `Debug`: it holds a key.
+pub(super) struct Given {
+    pub(super) chain: String,
+    pub(super) key: PrivateKeyPem,
+    pub(super) ca: Option<String>,
+}
+
+/// How a certificate came here.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Origin {
+    /// As files: the user is asked before it is served.
+    Files,
+    /// Ordered over ACME by the same command, which has asked. It is marked, so
+    /// that the controller may renew it.
+    Acme,
 }
 
 /// Who ends the TLS connections.
@@ -99,14 +110,22 @@ struct Accepted {
 
 /// Imports the certificate.
 pub async fn run(context: &Context, args: &ImportArgs) -> Result<Exit, Error> {
-    let printer = &context.printer;
     // Before anything is asked of the cluster: files can be wrong without one.
     let given = read(args)?;
     let cluster = context.cluster().await?;
-    let mut inventory = facts::read_inventory(&cluster)
-        .await?
-        .ok_or(Error::NotInstalled)?;
-    let existing = facts::read_existing(&cluster).await?;
+    serve(context, &cluster, &given, Origin::Files).await
+}
+
+/// Judges the certificate, writes it, and waits until it is served.
+pub(super) async fn serve(
+    context: &Context,
+    cluster: &Cluster,
+    given: &Given,
+    origin: Origin,
+) -> Result<Exit, Error> {
+    let printer = &context.printer;
+    let mut inventory = facts::read_inventory(cluster).await?.ok_or(Error::NotInstalled)?;
+    let existing = facts::read_existing(cluster).await?;
     let domains = installed_domains(&inventory)?;
     let former = existing.secrets.get(names::TLS_SECRET);
     if let Some(former) = former.filter(|former| facts::is_by_cert_manager(&former.metadata)) {
@@ -119,33 +138,33 @@ pub async fn run(context: &Context, args: &ImportArgs) -> Result<Exit, Error> {
     }
     printer.start("Verdict");
     let front = Front::of(&inventory);
-    let accepted = judge(
-        &given,
-        &domains,
-        front,
-        &system_roots(),
-        OffsetDateTime::now_utc(),
-    )?;
+    let accepted = judge(given, &domains, front, &system_roots(), OffsetDateTime::now_utc())?;
     printer.done("the certificate can be served");
     for warning in &accepted.warnings {
         printer.warn(warning);
     }
-    context
-        .confirm("Serve this certificate instead of the present one?")
-        .await?;
+    if origin == Origin::Files {
+        context
+            .confirm("Serve this certificate instead of the present one?")
+            .await?;
+    }
     // From now on the Secret is not the installation's: first out of the list
     // of its objects, or the next installation would remove it.
     let entry = Entry::core("Secret", "secrets", names::TLS_SECRET);
     let was_listed = inventory.objects.remove(&entry);
     if was_listed {
-        write_inventory(&cluster, &inventory).await?;
+        write_inventory(cluster, &inventory).await?;
     }
     let fingerprint = fingerprint_of(&accepted.chain)?;
-    let secret = secret(&accepted, given.key.expose());
-    let delivered = deliver::replace(context, &cluster, &domains, &secret, former, &fingerprint).await;
+    let mut secret = secret(&accepted, given.key.expose());
+    if origin == Origin::Acme {
+        let mark = (labels::ACME_FINGERPRINT.to_owned(), fingerprint.clone());
+        secret.metadata.annotations = Some(BTreeMap::from([mark]));
+    }
+    let delivered = deliver::replace(context, cluster, &domains, &secret, former, &fingerprint).await;
     if was_listed && delivered.is_err() {
         inventory.objects.insert(entry);
-        write_inventory(&cluster, &inventory).await?;
+        write_inventory(cluster, &inventory).await?;
     }
     let delivered = delivered?;
     match printer.output() {
