@@ -17,7 +17,7 @@ pub mod images;
 mod kubeconfig;
 pub mod layout;
 mod network;
-mod packages;
+pub mod packages;
 pub mod pause;
 mod pki;
 mod process;

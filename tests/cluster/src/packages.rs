@@ -1,11 +1,13 @@
-//! The programs of the operating system that the node needs, from Debian packages.
+//! The programs of the operating system that the node and the tests need, from Debian packages.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::command::{command, run};
+use crate::layout::Layout;
 use crate::progress;
 
 /// A file that must be there, the package that brings it and what it is for.
@@ -79,7 +81,7 @@ pub(crate) fn install_missing() -> Result<()> {
     progress::starting(&format!("installing Debian packages: {list}"));
     if install(&packages).is_err() {
         // The usual reason is an empty or outdated package list.
-        run(&mut command(["apt-get", "update", "-qq"])).context("failed to update the package lists")?;
+        update_lists()?;
         install(&packages).context("failed to install packages")?;
     }
     progress::done("packages installed", started);
@@ -105,6 +107,60 @@ fn observe_missing() -> Vec<&'static Requirement> {
 fn program(name: &str) -> bool {
     PATH.split(':')
         .any(|directory| Path::new(directory).join(name).is_file())
+}
+
+/// A name server that takes signed updates, for the tests of ACME; its packages are unpacked
+/// into the cache, so that no service of the machine is added or started. Returns the folder.
+pub fn knot(layout: &Layout) -> Result<PathBuf> {
+    let folder = layout.cache.join("debian").join("knot");
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    let started = Instant::now();
+    progress::starting("downloading and unpacking the Debian packages knot and knot-dnsutils (test of ACME)");
+    let unfinished = folder.with_extension("tmp");
+    let archives = unfinished.join("archives");
+    let root = unfinished.join("root");
+    for directory in [&archives.join("partial"), &root] {
+        fs::create_dir_all(directory).with_context(|| format!("failed to create {}", directory.display()))?;
+    }
+    if download(&["knot", "knot-dnsutils"], &archives).is_err() {
+        update_lists()?;
+        download(&["knot", "knot-dnsutils"], &archives)?;
+    }
+    for entry in fs::read_dir(&archives).with_context(|| format!("failed to list {}", archives.display()))? {
+        let archive = entry.context("failed to list the packages")?.path();
+        if archive.extension().is_some_and(|extension| extension == "deb") {
+            run(command(["dpkg", "--extract"]).arg(&archive).arg(&root))?;
+        }
+    }
+    fs::rename(&root, &folder).with_context(|| format!("failed to move {}", root.display()))?;
+    fs::remove_dir_all(&unfinished).with_context(|| format!("failed to remove {}", unfinished.display()))?;
+    progress::done("packages unpacked", started);
+    Ok(folder)
+}
+
+/// Downloads packages with those of their dependencies that this machine has not.
+fn download(packages: &[&str], archives: &Path) -> Result<()> {
+    let words = [
+        "apt-get",
+        "install",
+        "--download-only",
+        "--reinstall",
+        "-y",
+        "-qq",
+        "--no-install-recommends",
+    ];
+    let folder = format!("Dir::Cache::archives={}", archives.display());
+    run(command(words).args(["-o", &folder]).args(packages))
+        .map(drop)
+        .context("failed to download packages")
+}
+
+fn update_lists() -> Result<()> {
+    run(&mut command(["apt-get", "update", "-qq"]))
+        .map(drop)
+        .context("failed to update the package lists")
 }
 
 fn install(packages: &[&str]) -> Result<()> {

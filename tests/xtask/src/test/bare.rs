@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use silica_cluster::{Cluster, build, build::Tool};
+use silica_cluster::{Cluster, build, build::Tool, packages};
 
 use crate::{command, python, workspace};
 
@@ -30,6 +30,7 @@ pub(crate) fn surroundings(cluster: &Cluster) -> Result<Surroundings> {
     let linter = workspace::root().join("installer/certs/tests/lint/requirements.txt");
     let python = python::environment(&cluster.layout().cache, &linter)?;
     variables.push(("SILICA_PKILINT", python.into()));
+    variables.push(("SILICA_KNOT", packages::knot(cluster.layout())?.into()));
     for tool in Tool::ALL {
         variables.push((tool.variable(), build::build_tool(cluster.layout(), tool)?.into()));
     }

@@ -49,7 +49,7 @@ impl Place {
         }
     }
 
-    fn damaged(&self, why: impl ToString) -> Error {
+    fn damaged(&self, why: &impl ToString) -> Error {
         CertsError::Kept {
             place: self.name(),
             why: why.to_string(),
@@ -80,14 +80,14 @@ impl Place {
                 let mut data = secret.and_then(|secret| secret.data).unwrap_or_default();
                 let mut text = |key: &str| data.remove(key).map(|bytes| String::from_utf8(bytes.0));
                 let account = match text(names::ACME_ACCOUNT_KEY) {
-                    Some(text) => Some(self.account(text.map_err(|error| self.damaged(error))?)?),
+                    Some(text) => Some(self.account(text.map_err(|error| self.damaged(&error))?)?),
                     None => None,
                 };
                 let settings = match text(names::ACME_SETTINGS_KEY) {
                     Some(Ok(text)) => {
-                        Some(serde_json::from_str(&text).map_err(|error| self.damaged(place_of(&error)))?)
+                        Some(serde_json::from_str(&text).map_err(|error| self.damaged(&place_of(&error)))?)
                     }
-                    Some(Err(error)) => return Err(self.damaged(error)),
+                    Some(Err(error)) => return Err(self.damaged(&error)),
                     None => None,
                 };
                 Ok(Found { account, settings })
@@ -97,10 +97,10 @@ impl Place {
 
     fn account(&self, text: String) -> Result<Kept, Error> {
         let parsed: serde_json::Value =
-            serde_json::from_str(&text).map_err(|error| self.damaged(place_of(&error)))?;
+            serde_json::from_str(&text).map_err(|error| self.damaged(&place_of(&error)))?;
         let directory = parsed["directory"].as_str().unwrap_or_default().parse();
         Ok(Kept {
-            directory: directory.map_err(|error: silica_acme::directory::Error| self.damaged(error))?,
+            directory: directory.map_err(|error: silica_acme::directory::Error| self.damaged(&error))?,
             credentials: Credentials::from_json(text),
         })
     }
@@ -130,7 +130,7 @@ impl Place {
     }
 
     fn json(&self, settings: &Settings) -> Result<String, Error> {
-        serde_json::to_string(settings).map_err(|error| self.damaged(place_of(&error)))
+        serde_json::to_string(settings).map_err(|error| self.damaged(&place_of(&error)))
     }
 }
 
