@@ -29,7 +29,7 @@ use crate::{
     commands::install::ImageDelivery,
     error::Error,
     plan,
-    settings::{ChosenImages, Settings},
+    settings::{self, ChosenImages, Settings},
 };
 
 /// A registry to push to.
@@ -141,17 +141,48 @@ impl Delivery {
         }
         let target = choice.map_or(Target::Nowhere, |(target, _)| target);
         let mut packing = pack::pack(bundle, &target)?;
-        let chosen = &settings.images;
-        let Images { manager, runtime } = &mut packing.images;
-        for (image, chosen) in [(manager, &chosen.manager), (runtime, &chosen.runtime)] {
-            if let Some(chosen) = chosen {
-                image.clone_from(chosen);
-            }
-        }
+        replace(&mut packing.images, &settings.images);
         Ok(Self {
             target,
             packing,
             checks,
         })
+    }
+}
+
+/// What pods name when no cluster is asked: in ConfigMaps only when that was asked for and the
+/// image to run on is known, which `borrow` gives when the settings do not.
+pub fn without_cluster(settings: &Settings, bundle: &Bundle, borrow: Option<&str>) -> Result<Packing, Error> {
+    let architecture = bundle.architectures().first().copied();
+    let image = settings.borrow_image.as_deref().or(borrow);
+    let target = match (settings.delivery, &settings.registry, image, architecture) {
+        (ImageDelivery::Auto | ImageDelivery::Registry, Some(registry), ..) => {
+            Target::Registry(registry.clone())
+        }
+        (ImageDelivery::ConfigMap, _, Some(image), Some(architecture)) => Target::Carried {
+            image: image.to_owned(),
+            architecture,
+        },
+        (ImageDelivery::ConfigMap, ..) => {
+            return Err(settings::Error::Needs {
+                flag: "--images configmap without a cluster to look at",
+                needs: "--borrow-image IMAGE",
+            }
+            .into());
+        }
+        _ => Target::Nowhere,
+    };
+    let mut packing = pack::pack(bundle, &target)?;
+    replace(&mut packing.images, &settings.images);
+    Ok(packing)
+}
+
+/// Chosen references win.
+fn replace(images: &mut Images, chosen: &ChosenImages) {
+    let Images { manager, runtime } = images;
+    for (image, chosen) in [(manager, &chosen.manager), (runtime, &chosen.runtime)] {
+        if let Some(chosen) = chosen {
+            image.clone_from(chosen);
+        }
     }
 }

@@ -4,8 +4,16 @@ use clap::{Args, Subcommand};
 use k8s_openapi::api::rbac::v1::Subject;
 use silica_manifests::{Images, Object, Phase, documents, objects};
 
-use super::install::InstallArgs;
-use crate::{error::Error, exit::Exit, plan, rights, role, run::Context, settings::Settings};
+use super::install::{ImageDelivery, InstallArgs};
+use crate::{
+    bundle,
+    delivery::{self, pack::Packing},
+    error::Error,
+    exit::Exit,
+    plan, rights, role,
+    run::Context,
+    settings::Settings,
+};
 
 /// Rights do not depend on the domain, so none has to be given.
 const ANY_DOMAIN: &str = "sandbox.example.com";
@@ -60,13 +68,24 @@ pub fn run(context: &Context, args: &RbacArgs) -> Result<Exit, Error> {
         install.domain.push(ANY_DOMAIN.to_owned());
     }
     let settings = Settings::read(&install)?;
-    let images = Images {
-        manager: String::new(),
-        runtime: String::new(),
+    // What travels in ConfigMaps is part of the rights; which image it runs on is not.
+    let packing = if settings.delivery == ImageDelivery::ConfigMap && plan::needs_bundle(&settings) {
+        delivery::without_cluster(&settings, &bundle::unpack()?, Some(""))?
+    } else {
+        Packing::from(Images {
+            manager: String::new(),
+            runtime: String::new(),
+        })
     };
-    let plan = objects(&plan::options(&settings, images));
+    let plan = objects(&plan::options(&settings, packing));
     let namespace = plan.of_phase(Phase::Namespace).cloned();
-    let roles = role::objects(&rights::needed(&plan), &subjects(args));
+    let mut needed = rights::needed(&plan);
+    let secret = settings
+        .registry
+        .as_ref()
+        .and_then(|registry| registry.make_pull_secret.as_deref());
+    needed.extend(secret.into_iter().flat_map(rights::of_secret));
+    let roles = role::objects(&needed, &subjects(args));
     let printed: Vec<Object> = namespace.chain(roles).collect();
     context.printer.result(documents(printed.iter())?);
     Ok(Exit::Success)

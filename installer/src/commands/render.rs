@@ -5,7 +5,7 @@ use silica_api::names;
 use silica_manifests::{Images, documents, objects};
 
 use super::install::InstallArgs;
-use crate::{bundle, error::Error, exit::Exit, plan, run::Context, settings::Settings};
+use crate::{bundle, delivery, error::Error, exit::Exit, plan, run::Context, settings::Settings};
 
 /// Flags of `silica render`: those of `silica install`.
 #[derive(Args, Clone, Debug)]
@@ -22,13 +22,10 @@ pub struct RenderArgs {
 /// `install` and never leaves for a file.
 pub fn run(context: &Context, args: &RenderArgs) -> Result<Exit, Error> {
     let settings = Settings::read(&args.install)?;
-    let images = if !plan::needs_bundle(&settings) || bundle::is_present() {
-        let bundle = if plan::needs_bundle(&settings) {
-            Some(bundle::unpack()?)
-        } else {
-            None
-        };
-        plan::images(&settings, bundle.as_ref())?
+    let packing = if !plan::needs_bundle(&settings) {
+        plan::images(&settings, None)?.into()
+    } else if bundle::is_present() {
+        delivery::without_cluster(&settings, &bundle::unpack()?, None)?
     } else {
         let version = env!("CARGO_PKG_VERSION");
         context
@@ -46,8 +43,9 @@ pub fn run(context: &Context, args: &RenderArgs) -> Result<Exit, Error> {
                 .clone()
                 .unwrap_or_else(|| names::local_image(names::RUNTIME_IMAGE, version)),
         }
+        .into()
     };
-    let objects = objects(&plan::options(&settings, images));
+    let objects = objects(&plan::options(&settings, packing));
     context.printer.result(documents(objects.iter())?);
     Ok(Exit::Success)
 }
