@@ -42,6 +42,22 @@ def test_port_is_reachable_by_host_name(shared):
         server.kill()
 
 
+def test_server_on_the_loopback_interface_is_reachable(shared):
+    port = 8124
+    shared.files.write("/tmp/local/index.html", "<p>local</p>")
+    command = f"python3 -m http.server {port} --bind 127.0.0.1 --directory /tmp/local"
+    server = shared.commands.run(command, background=True)
+    try:
+        with https() as client:
+            deadline = time.monotonic() + 10
+            while (response := client.get(f"https://{shared.get_host(port)}/")).status_code == 502:
+                assert time.monotonic() < deadline, response.text
+                time.sleep(0.1)
+            assert response.text == "<p>local</p>"
+    finally:
+        server.kill()
+
+
 def test_closed_port_and_unknown_sandbox_say_which(shared):
     with https() as client:
         closed = client.get(f"https://{shared.get_host(8999)}/")

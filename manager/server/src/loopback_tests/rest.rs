@@ -1,0 +1,104 @@
+//! The REST API where no cluster is needed.
+
+use super::*;
+
+#[tokio::test]
+async fn every_error_of_the_api_is_json_with_its_code() {
+    let fixture = serve(Auth::Off, None).await;
+    for (method, path, body, code) in [
+        ("GET", "/nowhere", "", 404),
+        ("PUT", "/sandboxes", "", 405),
+        ("POST", "/v2/sandboxes", "{", 400),
+        ("POST", "/v2/sandboxes", "{\"templateID\":7}", 400),
+        ("POST", "/kruise/api/sandboxes", "{\"templateID\":\"none\"}", 404),
+        ("GET", "/sandboxes/not-an-id", "", 404),
+        ("GET", "/v2/sandboxes?limit=1000", "", 400),
+        ("GET", "/v2/sandboxes?nextToken=zzz", "", 400),
+        ("GET", "/templates/aliases/none", "", 404),
+    ] {
+        let ask = request("localhost", path)
+            .method(method)
+            .body(Body::from(body))
+            .unwrap();
+        let response = client(fixture.address).await.send_request(ask).await.unwrap();
+        assert_eq!(response.status().as_u16(), code, "{method} {path}");
+        assert_eq!(response.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+        let body = json_of(&response.into_body().collect().await.unwrap().to_bytes());
+        assert_eq!(body["code"], code, "{method} {path}");
+        assert!(body["message"].is_string());
+    }
+    let (status, _, body) = get(fixture.address, "evil.example.org", "/").await;
+    assert_eq!(
+        (status, json_of(&body)["message"].clone()),
+        (StatusCode::BAD_REQUEST, json!("Invalid host"))
+    );
+}
+
+#[tokio::test]
+async fn keys_are_needed_and_health_and_preflights_are_free() {
+    let fixture = serve(Auth::Keys, None).await;
+    let (status, _, body) = get(fixture.address, "localhost", "/v2/sandboxes").await;
+    assert_eq!(
+        (status, json_of(&body)["code"].clone()),
+        (StatusCode::UNAUTHORIZED, json!(401))
+    );
+    assert_eq!(
+        get(fixture.address, "api.sbx.example.com", "/health").await.0,
+        StatusCode::OK
+    );
+    let ask = request("localhost", "/v2/sandboxes")
+        .method("OPTIONS")
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(
+        client(fixture.address)
+            .await
+            .send_request(ask)
+            .await
+            .unwrap()
+            .status(),
+        StatusCode::NO_CONTENT
+    );
+}
+
+#[tokio::test]
+async fn lists_have_pages_totals_and_the_twice_encoded_filter() {
+    let fixture = serve(Auth::Off, None).await;
+    for (name, key) in [("a", "v&é"), ("b", "other"), ("c", "v&é")] {
+        let metadata = json!({ "k y": key }).to_string();
+        add_sandbox(
+            &fixture.app.store,
+            name,
+            &json!({ labels::USER_METADATA: metadata, labels::OWNER: "team-a" }),
+        );
+    }
+    let path = "/v2/sandboxes?metadata=k%252520y%3Dv%252526%2525C3%2525A9&state=running%2Cpaused&limit=1";
+    let (status, headers, body) = get(fixture.address, "localhost", path).await;
+    assert_eq!(
+        (status, &headers["x-total-running"]),
+        (StatusCode::OK, &"3".parse().unwrap())
+    );
+    let first = json_of(&body);
+    let next = headers["x-next-token"].to_str().unwrap();
+    let (_, headers, body) = get(fixture.address, "localhost", &format!("{path}&nextToken={next}")).await;
+    let second = json_of(&body);
+    assert!(headers.get("x-next-token").is_none());
+    assert_eq!(
+        (first[0]["sandboxID"].clone(), second[0]["sandboxID"].clone()),
+        (json!("default--c"), json!("default--a"))
+    );
+    for required in [
+        "templateID",
+        "sandboxID",
+        "clientID",
+        "startedAt",
+        "endAt",
+        "envdVersion",
+        "cpuCount",
+        "memoryMB",
+        "diskSizeMB",
+        "state",
+    ] {
+        assert!(!first[0][required].is_null(), "{required}");
+    }
+}
