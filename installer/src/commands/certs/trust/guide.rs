@@ -99,13 +99,9 @@ pub fn render(system: System, members: &[(Inspected, String)], file: &Path, is_n
     match system {
         System::Debian | System::Alpine => {
             if system == System::Debian {
-                let ca = if is_new {
-                    String::new()
-                } else {
-                    format!(" --ca {file}")
-                };
-                trust = vec![format!("sudo silica certs trust{ca} --install")];
-                undo.push(format!("sudo silica certs trust{ca} --uninstall"));
+                // With the file: behind sudo the kubeconfig may be another one.
+                trust.push(format!("sudo silica certs trust --ca {file} --install"));
+                undo.push(format!("sudo silica certs trust --ca {file} --uninstall"));
             } else {
                 trust.push("apk add ca-certificates".to_owned());
                 trust.push(format!("cp {file} /usr/local/share/ca-certificates/{first}"));
@@ -240,7 +236,7 @@ mod tests {
                 let guide = render(*system, &members(), Path::new("my ca.crt"), is_new);
                 assert!(!guide.trust.is_empty() && !guide.undo.is_empty(), "{system:?}");
                 let names_file = guide.trust.iter().any(|line| line.contains("'my ca.crt'"));
-                assert!(names_file || (is_new && *system == System::Debian), "{guide:?}");
+                assert!(names_file, "{guide:?}");
             }
         }
     }
