@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: times the installation on the local cluster.
 
 mod api;
+mod certs;
 mod memory;
 mod pool;
 
@@ -17,14 +18,25 @@ use crate::{environment, up, workspace};
 #[command(after_help = "\
 Example:
   cargo xtask bench
+  cargo xtask bench certs
 
-Starts the local cluster and installs into it when needed, and leaves it running. Each figure stands
+Without a name it starts the local cluster and installs into it when needed, and leaves it running. Each figure stands
 beside a reference taken in the same run: one write to the same API server, which no claim can beat,
 or the limit that the design sets.")]
 pub(crate) struct Arguments {
+    /// What to time: the sandboxes of an installation, or the making of certificates, which needs none.
+    #[arg(value_enum, default_value_t)]
+    what: What,
     /// Sandboxes to create one after the other.
     #[arg(long, default_value_t = 50)]
     rounds: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum What {
+    #[default]
+    Sandboxes,
+    Certs,
 }
 
 /// Sandboxes created at a time in the concurrent part, and in a row in the sequential one:
@@ -33,6 +45,9 @@ const AT_ONCE: usize = 10;
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let cluster = Cluster::of_checkout()?;
+    if matches!(arguments.what, What::Certs) {
+        return certs::run(&cluster, arguments.rounds);
+    }
     up::local(&cluster, &[]).await?;
     let key = environment::read()?
         .into_iter()
