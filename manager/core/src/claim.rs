@@ -91,6 +91,8 @@ pub struct Claim {
     pub metadata: BTreeMap<String, String>,
     /// Hash of idempotency key and body.
     pub idempotency: Option<String>,
+    /// Encrypted environment variables, see [`crate::sealed`].
+    pub sealed_env: Option<String>,
     /// Whether clients need a token for the in-sandbox daemon.
     pub secure: bool,
     /// Whether ports other than the daemon's need a traffic token.
@@ -107,6 +109,9 @@ impl Claim {
         ]);
         if let Some(hash) = &self.idempotency {
             annotations.insert(labels::IDEMPOTENCY, hash.clone());
+        }
+        if let Some(sealed) = &self.sealed_env {
+            annotations.insert(labels::SEALED_ENV, sealed.clone());
         }
         for (key, on, value) in [
             (labels::NEVER_TIMEOUT, self.deadline.is_none(), "true"),
@@ -227,6 +232,7 @@ mod tests {
             on_timeout: OnTimeout::Kill,
             metadata: BTreeMap::from([("user".into(), "alice".into())]),
             idempotency: None,
+            sealed_env: None,
             secure: true,
             private_traffic: false,
         }

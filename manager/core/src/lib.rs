@@ -11,6 +11,7 @@ pub mod metadata;
 pub mod percent;
 pub mod resources;
 pub mod route;
+pub mod sealed;
 pub mod state;
 pub mod timeout;
 pub mod token;

@@ -50,7 +50,7 @@ impl TokenKey {
         URL_SAFE_NO_PAD.encode(self.derive("traffic", sandbox_uid))
     }
 
-    fn derive(&self, purpose: &str, sandbox_uid: &str) -> [u8; 32] {
+    pub(crate) fn derive(&self, purpose: &str, sandbox_uid: &str) -> [u8; 32] {
         hmac_sha256(&self.0, &[purpose.as_bytes(), b"\0", sandbox_uid.as_bytes()])
     }
 }

@@ -20,7 +20,9 @@ use silica_api::{crd::Sandbox, labels, names};
 use silica_core::{
     claim::{Claim, OnTimeout, member_name},
     metadata::Extensions,
+    sealed,
     timeout::Timeout,
+    token::TokenKey,
 };
 use tokio::sync::oneshot;
 
@@ -50,11 +52,13 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    fn claim(&self) -> Claim {
+    fn claim(&self, key: &TokenKey, sandbox: &str) -> Claim {
         let now = Timestamp::now();
+        let lock = format!("{:032x}", rand::random::<u128>());
         Claim {
             team: self.team.clone(),
-            lock: format!("{:032x}", rand::random::<u128>()),
+            sealed_env: sealed::seal(key, sandbox, &lock, &self.env),
+            lock,
             now,
             deadline: self.timeout.map(|timeout| timeout.deadline(now)),
             on_timeout: self.on_timeout,
@@ -162,7 +166,7 @@ async fn run_detached(
 /// Claims a reserved sandbox.
 async fn take(app: &Arc<App>, reservation: Reservation, order: &Order) -> Attempt {
     let entry = Arc::clone(reservation.entry());
-    let claim = order.claim();
+    let claim = order.claim(&app.config.token_key, entry.id.as_str());
     let api = sandboxes(app, &entry);
     let patch = Patch::Merge(claim.render_patch(&entry.uid, &entry.resource_version));
     let start = Instant::now();
@@ -209,8 +213,9 @@ async fn recover(app: &Arc<App>, entry: &Entry, lock: &str) {
 
 /// Makes a sandbox for this request alone.
 async fn create(app: &Arc<App>, set: &SetEntry, order: &Order) -> Attempt {
-    let claim = order.claim();
     let name = member_name(&set.key.name, rand::random());
+    let id = format!("{}--{name}", set.key.namespace);
+    let claim = order.claim(&app.config.token_key, &id);
     let object = claim
         .render_sandbox(&set.set, &name)
         .and_then(serde_json::from_value::<serde_json::Value>);

@@ -6,10 +6,11 @@ use axum::{extract::State, response::Response};
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use silica_core::{
     claim::OnTimeout,
     metadata::Metadata,
+    sealed::MAX_ENV,
     timeout::{DEFAULT_SECONDS, DEFAULT_SECONDS_V1, Timeout},
 };
 
@@ -183,6 +184,12 @@ impl Body {
                 "{bad:?} is not a name of an environment variable"
             )));
         }
+        let size = json!(env).to_string().len();
+        if size > MAX_ENV {
+            return Err(ApiError::bad_request(format!(
+                "envVars have {size} bytes; {MAX_ENV} are allowed"
+            )));
+        }
         Ok(Order {
             team: caller.team.clone(),
             timeout: (!extensions.never_timeout).then_some(timeout),
@@ -226,8 +233,6 @@ fn is_empty(value: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn order(body: Value, version: Version) -> Result<Order, ApiError> {
@@ -285,6 +290,7 @@ mod tests {
             json!({"network": {"denyOut": ["0.0.0.0/0"]}}),
             json!({"network": {"egressProxy": {"address": "x"}}}),
             json!({"envVars": {"A=B": "1"}}),
+            json!({"envVars": {"A": "x".repeat(MAX_ENV)}}),
         ] {
             assert!(order(refused.clone(), Version::V2).is_err(), "{refused}");
         }

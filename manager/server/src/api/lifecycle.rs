@@ -14,9 +14,10 @@ use jiff::Timestamp;
 use kube::api::Patch;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use silica_api::{crd::Phase, types::SandboxId};
+use silica_api::{crd::Phase, labels, types::SandboxId};
 use silica_core::{
     claim::OnTimeout,
+    sealed,
     state::State,
     timeout::{DEFAULT_SECONDS, MAX_REFRESH_SECONDS, Timeout},
 };
@@ -252,7 +253,8 @@ async fn resume_and_wait(app: &App, entry: &Entry, timeout: Timeout) -> Result<A
     // Two clients may resume at once; the first one's deadline counts.
     let entry = write(app, entry, json!({ "spec": spec })).await?;
     let up = wait_until_up(app, &entry, CHANGE_LIMIT).await?;
-    if let Err(error) = daemon::init(app, &up, &std::collections::BTreeMap::new()).await {
+    let env = read_env(app, &up).await?;
+    if let Err(error) = daemon::init(app, &up, &env).await {
         tracing::warn!(error = %Chain(&error), sandbox = %up.id, "failed to initialise a resumed sandbox");
         return Err(ApiError::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -260,6 +262,21 @@ async fn resume_and_wait(app: &App, entry: &Entry, timeout: Timeout) -> Result<A
         ));
     }
     Ok(up)
+}
+
+/// The environment variables of the create call, which the new pod does not have yet.
+async fn read_env(app: &App, entry: &Entry) -> Result<sealed::Env, ApiError> {
+    let object = sandboxes(app, entry).get_metadata(entry.id.name()).await?;
+    let annotations = object.metadata.annotations.unwrap_or_default();
+    let (Some(text), Some(lock)) = (annotations.get(labels::SEALED_ENV), annotations.get(labels::LOCK))
+    else {
+        return Ok(sealed::Env::new());
+    };
+    let env = sealed::open(&app.config.token_key, entry.id.as_str(), lock, text);
+    Ok(env.unwrap_or_else(|| {
+        tracing::warn!(sandbox = %entry.id, "environment variables were encrypted with another key and are lost");
+        sealed::Env::new()
+    }))
 }
 
 fn deadline(entry: &Entry, timeout: Timeout) -> Value {
