@@ -8,19 +8,21 @@
 use std::{process, time::Duration};
 
 use k8s_openapi::{
-    api::{
-        coordination::v1::{Lease, LeaseSpec},
-        core::v1::Namespace,
-    },
+    api::{coordination::v1::Lease, core::v1::Namespace},
     apimachinery::pkg::apis::meta::v1::MicroTime,
     jiff::Timestamp,
 };
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, PostParams, Preconditions},
-    core::{ObjectMeta, Status},
+    core::Status,
 };
-use silica_api::{labels, names};
+use silica_api::{
+    lock::{self, Held, LIFETIME},
+    names,
+};
+
+pub use silica_api::lock::LEASE;
 
 use crate::{
     cluster::{self, Cluster, request},
@@ -28,12 +30,6 @@ use crate::{
     process::Process,
 };
 
-/// Name of the Lease.
-pub const LEASE: &str = "silica-installer";
-/// Annotation with the holder's process, see [`Process::render`].
-const PROCESS: &str = "silica/process";
-/// How long a holder that does not renew is waited for.
-const LIFETIME: Duration = Duration::from_mins(1);
 const RENEW_EVERY: Duration = Duration::from_secs(15);
 
 /// Why the work cannot be done now.
@@ -94,8 +90,8 @@ impl Lock {
             let Some(held) = api.get_opt(LEASE).await.map_err(request("read", title()))? else {
                 continue;
             };
-            if let Some(refusal) = judge(&held, Timestamp::now(), Process::has_ended) {
-                return Err(refusal);
+            if let Some(Held { holder, age }) = lock::judge(&held, Timestamp::now(), has_ended) {
+                return Err(Error::Held { holder, age });
             }
             // The resourceVersion makes this fail when another one is faster.
             let mut taken = wanted.clone();
@@ -181,23 +177,8 @@ fn title() -> String {
 }
 
 fn lease(now: Timestamp) -> Lease {
-    let process = Process::current().map(|process| (PROCESS.to_owned(), process.render()));
-    Lease {
-        metadata: ObjectMeta {
-            name: Some(LEASE.into()),
-            namespace: Some(names::NAMESPACE.into()),
-            labels: Some(labels::product()),
-            annotations: Some(process.into_iter().collect()),
-            ..ObjectMeta::default()
-        },
-        spec: Some(LeaseSpec {
-            holder_identity: Some(holder()),
-            lease_duration_seconds: i32::try_from(LIFETIME.as_secs()).ok(),
-            acquire_time: Some(MicroTime(now)),
-            renew_time: Some(MicroTime(now)),
-            ..LeaseSpec::default()
-        }),
-    }
+    let process = Process::current().map(|process| process.render());
+    lock::lease(names::NAMESPACE, &holder(), process, now)
 }
 
 /// `user@host-pid`, for people.
@@ -211,52 +192,6 @@ fn holder() -> String {
     format!("{user}@{}-{}", host.trim(), process::id())
 }
 
-/// Why a Lease must be left to its holder; `None` when it may be taken over.
-fn judge(held: &Lease, now: Timestamp, has_ended: impl Fn(&Process) -> bool) -> Option<Error> {
-    let spec = held.spec.as_ref()?;
-    let renewed = spec.renew_time.as_ref()?.0;
-    let lifetime = i64::from(spec.lease_duration_seconds.unwrap_or_default());
-    // A clock that is behind must not make the age negative.
-    let age = (now.as_second() - renewed.as_second()).max(0);
-    let process = held
-        .annotations()
-        .get(PROCESS)
-        .and_then(|text| Process::parse(text));
-    if age >= lifetime || process.is_some_and(|process| has_ended(&process)) {
-        return None;
-    }
-    let holder = spec.holder_identity.clone().unwrap_or_else(|| "somebody".into());
-    Some(Error::Held { holder, age })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn after(seconds: i64) -> Timestamp {
-        Timestamp::from_second(1_000_000 + seconds).unwrap()
-    }
-
-    #[test]
-    fn a_live_holder_is_named_with_its_age() {
-        let refusal = judge(&lease(after(0)), after(7), |_| false).unwrap();
-        let text = refusal.to_string();
-        assert!(text.contains(&holder()) && text.contains("7 s ago"), "{text}");
-    }
-
-    #[test]
-    fn a_holder_that_stopped_renewing_loses_the_lock() {
-        assert!(judge(&lease(after(0)), after(59), |_| false).is_some());
-        assert!(judge(&lease(after(0)), after(60), |_| false).is_none());
-    }
-
-    #[test]
-    fn a_holder_that_has_ended_on_this_machine_loses_it_at_once() {
-        assert!(judge(&lease(after(0)), after(1), |_| true).is_none());
-    }
-
-    #[test]
-    fn a_clock_that_is_behind_takes_nothing_over() {
-        assert!(judge(&lease(after(100)), after(0), |_| false).is_some());
-    }
+fn has_ended(process: &str) -> bool {
+    Process::parse(process).is_some_and(|process| process.has_ended())
 }

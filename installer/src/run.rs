@@ -8,7 +8,6 @@ use crate::{
     commands,
     error::Error,
     exit::Exit,
-    lock,
     report::Printer,
 };
 
@@ -88,10 +87,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
         Command::Render(args) => commands::render::run(context, &args),
         Command::Images(args) => commands::images::run(context, &args),
         Command::Rbac(args) => commands::rbac::run(context, &args),
-        Command::RotateCerts(args) => {
-            let cluster = context.cluster().await?;
-            lock::exclusive(&cluster, commands::rotate_certs::run(context, &args)).await
-        }
+        Command::RotateCerts(args) => commands::rotate_certs::run(context, &args).await,
         Command::VerifyDns(args) => commands::verify_dns::run(context, &args).await,
         Command::Certs(args) => commands::certs::run(context, &args).await,
         Command::Env(args) => commands::env::run(context, &args).await,

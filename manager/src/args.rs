@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use silica_api::{
@@ -115,6 +115,19 @@ pub(crate) struct ControllerArgs {
     #[arg(long, env = "POD_NAME", default_value_t = default_identity())]
     pub(crate) identity: String,
 
+    /// Whether a CA that nears its end is replaced; otherwise its end is only announced.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    pub(crate) ca_renewal: bool,
+
+    /// Time that clients get to read a new trust bundle, for example 10m [default: 2m].
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) ca_spread: Option<Duration>,
+
+    /// Time from the switch to a new CA to the end of trust in the former one, for example
+    /// 60d [default: the life of a server certificate, 90d].
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) ca_soak: Option<Duration>,
+
     #[command(flatten)]
     pub(crate) common: CommonArgs,
 }
@@ -168,6 +181,26 @@ pub(crate) struct ServerArgs {
     pub(crate) common: CommonArgs,
 }
 
+/// Reads `30s`, `10m`, `12h` or `60d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    const MALFORMED: &str = "expected a number and s, m, h or d, for example 60d";
+    let unit = text.chars().last().ok_or(MALFORMED)?;
+    let seconds: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err(MALFORMED.into()),
+    };
+    let number = text.strip_suffix(unit).and_then(|number| number.parse::<u64>().ok());
+    let total = number.and_then(|number| number.checked_mul(seconds));
+    // A hundred years; far above, clocks overflow.
+    match total {
+        Some(total) if total <= 3_153_600_000 => Ok(Duration::from_secs(total)),
+        _ => Err(MALFORMED.into()),
+    }
+}
+
 /// The address that serves everybody on a port.
 pub(crate) fn any(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), port)
@@ -182,6 +215,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(duration("60d"), Ok(Duration::from_hours(60 * 24)));
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        for bad in ["", "d", "5", "-1s", "1w", "99999999999d"] {
+            assert!(duration(bad).is_err(), "{bad:?} was accepted");
+        }
     }
 
     #[test]

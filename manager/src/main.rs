@@ -73,6 +73,11 @@ async fn run_controller(args: ControllerArgs, shutdown: Shutdown) -> anyhow::Res
         namespace: args.common.namespace.to_string(),
         workers: silica_controller::Config::DEFAULT_WORKERS,
         health: health.clone(),
+        authority: silica_controller::AuthorityRenewal {
+            is_on: args.ca_renewal,
+            spread: args.ca_spread,
+            soak: args.ca_soak,
+        },
     };
     let client = cluster::connect().await?;
     tokio::select! {

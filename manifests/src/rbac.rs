@@ -1,15 +1,15 @@
 //! Who may do what: one ServiceAccount per role, and nothing it does not use.
 //!
-//! No rule reads Secrets cluster-wide, and none creates or deletes them. In
-//! their own namespace the server role reads exactly two Secrets by name, and
-//! the controller reads and patches exactly the two with certificates, which it
-//! renews; their token key is mounted.
+//! No rule reads Secrets cluster-wide. In their own namespace the server role
+//! reads exactly two Secrets by name. The controller reads and patches exactly
+//! those with certificates, which it renews, and makes and deletes one of them:
+//! that of a CA that is about to follow. Their token key is mounted.
 
 use k8s_openapi::api::{
     core::v1::ServiceAccount,
     rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject},
 };
-use silica_api::names;
+use silica_api::{lock, names};
 
 use crate::{
     bag::{Object, Objects, Phase},
@@ -78,10 +78,16 @@ fn controller_namespace_rules() -> Vec<PolicyRule> {
             leases(&["get", "list", "patch", "update", "watch"]),
             &[names::CONTROLLER_LEASE],
         ),
-        // The renewal of certificates.
+        // The renewal of certificates, and of the CA under the installation's lock.
+        named(leases(&["delete", "get", "update"]), &[lock::LEASE]),
         named(
             rule("", &["secrets"], RENEWED),
-            &[names::TLS_SECRET, names::CA_SECRET],
+            &[names::TLS_SECRET, names::CA_SECRET, names::CA_NEXT_SECRET],
+        ),
+        // Here `create` can be limited: server-side apply names what it creates.
+        named(
+            rule("", &["secrets"], &["create", "delete"]),
+            &[names::CA_NEXT_SECRET],
         ),
         named(rule("", &["configmaps"], RENEWED), &[names::CA_BUNDLE]),
     ]
@@ -189,18 +195,23 @@ mod tests {
     }
 
     #[test]
-    fn the_controller_role_renews_two_secrets_by_name_and_makes_none() {
+    fn the_controller_role_renews_secrets_by_name_and_makes_only_that_of_the_next_ca() {
         let rules = controller_namespace_rules();
         let on = |resource| {
             let of_resource = rules.iter().filter(|rule| mentions(rule, resource));
             of_resource.collect::<Vec<_>>()
         };
-        let [secrets] = on("secrets")[..] else {
+        let [secrets, made] = on("secrets")[..] else {
             panic!("{rules:?}");
         };
         assert_eq!(
             secrets.resource_names.as_deref().unwrap(),
-            [names::TLS_SECRET, names::CA_SECRET]
+            [names::TLS_SECRET, names::CA_SECRET, names::CA_NEXT_SECRET]
+        );
+        assert_eq!(made.verbs, ["create", "delete"]);
+        assert_eq!(
+            made.resource_names.as_deref().unwrap(),
+            [names::CA_NEXT_SECRET]
         );
         let [maps] = on("configmaps")[..] else {
             panic!("{rules:?}");
@@ -227,7 +238,7 @@ mod tests {
         let rules = controller_namespace_rules();
         let named = rules
             .iter()
-            .find(|rule| mentions(rule, "leases") && rule.resource_names.is_some())
+            .find(|rule| mentions(rule, "leases") && rule.verbs.iter().any(|verb| verb == "watch"))
             .unwrap();
         assert!(named.verbs.iter().any(|verb| verb == "watch"));
         assert_eq!(

@@ -143,6 +143,19 @@ impl AuthorityRequest {
             validity: AUTHORITY_VALIDITY,
         }
     }
+
+    /// A request for the CA that follows this one: limited to the same names,
+    /// and to those that it has to sign for in the future.
+    pub fn succeeding(current: &Inspected, names: &[String]) -> Self {
+        let mut domains = current.permitted_names.clone().unwrap_or_default();
+        for name in names {
+            let base = name.strip_prefix("*.").unwrap_or(name);
+            if !domains.iter().any(|domain| names::is_within(base, domain)) {
+                domains.push(base.to_owned());
+            }
+        }
+        Self::new(domains, Vec::new())
+    }
 }
 
 /// A CA with its private key.

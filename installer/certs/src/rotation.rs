@@ -9,8 +9,13 @@
 //! | soak | waits until nothing of the old CA's is in use | work |
 //! | retire | trusts and keeps the next CA only | refuse |
 //!
-//! Pure: the state and the time go in, the step to do comes out. Every phase
-//! before retire can be undone, since both keys are kept.
+//! Pure: the state and the time go in, the step to do comes out; [`material`]
+//! turns a step into the writes that it consists of, [`record`] is the form in
+//! which the state is kept. Every phase before retire can be undone, since both
+//! keys are kept.
+
+pub mod material;
+pub mod record;
 
 use std::fmt;
 use std::str::FromStr;
@@ -78,23 +83,62 @@ impl FromStr for Phase {
     }
 }
 
+/// Where a rotation is heading. Retiring and going back consist of several
+/// writes: begun, they can only be finished.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Course {
+    /// Phase by phase to the next CA.
+    #[default]
+    Ahead,
+    /// The former CA is being retired.
+    Retiring,
+    /// The next CA is being withdrawn.
+    Undoing,
+}
+
 /// A rotation that is under way.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct State {
-    /// The last phase that was completed.
-    pub done: Phase,
-    /// When that was.
+    /// The last phase that was completed; `None` while the first is not.
+    pub done: Option<Phase>,
+    /// Where it is heading.
+    pub course: Course,
+    /// When the last phase was completed.
     pub since: OffsetDateTime,
     /// End of the last leaf that the old CA issued.
     pub old_leaf_until: OffsetDateTime,
 }
 
+/// How long the phases that wait take, and whether the last one needs a word.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Waits {
+    /// From prepare to spread.
+    pub spread: Duration,
+    /// From switch to soak, at least.
+    pub soak: Duration,
+    /// Whether the soak lasts until the last leaf of the old CA has ended, too.
+    pub outlives_leaf: bool,
+    /// Whether the old CA is retired after the soak. Otherwise that is left to
+    /// the user: clients must have the new bundle before, and only they know.
+    pub retires: bool,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self {
+            spread: SPREAD,
+            soak: Duration::ZERO,
+            outlives_leaf: true,
+            retires: false,
+        }
+    }
+}
+
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Request {
-    /// Whatever comes next, but never retire: clients must have the new bundle
-    /// before, and only the user knows.
-    Automatic,
+    /// Whatever comes next.
+    Automatic(Waits),
     /// This phase, and it only. Asking for soak or retire by name is the user's
     /// word that waiting is over.
     Step(Phase),
@@ -109,11 +153,8 @@ pub enum Action {
     Do(Phase),
     /// Nothing before this moment.
     WaitUntil(OffsetDateTime),
-    /// Put the old CA back; it is served again, so its leaf has to be.
-    Restore {
-        /// Whether the served certificate has to be replaced.
-        serves_next: bool,
-    },
+    /// Put the old CA back.
+    Restore,
     /// All is done that goes without the user's word.
     AwaitRetire,
     /// What was asked for is the case already.
@@ -134,19 +175,30 @@ pub enum Refusal {
     /// The old CA is gone.
     #[error("the former CA is retired; there is nothing to go back to")]
     Retired,
+    /// The way back has begun.
+    #[error("the rotation is being undone; finish that first, with --abort")]
+    BeingUndone,
+    /// Somebody has put another CA into the old one's place.
+    #[error("the CA is not the one that the rotation began with; undo the rotation with --abort, then begin anew")]
+    OtherAuthority,
 }
 
 /// Decides. `None` is the state without any rotation.
 pub fn next(state: Option<&State>, request: Request, now: OffsetDateTime) -> Result<Action, Refusal> {
-    let done = state.map(|state| state.done);
-    match (request, state) {
-        (Request::Abort, None) => Ok(Action::Nothing),
-        (Request::Abort, Some(state)) if state.done == Phase::Retire => Err(Refusal::Retired),
-        (Request::Abort, Some(state)) => Ok(Action::Restore {
-            serves_next: state.done >= Phase::Switch,
-        }),
-        (Request::Automatic, state) => Ok(automatic(state, now)),
-        (Request::Step(asked), _) => match following(done) {
+    let course = state.map(|state| state.course).unwrap_or_default();
+    let done = state.and_then(|state| state.done);
+    match (course, request) {
+        (Course::Ahead, Request::Abort) if state.is_none() => Ok(Action::Nothing),
+        (Course::Retiring, Request::Abort) => Err(Refusal::Retired),
+        (_, Request::Abort) if done == Some(Phase::Retire) => Err(Refusal::Retired),
+        (Course::Undoing, Request::Step(_)) => Err(Refusal::BeingUndone),
+        (Course::Undoing, Request::Automatic(_)) | (_, Request::Abort) => Ok(Action::Restore),
+        (Course::Retiring, Request::Automatic(_) | Request::Step(Phase::Retire)) => {
+            Ok(Action::Do(Phase::Retire))
+        }
+        (Course::Retiring, Request::Step(_)) => Ok(Action::Nothing),
+        (Course::Ahead, Request::Automatic(waits)) => Ok(automatic(state, waits, now)),
+        (Course::Ahead, Request::Step(asked)) => match following(done) {
             _ if done >= Some(asked) => Ok(Action::Nothing),
             Some(due) if due == asked => Ok(Action::Do(asked)),
             Some(missing) => Err(Refusal::OutOfOrder { asked, missing }),
@@ -155,12 +207,13 @@ pub fn next(state: Option<&State>, request: Request, now: OffsetDateTime) -> Res
     }
 }
 
-fn following(done: Option<Phase>) -> Option<Phase> {
+/// The phase after this one.
+pub fn following(done: Option<Phase>) -> Option<Phase> {
     Phase::ALL.into_iter().find(|phase| done < Some(*phase))
 }
 
-fn automatic(state: Option<&State>, now: OffsetDateTime) -> Action {
-    let Some(state) = state else {
+fn automatic(state: Option<&State>, waits: Waits, now: OffsetDateTime) -> Action {
+    let Some((state, done)) = state.and_then(|state| Some((state, state.done?))) else {
         return Action::Do(Phase::Prepare);
     };
     let after = |moment: OffsetDateTime, phase| {
@@ -170,12 +223,45 @@ fn automatic(state: Option<&State>, now: OffsetDateTime) -> Action {
             Action::WaitUntil(moment)
         }
     };
-    match state.done {
-        Phase::Prepare => after(state.since.saturating_add(SPREAD), Phase::Spread),
+    match done {
+        Phase::Prepare => after(state.since.saturating_add(waits.spread), Phase::Spread),
         Phase::Spread => Action::Do(Phase::Switch),
-        Phase::Switch => after(state.old_leaf_until, Phase::Soak),
+        Phase::Switch => {
+            let soaked = state.since.saturating_add(waits.soak);
+            let end = if waits.outlives_leaf {
+                soaked.max(state.old_leaf_until)
+            } else {
+                soaked
+            };
+            after(end, Phase::Soak)
+        }
+        Phase::Soak if waits.retires => Action::Do(Phase::Retire),
         Phase::Soak => Action::AwaitRetire,
         Phase::Retire => Action::Nothing,
+    }
+}
+
+/// Who signs the served certificate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Signer {
+    /// The CA of the installation.
+    Former,
+    /// The next CA, with its cross certificate in the chain.
+    NextBehindCross,
+    /// The next CA, alone.
+    Next,
+}
+
+/// Who signs in this state: whoever renews the served certificate in the
+/// middle of a rotation has to stay in step with it.
+pub fn signer(state: Option<&State>) -> Signer {
+    let done = state.and_then(|state| state.done);
+    match state.map(|state| state.course).unwrap_or_default() {
+        Course::Undoing => Signer::Former,
+        Course::Retiring => Signer::Next,
+        Course::Ahead if done == Some(Phase::Retire) => Signer::Next,
+        Course::Ahead if done >= Some(Phase::Switch) => Signer::NextBehindCross,
+        Course::Ahead => Signer::Former,
     }
 }
 
@@ -184,10 +270,17 @@ mod tests {
     use super::*;
 
     const START: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+    const BY_HAND: Waits = Waits {
+        spread: SPREAD,
+        soak: Duration::ZERO,
+        outlives_leaf: true,
+        retires: false,
+    };
 
     fn state(done: Phase) -> State {
         State {
-            done,
+            done: Some(done),
+            course: Course::Ahead,
             since: START,
             old_leaf_until: START + Duration::days(60),
         }
@@ -215,9 +308,34 @@ mod tests {
         ];
         for (done, passed, expected) in table {
             let state = done.map(state);
-            let action = next(state.as_ref(), Request::Automatic, START + passed);
+            let action = next(state.as_ref(), Request::Automatic(BY_HAND), START + passed);
             assert_eq!(action, Ok(expected), "{done:?} after {passed}");
         }
+    }
+
+    #[test]
+    fn a_soak_lasts_as_long_as_was_asked_and_without_a_word_the_old_ca_is_retired() {
+        let soak = |days, outlives_leaf| Waits {
+            soak: Duration::days(days),
+            outlives_leaf,
+            retires: true,
+            ..BY_HAND
+        };
+        let switched = state(Phase::Switch);
+        for (waits, end) in [(soak(90, true), 90), (soak(7, true), 60), (soak(7, false), 7)] {
+            let action = next(Some(&switched), Request::Automatic(waits), START);
+            assert_eq!(
+                action,
+                Ok(Action::WaitUntil(START + Duration::days(end))),
+                "{waits:?}"
+            );
+        }
+        let action = next(
+            Some(&state(Phase::Soak)),
+            Request::Automatic(soak(7, true)),
+            START,
+        );
+        assert_eq!(action, Ok(Action::Do(Phase::Retire)));
     }
 
     #[test]
@@ -241,21 +359,64 @@ mod tests {
     fn every_phase_but_the_last_can_be_undone() {
         let abort = |state: Option<&State>| next(state, Request::Abort, START);
         assert_eq!(abort(None), Ok(Action::Nothing));
-        for (phase, serves_next) in [
-            (Phase::Prepare, false),
-            (Phase::Spread, false),
-            (Phase::Switch, true),
-            (Phase::Soak, true),
-        ] {
-            assert_eq!(abort(Some(&state(phase))), Ok(Action::Restore { serves_next }));
+        let unfinished = State {
+            done: None,
+            ..state(Phase::Prepare)
+        };
+        assert_eq!(abort(Some(&unfinished)), Ok(Action::Restore));
+        for phase in [Phase::Prepare, Phase::Spread, Phase::Switch, Phase::Soak] {
+            assert_eq!(abort(Some(&state(phase))), Ok(Action::Restore));
         }
         assert_eq!(abort(Some(&state(Phase::Retire))), Err(Refusal::Retired));
     }
 
     #[test]
+    fn what_was_begun_in_several_writes_is_finished_first() {
+        let heading = |course| State {
+            course,
+            ..state(Phase::Soak)
+        };
+        let ask = |course, request| next(Some(&heading(course)), request, START);
+        for request in [Request::Automatic(BY_HAND), Request::Abort] {
+            assert_eq!(ask(Course::Undoing, request), Ok(Action::Restore));
+        }
+        assert_eq!(
+            ask(Course::Undoing, Request::Step(Phase::Retire)),
+            Err(Refusal::BeingUndone)
+        );
+        for request in [Request::Automatic(BY_HAND), Request::Step(Phase::Retire)] {
+            assert_eq!(ask(Course::Retiring, request), Ok(Action::Do(Phase::Retire)));
+        }
+        assert_eq!(ask(Course::Retiring, Request::Abort), Err(Refusal::Retired));
+    }
+
+    #[test]
+    fn the_phase_says_who_signs() {
+        assert_eq!(signer(None), Signer::Former);
+        for (phase, expected) in Phase::ALL.into_iter().zip([
+            Signer::Former,
+            Signer::Former,
+            Signer::NextBehindCross,
+            Signer::NextBehindCross,
+            Signer::Next,
+        ]) {
+            assert_eq!(signer(Some(&state(phase))), expected, "{phase}");
+            let undoing = State {
+                course: Course::Undoing,
+                ..state(phase)
+            };
+            assert_eq!(signer(Some(&undoing)), Signer::Former, "{phase}");
+        }
+    }
+
+    #[test]
     fn a_clock_that_went_back_only_waits_longer() {
         let early = START - Duration::days(400);
-        let action = next(Some(&state(Phase::Switch)), Request::Automatic, early);
+        let action = next(
+            Some(&state(Phase::Switch)),
+            Request::Automatic(BY_HAND),
+            early,
+        );
         assert_eq!(action, Ok(Action::WaitUntil(START + Duration::days(60))));
     }
 

@@ -6,31 +6,34 @@
 
 pub mod authority;
 pub mod deliver;
+pub mod query;
+
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use silica_api::{names, types::Domain};
+use silica_api::types::Domain;
 use silica_certs::{
     inspect,
-    key::{KeyType, ServerKey},
-    leaf::LeafRequest,
-    rotation::{Phase, Request},
-    verify,
+    key::KeyType,
+    rotation::{Phase, Request, Waits, material::KeySource},
 };
 use silica_manifests::SecretKind;
 use time::OffsetDateTime;
 
-use self::{authority::Rotation, deliver::Delivered};
+use self::{authority::Rotation, deliver::Delivered, query::Status};
 use crate::{
-    cli::Format,
+    cli::{self, Format},
     cluster::Cluster,
+    commands::certs::error::Error as CertsError,
     error::Error,
     exit::Exit,
     facts,
     inventory::Inventory,
+    lock,
     report::Output,
     run::Context,
-    secrets::{self, Decision, contents, served_names},
+    secrets::{self, Decision, contents},
     settings,
 };
 
@@ -42,6 +45,7 @@ Examples:
   silica rotate-certs --days 30 --timeout 2m -o json
   silica rotate-certs --key-type rsa2048
   silica rotate-certs --ca                  # prepare, spread, switch; resumes
+  silica rotate-certs --ca --soak 168h --timeout 200h
   silica rotate-certs status
   silica rotate-certs --ca --step retire    # once clients have the new CA
   silica rotate-certs --ca --abort")]
@@ -63,12 +67,35 @@ pub struct RotateCertsArgs {
     /// Do this phase only: prepare, spread, switch, soak or retire
     #[arg(long, requires = "ca", value_name = "PHASE")]
     pub step: Option<Phase>,
+    /// Time that clients get to read the new trust bundle, for example 10m [default: 2m]
+    #[arg(long, requires = "ca", value_name = "DURATION", conflicts_with_all = ["step", "abort", "emergency"], value_parser = cli::duration)]
+    pub spread: Option<Duration>,
+    /// Length of the soak; until the last certificate of the former CA ends when absent
+    #[arg(long, requires = "ca", value_name = "DURATION", conflicts_with_all = ["step", "abort", "emergency"], value_parser = cli::duration)]
+    pub soak: Option<Duration>,
     /// Go back to the former CA; possible until it is retired
     #[arg(long, requires = "ca", conflicts_with = "step")]
     pub abort: bool,
     /// The CA's key is in wrong hands: distrust it at once, clients will fail
     #[arg(long, requires = "ca", conflicts_with_all = ["step", "abort"])]
     pub emergency: bool,
+}
+
+impl RotateCertsArgs {
+    fn request(&self) -> Request {
+        let span = |time: Duration| time::Duration::try_from(time).unwrap_or(time::Duration::MAX);
+        let default = Waits::default();
+        match self.step {
+            _ if self.abort => Request::Abort,
+            Some(phase) => Request::Step(phase),
+            None => Request::Automatic(Waits {
+                spread: self.spread.map_or(default.spread, span),
+                soak: self.soak.map_or(default.soak, span),
+                outlives_leaf: self.soak.is_none(),
+                retires: false,
+            }),
+        }
+    }
 }
 
 /// What can be asked without a change.
@@ -78,53 +105,72 @@ pub enum Query {
     Status,
 }
 
-/// Replaces the certificate.
+/// Replaces the certificate, or shows how far a replacement got.
 pub async fn run(context: &Context, args: &RotateCertsArgs) -> Result<Exit, Error> {
-    let printer = &context.printer;
     let cluster = context.cluster().await?;
-    printer.start("Certificate");
-    let inventory = facts::read_inventory(&cluster)
-        .await?
-        .ok_or(Error::NotInstalled)?;
-    let existing = facts::read_existing(&cluster).await?;
+    // Boxed: the futures are large.
+    match args.query {
+        Some(Query::Status) => Box::pin(status(context, &cluster)).await,
+        None => lock::exclusive(&cluster, Box::pin(replace(context, &cluster, args))).await,
+    }
+}
+
+async fn status(context: &Context, cluster: &Cluster) -> Result<Exit, Error> {
+    let inventory = facts::read_inventory(cluster).await?.ok_or(Error::NotInstalled)?;
+    let domains = installed_domains(&inventory)?;
+    let rotation = Rotation::read(context, cluster, &domains, silica_certs::LEAF_VALIDITY).await?;
+    let status = Status::of(&rotation.material, OffsetDateTime::now_utc());
+    match context.printer.output() {
+        Output::Json => context.printer.json(&status.json(None)),
+        Output::Text => context.printer.result(status.lines().join("\n")),
+    }
+    Ok(Exit::Success)
+}
+
+async fn replace(context: &Context, cluster: &Cluster, args: &RotateCertsArgs) -> Result<Exit, Error> {
+    let inventory = facts::read_inventory(cluster).await?.ok_or(Error::NotInstalled)?;
+    let existing = facts::read_existing(cluster).await?;
     let now = OffsetDateTime::now_utc();
     let domains = installed_domains(&inventory)?;
-    let plan = secrets::plan(&existing, &domains, None, now)?.with_key_type(args.key_type);
+    let plan = secrets::plan(&existing, &domains, None, now)?;
     if *plan.decision(SecretKind::ServingCertificate) == Decision::Foreign {
         return Err(Error::ForeignCertificate);
     }
-    if args.ca || args.query.is_some() {
-        return Box::pin(authority(context, &cluster, &domains, args)).await;
+    let validity = time::Duration::days(args.days);
+    let mut rotation = Rotation::read(context, cluster, &domains, validity).await?;
+    if let Some(chosen) = args.key_type {
+        rotation.material.key = KeySource::Type(chosen);
     }
-    let authority = contents::load_authority(&existing)?;
-    let names = served_names(&domains);
-    let request = LeafRequest {
-        names: names.clone(),
-        validity: time::Duration::days(args.days),
-    };
-    let key = ServerKey::generate(plan.key_type).map_err(secrets::Error::Key)?;
-    let leaf = authority
-        .issue_for(&key, &request, now)
-        .map_err(secrets::Error::Leaf)?;
-    // Against what clients have, not against the CA that has just signed.
-    let trusted = existing.ca_bundle.as_deref().unwrap_or_default();
-    for name in &names {
-        verify::chain(leaf.chain_pem(), trusted, name, now).map_err(Error::NewCertificate)?;
+    if args.ca {
+        authority(context, &mut rotation, args).await
+    } else {
+        leaf(context, cluster, &domains, &rotation).await
     }
+}
+
+/// A new certificate of the CA that signs in the present phase.
+async fn leaf(
+    context: &Context,
+    cluster: &Cluster,
+    domains: &[Domain],
+    rotation: &Rotation<'_>,
+) -> Result<Exit, Error> {
+    let printer = &context.printer;
+    printer.start("Certificate");
+    let renewed = rotation.material.renewed(OffsetDateTime::now_utc());
+    let (leaf, authority) = renewed.map_err(CertsError::from)?;
     let fingerprint = fingerprint_of(leaf.chain_pem())?;
     let end = leaf.not_after().date();
     printer.done(&format!(
         "issued, valid until {end}, accepted by the trust bundle"
     ));
-
     let secret = contents::leaf_secret(&leaf, &authority);
-    let former = existing.secrets.get(names::TLS_SECRET);
     let Delivered { routes, took } = Box::pin(deliver::replace(
         context,
-        &cluster,
-        &domains,
+        cluster,
+        domains,
         &secret,
-        former,
+        rotation.served(),
         &fingerprint,
     ))
     .await?;
@@ -142,46 +188,23 @@ pub async fn run(context: &Context, args: &RotateCertsArgs) -> Result<Exit, Erro
 
 async fn authority(
     context: &Context,
-    cluster: &Cluster,
-    domains: &[Domain],
+    rotation: &mut Rotation<'_>,
     args: &RotateCertsArgs,
 ) -> Result<Exit, Error> {
     let printer = &context.printer;
-    printer.stop();
-    let validity = time::Duration::days(args.days);
-    let mut rotation = Rotation::read(context, cluster, domains, validity).await?;
-    let outcome = if args.query.is_some() {
-        None
-    } else if args.emergency {
+    let outcome = if args.emergency {
         let question = "Distrust the present CA at once? Every client fails until it has the new one.";
         context.confirm(question).await?;
-        Some(rotation.replace_at_once().await?)
+        rotation.replace_at_once().await?
     } else {
-        let asked = match args.step {
-            _ if args.abort => Request::Abort,
-            Some(phase) => Request::Step(phase),
-            None => Request::Automatic,
-        };
-        Some(rotation.follow(asked).await?)
+        rotation.follow(args.request()).await?
     };
-    let rotation = Rotation::read(context, cluster, domains, validity).await?;
-    let state = rotation.state();
-    let done = state.as_ref().map(|state| state.done.as_str());
+    let status = Status::of(&rotation.material, OffsetDateTime::now_utc());
     match printer.output() {
-        Output::Json => printer.json(&json!({
-            "phase": done,
-            "since": state.as_ref().map(|state| state.since.to_string()),
-            "oldLeafUntil": state.as_ref().map(|state| state.old_leaf_until.to_string()),
-            "next": outcome,
-        })),
+        Output::Json => printer.json(&status.json(Some(&outcome))),
         Output::Text => {
-            printer.result(match &state {
-                None => "no rotation of the CA is under way".to_owned(),
-                Some(state) => format!("phase {} done since {}", state.done, state.since),
-            });
-            if let Some(outcome) = outcome {
-                printer.info(outcome);
-            }
+            printer.result(status.lines().join("\n"));
+            printer.info(outcome);
         }
     }
     Ok(Exit::Success)

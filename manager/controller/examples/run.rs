@@ -10,7 +10,7 @@ use kube::{
     Api, Client, ResourceExt,
     api::{Patch, PatchParams},
 };
-use silica_controller::{Config, Health, RuntimeSource};
+use silica_controller::{AuthorityRenewal, Config, Health, RuntimeSource};
 use silica_core::token::{KEY_LENGTH, TokenKey};
 
 #[tokio::main]
@@ -44,6 +44,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         token_key: TokenKey::new(&[1; KEY_LENGTH])?,
         workers: Config::DEFAULT_WORKERS,
         health: health.clone(),
+        authority: AuthorityRenewal::default(),
     };
     silica_controller::run(config, client, async {
         let _ = tokio::signal::ctrl_c().await;

@@ -1,5 +1,7 @@
 //! What the process tells the controller at start.
 
+use std::time::Duration;
+
 use silica_core::token::TokenKey;
 
 use crate::{Health, RuntimeSource};
@@ -19,6 +21,30 @@ pub struct Config {
     pub workers: u16,
     /// Readiness and metrics, shared with the admin endpoint.
     pub health: Health,
+    /// How the CA is replaced before it ends.
+    pub authority: AuthorityRenewal,
+}
+
+/// How the CA is replaced before it ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AuthorityRenewal {
+    /// Whether it is; otherwise its end is only announced.
+    pub is_on: bool,
+    /// Time that clients get to read the new trust bundle; two minutes unless set.
+    pub spread: Option<Duration>,
+    /// From the switch to the retirement of the former CA. Unless set it is the life of
+    /// a server certificate, and lasts until the former CA's last one has ended.
+    pub soak: Option<Duration>,
+}
+
+impl Default for AuthorityRenewal {
+    fn default() -> Self {
+        Self {
+            is_on: true,
+            spread: None,
+            soak: None,
+        }
+    }
 }
 
 impl Config {

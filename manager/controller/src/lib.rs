@@ -1,5 +1,6 @@
 //! The controller role: turns Sandboxes into pods and keeps the pools of
-//! SandboxSets filled. It also renews the served certificate.
+//! SandboxSets filled. It also renews the served certificate
+//! and, before it ends, the CA.
 //!
 //! [`run`] keeps watch-fed caches warm at all times and writes only while it
 //! holds the Lease. Each reconciler is a folder with the same steps: `observe`
@@ -23,7 +24,7 @@ mod status_patch;
 mod template;
 mod watch;
 
-pub use config::Config;
+pub use config::{AuthorityRenewal, Config};
 pub use health::Health;
 pub use runtime_source::RuntimeSource;
 
@@ -107,11 +108,7 @@ async fn lead(
                 config.workers
             ),
             orphan::run(Arc::clone(&context), queues.orphans.open()),
-            renewal::run(
-                Arc::clone(&context),
-                &config.namespace,
-                time::OffsetDateTime::now_utc
-            ),
+            renewal::run(Arc::clone(&context), &config, time::OffsetDateTime::now_utc),
             events.run(),
         ));
         let lost = pin!(election.hold(term));

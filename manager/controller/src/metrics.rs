@@ -47,6 +47,11 @@ pub(crate) struct Metrics {
     /// Ends of the certificates in seconds since 1970; 0 while not known.
     pub(crate) leaf_not_after: Number,
     pub(crate) authority_not_after: Number,
+    pub(crate) next_authority_not_after: Number,
+    /// Phase of a rotation of the CA that is done last, counted from 1; 0 without one.
+    pub(crate) rotation_phase: Number,
+    pub(crate) rotations: Number,
+    pub(crate) rotation_failures: Number,
     pub(crate) renewals: Number,
     pub(crate) renewal_failures: Number,
 }
@@ -106,6 +111,7 @@ pub(crate) fn render(metrics: &Metrics, caches: Option<&Caches>) -> String {
         [(vec![], metrics.events_dropped.get())],
     );
     render_certificates(&mut page, metrics);
+    render_rotation(&mut page, metrics);
     if let Some(caches) = caches {
         render_caches(&mut page, caches);
     }
@@ -116,6 +122,7 @@ fn render_certificates(page: &mut Page, metrics: &Metrics) {
     let ends = [
         ("leaf", &metrics.leaf_not_after),
         ("ca", &metrics.authority_not_after),
+        ("next-ca", &metrics.next_authority_not_after),
     ];
     // A standby does not look at them, and an absent line raises no alarm.
     let known = |end: &Number| metrics.leading.get() == 1 && end.get() != 0;
@@ -135,6 +142,25 @@ fn render_certificates(page: &mut Page, metrics: &Metrics) {
         "silica_certificate_renewal_failures_total",
         "Renewals, and additions to the trust bundle, that failed and are tried again.",
         [(vec![], metrics.renewal_failures.get())],
+    );
+}
+
+fn render_rotation(page: &mut Page, metrics: &Metrics) {
+    let phase = (metrics.leading.get() == 1).then(|| (vec![], metrics.rotation_phase.get()));
+    page.gauge(
+        "silica_ca_rotation_phase",
+        "Replacement of the CA: 0 none, 1 prepared, 2 spread, 3 switched, 4 soaked.",
+        phase,
+    );
+    page.counter(
+        "silica_ca_rotations_total",
+        "CAs that the controller replaced, up to the retirement of the former one.",
+        [(vec![], metrics.rotations.get())],
+    );
+    page.counter(
+        "silica_ca_rotation_failures_total",
+        "Steps of a replacement of the CA that failed and are tried again.",
+        [(vec![], metrics.rotation_failures.get())],
     );
 }
 

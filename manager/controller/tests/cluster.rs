@@ -21,7 +21,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 use silica_api::{
     crd::{ConditionStatus, Phase, Sandbox, SandboxSet, condition},
-    labels,
+    labels, names,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -41,6 +41,7 @@ async fn controller_on_a_real_api_server() {
     a_certificate_follows_its_ca_and_trust_comes_first(&harness).await;
     renewals_are_kept_apart_when_something_else_writes(&harness).await;
     a_foreign_certificate_is_left_alone(&harness).await;
+    a_ca_near_its_end_is_followed_by_another_one(&harness).await;
     a_released_lease_is_taken_over_at_once(&mut harness).await;
     harness.clean_up().await;
 }
@@ -343,6 +344,43 @@ async fn a_foreign_certificate_is_left_alone(harness: &Harness) {
         assert_eq!(harness.leaf().await.fingerprint(), foreign.fingerprint());
     }
     assert_eq!(harness.metric("silica_certificate_renewals_total"), 4);
+}
+
+/// Prepare, spread, switch, soak and retire, without anybody's word; clients with
+/// the bundle of any moment before the end can follow.
+async fn a_ca_near_its_end_is_followed_by_another_one(harness: &Harness) {
+    let former = Installed::authority_for(30);
+    harness.write_bundle(former.certificate_pem()).await;
+    let leaf = Installed::near_its_end(&former, 60 * 24 * 29);
+    harness.write_leaf(&leaf, true).await;
+    let start = Instant::now();
+    harness.write_authority(&former).await;
+
+    let behind_cross = harness.wait_other_leaf(&leaf).await;
+    let both = harness.bundle().await;
+    println!("switched after {} ms", start.elapsed().as_millis());
+    for roots in [former.certificate_pem(), &behind_cross.authority, &both] {
+        behind_cross.verify(roots);
+    }
+    harness
+        .wait_metric("silica_ca_rotation_phase", 3)
+        .await;
+    harness.wait_metric("silica_ca_rotations_total", 1).await;
+    println!("replaced after {} ms", start.elapsed().as_millis());
+    let current = harness.authority().await;
+    assert_eq!(current.certificate_pem(), behind_cross.authority);
+    harness.wait_bundle(&[&current]).await;
+    let alone = harness.leaf().await;
+    alone.verify(&both);
+    assert_eq!(alone.chain.matches("BEGIN").count(), 1, "the cross certificate is gone");
+    assert!(harness.find_next().await.is_none());
+    harness.wait_event_about(names::CA_SECRET, "CertificateAuthorityReplaced").await;
+
+    // A CA with ten years left is not followed by a third one.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(harness.authority().await.certificate_pem(), current.certificate_pem());
+    assert_eq!(harness.metric("silica_ca_rotations_total"), 1);
+    assert_eq!(harness.metric("silica_ca_rotation_failures_total"), 0);
 }
 
 async fn a_released_lease_is_taken_over_at_once(harness: &mut Harness) {

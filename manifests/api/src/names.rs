@@ -34,6 +34,11 @@ pub const ACME_SECRET: &str = "sandbox-acme";
 pub const ACME_ACCOUNT_KEY: &str = "account.json";
 /// Key of [`ACME_SECRET`] with the settings as JSON.
 pub const ACME_SETTINGS_KEY: &str = "settings.json";
+/// Annotation on [`CA_SECRET`]: `off` keeps the controller from replacing the CA
+/// by itself when it nears its end.
+pub const CA_RENEWAL: &str = "silica/ca-renewal";
+/// Value of [`CA_RENEWAL`].
+pub const CA_RENEWAL_OFF: &str = "off";
 /// ConfigMap with the trust bundle, key [`CA_BUNDLE_KEY`].
 pub const CA_BUNDLE: &str = "sandbox-ca-bundle";
 /// Key of [`CA_BUNDLE`].

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use silica_acme::{account, dns::propagation, provider};
 use silica_api::names;
-use silica_certs::{bundle, inspect, pem, rotation};
+use silica_certs::{
+    bundle, inspect, pem,
+    rotation::{self, material},
+};
 
 use super::{issue, trust::store};
 use crate::exit::Exit;
@@ -91,6 +94,9 @@ pub enum Error {
     /// The step of a rotation is not possible.
     #[error(transparent)]
     Rotation(#[from] rotation::Refusal),
+    /// A phase of a rotation failed.
+    #[error(transparent)]
+    Phase(#[from] material::Error),
     /// The parts of a chain cannot be read.
     #[error("failed to put the chain in order")]
     Chain(#[from] pem::Error),
@@ -106,13 +112,15 @@ impl Error {
             | Self::Bundle(_)
             | Self::AllExpired
             | Self::Rotation(_)
+            | Self::Phase(material::Error::Refused(_))
             | Self::Chain(_)
             | Self::Order(_)
             | Self::Kept { .. }
             | Self::Refused { is_input: true, .. } => Exit::Config,
-            Self::Refused { is_input: false, .. } | Self::CertManager { .. } | Self::Unlimited { .. } => {
-                Exit::Findings
-            }
+            Self::Refused { is_input: false, .. }
+            | Self::CertManager { .. }
+            | Self::Unlimited { .. }
+            | Self::Phase(_) => Exit::Findings,
             Self::Trust(error) if error.is_permission() => Exit::Forbidden,
             Self::Trust(_) | Self::Account(_) => Exit::Failed,
             Self::Acme(error) => match **error {

@@ -30,6 +30,7 @@ use crate::{
     exit::Exit,
     facts,
     inventory::{Entry, Inventory},
+    lock,
     pipeline::write_inventory,
     report::Output,
     run::Context,
@@ -113,7 +114,9 @@ pub async fn run(context: &Context, args: &ImportArgs) -> Result<Exit, Error> {
     // Before anything is asked of the cluster: files can be wrong without one.
     let given = read(args)?;
     let cluster = context.cluster().await?;
-    serve(context, &cluster, &given, Origin::Files).await
+    // Boxed: the future is large.
+    let work = Box::pin(serve(context, &cluster, &given, Origin::Files));
+    lock::exclusive(&cluster, work).await
 }
 
 /// Judges the certificate, writes it, and waits until it is served.

@@ -12,12 +12,10 @@ use kube::{
 use serde_json::json;
 use silica_api::names;
 use silica_certs::{
-    authority::Authority,
+    authority::{self, Authority},
     bundle, inspect,
-    key::{self, ServerKey},
-    leaf,
     leaf::Leaf,
-    verify,
+    rotation::material::{self, Material},
 };
 use time::OffsetDateTime;
 use tokio::time::timeout;
@@ -28,23 +26,29 @@ use super::{
 };
 
 /// A single request to the API server.
-const REQUEST: std::time::Duration = std::time::Duration::from_secs(10);
+pub(super) const REQUEST: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Why something was not written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    #[error("failed to issue the certificate")]
-    Issue(#[from] leaf::Error),
-    #[error("failed to make the key")]
-    Key(#[from] key::Error),
-    #[error("failed to read the issued certificate")]
-    Inspect(#[from] inspect::Error),
-    #[error("the trust bundle does not accept the issued certificate for {name:?}")]
-    Untrusted {
-        name: String,
+    #[error(transparent)]
+    Material(#[from] material::Error),
+    #[error("failed to read {object}")]
+    Read {
+        object: &'static str,
         #[source]
-        source: verify::Error,
+        source: Box<kube::Error>,
     },
+    #[error("{object} does not exist")]
+    Absent { object: &'static str },
+    #[error("failed to use the CA of {object}")]
+    Authority {
+        object: &'static str,
+        #[source]
+        source: authority::Error,
+    },
+    #[error("{holder} is changing this installation")]
+    Busy { holder: String },
     #[error("failed to read the time of the API server")]
     ServerTime(#[source] Box<kube::Error>),
     #[error("the clock here says {local}, that of the API server {server}")]
@@ -70,12 +74,11 @@ impl Error {
         matches!(self, Self::Write { source, .. }
             if matches!(&**source, kube::Error::Api(status) if status.is_conflict()))
     }
-}
 
-/// A certificate ready to be written, with its fingerprint.
-pub(super) struct Renewed {
-    pub(super) leaf: Leaf,
-    pub(super) fingerprint: String,
+    /// Whether it is only a matter of waiting for somebody else.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy { .. })
+    }
 }
 
 /// Refuses to date a certificate by a clock that disagrees with the API server.
@@ -91,45 +94,58 @@ pub(super) async fn verify_clock(client: &Client, local: OffsetDateTime) -> Resu
     }
 }
 
-/// Makes the certificate, and verifies it as clients will that trust `bundle`.
-/// Its key is of the same kind as the former one.
+/// Whether this is the CA of the installation right now.
+pub(super) async fn is_current(
+    client: &Client,
+    namespace: &str,
+    authority: &Authority,
+) -> Result<bool, Error> {
+    let object = names::CA_SECRET;
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let found = timeout(REQUEST, api.get_opt(object))
+        .await
+        .map_err(|_elapsed| Error::Timeout { object })?
+        .map_err(|source| Error::Read {
+            object,
+            source: Box::new(source),
+        })?;
+    let current = found.and_then(|secret| observe::read_authority(&secret).ok());
+    Ok(current.is_some_and(|current| current.inspected().fingerprint == authority.inspected().fingerprint))
+}
+
+/// Makes the certificate, verified as each group of clients will that has to
+/// accept it.
 pub(super) fn issue(
     order: &Order,
-    authority: &Authority,
-    bundle: &str,
-    former_key: &str,
+    material: &Material,
     now: OffsetDateTime,
-) -> Result<Renewed, Error> {
-    let key = ServerKey::for_renewal(former_key).or_else(|_unusable| ServerKey::p256())?;
-    let leaf = authority.issue_for(&key, &order.request, now)?;
-    let leaf = leaf.with_cross(&order.cross_pem);
-    for name in &order.request.names {
-        verify::chain(leaf.chain_pem(), bundle, name, now).map_err(|source| Error::Untrusted {
-            name: name.clone(),
-            source,
-        })?;
-    }
-    let fingerprint = inspect::parse_chain(leaf.chain_pem())?
+) -> Result<(Leaf, Authority), Error> {
+    let (leaf, authority) = material.renewed(now)?;
+    Ok((leaf.with_cross(&order.cross_pem), authority))
+}
+
+/// Fingerprint of the first certificate, for people.
+pub(super) fn fingerprint(leaf: &Leaf) -> String {
+    let chain = inspect::parse_chain(leaf.chain_pem()).unwrap_or_default();
+    chain
         .into_iter()
         .next()
         .map(|first| first.fingerprint)
-        .unwrap_or_default();
-    Ok(Renewed { leaf, fingerprint })
+        .unwrap_or_default()
 }
 
 /// Writes certificate and key together, and the CA that signed them beside.
 pub(super) async fn write_leaf(
     client: &Client,
     secret: &Secret,
-    renewed: &Renewed,
+    leaf: &Leaf,
     authority: &Authority,
 ) -> Result<(), Error> {
-    let entry = |text: &str| ByteString(text.as_bytes().to_vec());
     let patch = json!({
         "metadata": {"uid": secret.uid(), "resourceVersion": secret.resource_version()},
         "data": {
-            CERTIFICATE: entry(renewed.leaf.chain_pem()),
-            PRIVATE_KEY: entry(renewed.leaf.key_pem().expose()),
+            CERTIFICATE: entry(leaf.chain_pem()),
+            PRIVATE_KEY: entry(leaf.key_pem().expose()),
             CA_CERTIFICATE: entry(authority.certificate_pem()),
         },
     });
@@ -138,7 +154,12 @@ pub(super) async fn write_leaf(
     write(name, api.patch(name, &parameters(), &Patch::Merge(patch))).await
 }
 
-/// Adds the CA to the trust bundle. Nothing is ever taken out here.
+/// Text as a Secret keeps it.
+pub(super) fn entry(text: &str) -> ByteString {
+    ByteString(text.as_bytes().to_vec())
+}
+
+/// Writes the trust bundle.
 pub(super) async fn write_bundle(client: &Client, map: &ConfigMap, bundle: &str) -> Result<(), Error> {
     let patch = json!({
         "metadata": {"uid": map.uid(), "resourceVersion": map.resource_version()},
@@ -169,7 +190,7 @@ pub(super) fn extended_bundle(
     Ok(Some(format!("{bundle}{line_end}{}", authority.certificate_pem())))
 }
 
-async fn write<T>(
+pub(super) async fn write<T>(
     object: &'static str,
     request: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<(), Error> {
@@ -183,7 +204,7 @@ async fn write<T>(
     }
 }
 
-fn parameters() -> PatchParams {
+pub(super) fn parameters() -> PatchParams {
     PatchParams {
         field_manager: Some(names::FIELD_MANAGER_CONTROLLER.to_owned()),
         ..PatchParams::default()
@@ -193,7 +214,12 @@ fn parameters() -> PatchParams {
 #[cfg(test)]
 mod tests {
     use silica_certs::{
-        LEAF_VALIDITY, authority::AuthorityRequest, decide::Reason, key::KeyType, leaf::LeafRequest,
+        LEAF_VALIDITY,
+        authority::AuthorityRequest,
+        decide::Reason,
+        key::{KeyType, ServerKey},
+        leaf::LeafRequest,
+        rotation::material::KeySource,
     };
     use time::Duration;
 
@@ -254,25 +280,43 @@ mod tests {
             },
             cross_pem: String::new(),
         };
-        let refused = issue(&order, &current, former.certificate_pem(), "", now());
-        assert!(matches!(refused, Err(Error::Untrusted { .. })));
-        let renewed = issue(&order, &current, current.certificate_pem(), "", now()).unwrap();
-        assert_eq!(renewed.fingerprint.len(), 64);
+        let material = |bundle: &str| Material {
+            current: current.clone(),
+            next: None,
+            bundle: bundle.to_owned(),
+            served: String::new(),
+            request: order.request.clone(),
+            key: KeySource::Former(None),
+        };
+        let refused = issue(&order, &material(former.certificate_pem()), now());
+        assert!(matches!(
+            refused,
+            Err(Error::Material(material::Error::Untrusted { .. }))
+        ));
+        let (leaf, _) = issue(&order, &material(current.certificate_pem()), now()).unwrap();
+        assert_eq!(fingerprint(&leaf).len(), 64);
     }
 
     #[test]
     fn a_renewed_certificate_has_a_key_of_the_same_kind() {
-        let authority = authority();
+        let current = authority();
         let former = ServerKey::generate(KeyType::P384).unwrap();
         let order = Order {
             reason: Reason::RenewalDue { since: now() },
             request: LeafRequest::new(vec!["a.example".to_owned()]),
             cross_pem: String::new(),
         };
-        let bundle = authority.certificate_pem();
-        let renewed = issue(&order, &authority, bundle, former.pem().expose(), now()).unwrap();
-        let read = inspect::parse_chain(renewed.leaf.chain_pem()).unwrap();
+        let material = Material {
+            next: None,
+            bundle: current.certificate_pem().to_owned(),
+            served: String::new(),
+            request: order.request.clone(),
+            key: KeySource::Former(Some(former.pem().clone())),
+            current,
+        };
+        let (leaf, _) = issue(&order, &material, now()).unwrap();
+        let read = inspect::parse_chain(leaf.chain_pem()).unwrap();
         assert_eq!(read[0].key, inspect::KeyKind::P384);
-        assert_ne!(renewed.leaf.key_pem(), former.pem());
+        assert_ne!(leaf.key_pem(), former.pem());
     }
 }

@@ -8,7 +8,9 @@ use silica_certs::{
     decide::{self, Reason},
     inspect::{self, Inspected},
     leaf::LeafRequest,
-    pem, verify,
+    pem,
+    rotation::{self, Signer, record::Record},
+    verify,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -29,6 +31,8 @@ pub(crate) struct Found<'a> {
     pub(crate) leaf: Option<FoundLeaf<'a>>,
     /// The CA, when it is there and can sign.
     pub(crate) authority: Option<&'a Authority>,
+    /// The CA of a rotation that is under way.
+    pub(crate) next: Option<&'a (Authority, Record)>,
     /// The trust bundle.
     pub(crate) bundle: Option<&'a str>,
 }
@@ -115,7 +119,7 @@ pub(crate) fn decide(found: &Found<'_>, now: OffsetDateTime) -> Verdict {
         return Verdict::Absent;
     };
     let not_after = current.not_after;
-    let authority = match found.authority {
+    let authority = match signing(found) {
         Some(authority)
             if leaf.is_labelled && is_reissuable(current) && is_ours(chain_pem, current, found) =>
         {
@@ -159,9 +163,34 @@ pub(crate) fn decide(found: &Found<'_>, now: OffsetDateTime) -> Verdict {
     }
 }
 
-/// Whether a certificate issued now would be cut short by the end of the CA.
-pub(crate) fn authority_ends_too_soon(authority: &Inspected, now: OffsetDateTime) -> bool {
-    now + LEAF_VALIDITY > authority.not_after
+/// The CA that signs now: in a rotation its phase says which.
+fn signing<'a>(found: &Found<'a>) -> Option<&'a Authority> {
+    let current = found.authority?;
+    let fingerprint = &current.inspected().fingerprint;
+    // A rotation that began with another CA says nothing about this one.
+    let Some((next, record)) = found.next.filter(|(_, record)| record.former == *fingerprint) else {
+        return Some(current);
+    };
+    match rotation::signer(Some(&record.state)) {
+        Signer::Former => Some(current),
+        Signer::NextBehindCross | Signer::Next => Some(next),
+    }
+}
+
+/// The life that the next certificate gets.
+pub(crate) fn leaf_life(found: &Found<'_>) -> Duration {
+    let chain = found.leaf.and_then(|leaf| leaf.pair.chain_pem);
+    let current = chain.and_then(|chain| inspect::parse_chain(chain).ok()?.into_iter().next());
+    match (current, signing(found)) {
+        (Some(current), Some(authority)) => renewed_validity(&current, authority.inspected()),
+        _ => LEAF_VALIDITY,
+    }
+}
+
+/// The names of the served certificate.
+pub(crate) fn names(chain_pem: &str) -> Vec<String> {
+    let chain = inspect::parse_chain(chain_pem).unwrap_or_default();
+    chain.into_iter().next().map(|leaf| leaf.names).unwrap_or_default()
 }
 
 /// Whether the local clock may date a certificate, given the API server's. A
@@ -198,9 +227,13 @@ fn is_ours(chain_pem: &str, current: &Inspected, found: &Found<'_>) -> bool {
         })
     };
     let former = bundle::members(&[found.bundle.unwrap_or_default()], moment).unwrap_or_default();
-    found
+    let authorities = found
         .authority
-        .is_some_and(|authority| signed(authority.certificate_pem()))
+        .into_iter()
+        .chain(found.next.map(|(next, _)| next));
+    authorities
+        .into_iter()
+        .any(|authority| signed(authority.certificate_pem()))
         || former.iter().any(|(_, root)| signed(root))
 }
 
@@ -246,7 +279,11 @@ fn cross_certificates(chain_pem: &str, authority: &Authority, now: OffsetDateTim
 
 #[cfg(test)]
 mod tests {
-    use silica_certs::{authority::AuthorityRequest, leaf::Leaf};
+    use silica_certs::{
+        authority::AuthorityRequest,
+        leaf::Leaf,
+        rotation::{Course, Phase, State},
+    };
 
     use super::*;
 
@@ -294,6 +331,7 @@ mod tests {
                 is_labelled: true,
             }),
             authority: Some(authority),
+            next: None,
             bundle: None,
         }
     }
@@ -340,6 +378,7 @@ mod tests {
         let found = Found {
             leaf: None,
             authority: Some(&authority),
+            next: None,
             bundle: None,
         };
         assert_eq!(decide(&found, start()), Verdict::Absent);
@@ -463,10 +502,51 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_ca_is_announced_one_leaf_ahead() {
-        let authority = authority_for(Duration::days(100));
-        let ends = |age| authority_ends_too_soon(authority.inspected(), start() + Duration::days(age));
-        assert!(!ends(10) && ends(11));
+    fn the_phase_of_a_rotation_says_whose_certificate_is_renewed() {
+        let (current, next) = (authority(), authority());
+        let bundle = format!("{}{}", current.certificate_pem(), next.certificate_pem());
+        let cross = current.cross_certify(&next, start()).unwrap();
+        let (old, new) = (leaf(&current), leaf(&next).with_cross(&cross));
+        let late = start() + Duration::days(70);
+        let record = |done, course| Record {
+            state: State {
+                done: Some(done),
+                course,
+                since: start(),
+                old_leaf_until: start(),
+            },
+            ..Record::begin(&current.inspected().fingerprint, "test", start())
+        };
+        let ask = |leaf, record: Record, moment| {
+            let rotation = (next.clone(), record);
+            let mut found = found(leaf, &current);
+            found.next = Some(&rotation);
+            found.bundle = Some(&bundle);
+            let signer = signing(&found).unwrap().inspected().fingerprint.clone();
+            (
+                decide(&found, moment),
+                signer == next.inspected().fingerprint,
+            )
+        };
+        // Before the switch the former CA renews, after it the next one does.
+        for (phase, leaf, is_next) in [
+            (Phase::Prepare, &old, false),
+            (Phase::Spread, &old, false),
+            (Phase::Switch, &new, true),
+            (Phase::Soak, &new, true),
+        ] {
+            let (verdict, by_next) = ask(leaf, record(phase, Course::Ahead), late);
+            assert!(matches!(order(verdict).reason, Reason::RenewalDue { .. }), "{phase}");
+            assert_eq!(by_next, is_next, "{phase}");
+            let (verdict, _) = ask(leaf, record(phase, Course::Ahead), start());
+            assert!(matches!(verdict, Verdict::Keep { .. }), "{phase} {verdict:?}");
+        }
+        // A certificate that fell behind the switch catches up at once.
+        let (verdict, _) = ask(&old, record(Phase::Switch, Course::Ahead), start());
+        assert_eq!(order(verdict).reason, Reason::OtherAuthority);
+        // On the way back the next CA signs nothing any more.
+        let (verdict, by_next) = ask(&new, record(Phase::Switch, Course::Undoing), start());
+        assert!(matches!(verdict, Verdict::Keep { .. }) && !by_next);
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! Keeps the served certificate alive: renews it at two thirds of its life or
-//! when the CA's key pair changed, and keeps the CA in the trust bundle.
+//! when the CA's key pair changed, keeps the CA in the trust bundle, and has a
+//! CA that nears its end followed by another one.
 //!
-//! `observe` (watches), `decide` and `schedule` (pure), `apply` (API), in the
-//! order that `keeper` gives them. Only a certificate that this product made
+//! `observe` (watches), `decide`, `succession` and `schedule` (pure), `apply`
+//! and, for the CA, `rotate` under `lock` (API), in the order that `keeper`
+//! gives them. Only a certificate that this product made
 //! and whose CA is here is written; any other is reported. Trust comes first:
 //! the CA is in the bundle before a certificate that needs it is served.
 
 mod apply;
 mod decide;
 mod keeper;
+mod lock;
 mod observe;
+mod rotate;
 mod schedule;
+mod succession;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -18,7 +23,7 @@ use futures::{FutureExt, StreamExt};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::context::Context;
+use crate::{config::Config, context::Context};
 use keeper::Keeper;
 
 /// Pause after a change: whoever replaces the CA writes the certificate right
@@ -26,9 +31,9 @@ use keeper::Keeper;
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// Looks after the certificates for ever. `clock` tells the time.
-pub(crate) async fn run(context: Arc<Context>, namespace: &str, clock: impl Fn() -> OffsetDateTime) {
-    let mut changes = pin!(observe::changes(&context.client, namespace));
-    let mut keeper = Keeper::new(&context);
+pub(crate) async fn run(context: Arc<Context>, config: &Config, clock: impl Fn() -> OffsetDateTime) {
+    let mut changes = pin!(observe::changes(&context.client, &config.namespace));
+    let mut keeper = Keeper::new(&context, config);
     let mut wake = Instant::now() + schedule::LONGEST_SLEEP;
     loop {
         match timeout_at(wake, changes.next()).await {

@@ -1,4 +1,4 @@
-//! The two Secrets and the trust bundle, as the watches saw them last.
+//! The Secrets and the trust bundle, as the watches saw them last.
 
 use futures::{Stream, StreamExt, future, stream};
 use http::{Request, header::DATE};
@@ -12,8 +12,9 @@ use silica_api::{labels, names};
 use silica_certs::{
     authority::{self, Authority},
     decide::Existing,
+    rotation::record::Record,
+    secret::PrivateKeyPem,
 };
-
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 use super::decide::FoundLeaf;
@@ -26,6 +27,7 @@ pub(super) const CA_CERTIFICATE: &str = "ca.crt";
 pub(super) enum Change {
     Leaf(Option<Secret>),
     Authority(Option<Secret>),
+    Next(Option<Secret>),
     Bundle(Option<ConfigMap>),
 }
 
@@ -34,6 +36,7 @@ pub(super) enum Change {
 pub(super) struct Sight {
     leaf: Known<Secret>,
     authority: Known<Secret>,
+    next: Known<Secret>,
     bundle: Known<ConfigMap>,
 }
 
@@ -82,11 +85,14 @@ pub(super) fn changes(client: &Client, namespace: &str) -> impl Stream<Item = Ch
             reported(watched(names::TLS_SECRET), names::TLS_SECRET).map(Change::Leaf),
             reported(watched(names::CA_SECRET), names::CA_SECRET).map(Change::Authority),
         ),
-        reported(
-            watcher::watch_object(maps, names::CA_BUNDLE).default_backoff(),
-            names::CA_BUNDLE,
-        )
-        .map(Change::Bundle),
+        stream::select(
+            reported(watched(names::CA_NEXT_SECRET), names::CA_NEXT_SECRET).map(Change::Next),
+            reported(
+                watcher::watch_object(maps, names::CA_BUNDLE).default_backoff(),
+                names::CA_BUNDLE,
+            )
+            .map(Change::Bundle),
+        ),
     )
 }
 
@@ -108,13 +114,17 @@ impl Sight {
         match change {
             Change::Leaf(now) => self.leaf.note(now),
             Change::Authority(now) => self.authority.note(now),
+            Change::Next(now) => self.next.note(now),
             Change::Bundle(now) => self.bundle.note(now),
         }
     }
 
     /// Whether every watch has reported.
     pub(super) fn is_complete(&self) -> bool {
-        self.leaf.is_known() && self.authority.is_known() && self.bundle.is_known()
+        self.leaf.is_known()
+            && self.authority.is_known()
+            && self.next.is_known()
+            && self.bundle.is_known()
     }
 
     pub(super) fn leaf(&self) -> Option<&Secret> {
@@ -123,6 +133,10 @@ impl Sight {
 
     pub(super) fn authority(&self) -> Option<&Secret> {
         self.authority.get()
+    }
+
+    pub(super) fn next(&self) -> Option<&Secret> {
+        self.next.get()
     }
 
     pub(super) fn bundle(&self) -> Option<&ConfigMap> {
@@ -157,11 +171,30 @@ pub(super) fn read_leaf(secret: &Secret) -> FoundLeaf<'_> {
             chain_pem: text(secret, CERTIFICATE),
             key_pem: text(secret, PRIVATE_KEY),
         },
-        is_labelled: secret
-            .labels()
-            .get(labels::APP_MANAGED_BY)
-            .is_some_and(|value| value == names::PRODUCT),
+        is_labelled: is_labelled(secret),
     }
+}
+
+/// The key of the served certificate, when it can be read.
+pub(super) fn read_key(secret: &Secret) -> Option<PrivateKeyPem> {
+    PrivateKeyPem::parse(text(secret, PRIVATE_KEY)?).ok()
+}
+
+/// Whether it carries the label of this product.
+pub(super) fn is_labelled(secret: &Secret) -> bool {
+    let label = secret.labels().get(labels::APP_MANAGED_BY);
+    label.is_some_and(|value| value == names::PRODUCT)
+}
+
+/// Whether the CA's Secret says that the CA must not be replaced.
+pub(super) fn is_renewal_off(secret: &Secret) -> bool {
+    let value = secret.annotations().get(names::CA_RENEWAL);
+    value.is_some_and(|value| value == names::CA_RENEWAL_OFF)
+}
+
+/// The CA of a rotation that is under way, with its state.
+pub(super) fn read_next(secret: &Secret) -> Result<(Authority, Record), authority::Error> {
+    Ok((read_authority(secret)?, Record::read(secret.annotations())))
 }
 
 pub(super) fn read_authority(secret: &Secret) -> Result<Authority, authority::Error> {
@@ -207,6 +240,7 @@ mod tests {
         let mut sight = Sight::default();
         assert!(sight.note(Change::Leaf(Some(secret("1")))));
         assert!(sight.note(Change::Authority(None)));
+        assert!(sight.note(Change::Next(None)));
         assert!(!sight.is_complete());
         assert!(sight.note(Change::Bundle(None)));
         assert!(sight.is_complete() && sight.authority().is_none());

@@ -39,7 +39,14 @@ pub(crate) struct Installed {
 
 impl Installed {
     pub(crate) fn authority() -> Authority {
-        let request = AuthorityRequest::new(vec![DOMAIN.to_owned()], Vec::new());
+        Self::authority_for(3650)
+    }
+
+    pub(crate) fn authority_for(days: i64) -> Authority {
+        let request = AuthorityRequest {
+            validity: time::Duration::days(days),
+            ..AuthorityRequest::new(vec![DOMAIN.to_owned()], Vec::new())
+        };
         Authority::create(&request, OffsetDateTime::now_utc()).unwrap()
     }
 
@@ -179,6 +186,11 @@ impl Harness {
         Authority::from_pem(&pair.chain, &pair.key).unwrap()
     }
 
+    /// The Secret of a rotation that is under way.
+    pub(crate) async fn find_next(&self) -> Option<Secret> {
+        self.api().get_opt(names::CA_NEXT_SECRET).await.unwrap()
+    }
+
     pub(crate) async fn bundle(&self) -> String {
         let map: ConfigMap = self.api().get(names::CA_BUNDLE).await.unwrap();
         map.data.unwrap().remove(names::CA_BUNDLE_KEY).unwrap()
@@ -212,6 +224,11 @@ impl Harness {
 
     /// Waits for an Event about the served certificate.
     pub(crate) async fn wait_event(&self, reason: &str) {
+        self.wait_event_about(names::TLS_SECRET, reason).await;
+    }
+
+    /// Waits for an Event about this object.
+    pub(crate) async fn wait_event_about(&self, object: &str, reason: &str) {
         let happened = async || {
             let events = self.api::<Event>().list(&ListParams::default()).await.unwrap();
             events.items.iter().any(|event| {
@@ -219,7 +236,7 @@ impl Harness {
                     && event
                         .regarding
                         .as_ref()
-                        .is_some_and(|about| about.name.as_deref() == Some(names::TLS_SECRET))
+                        .is_some_and(|about| about.name.as_deref() == Some(object))
             })
         };
         let wait = async {

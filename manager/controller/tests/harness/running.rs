@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kube::Client;
-use silica_controller::{Config, Error, Health};
+use silica_controller::{AuthorityRenewal, Config, Error, Health};
 use silica_core::token::{KEY_LENGTH, TokenKey};
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 
@@ -23,6 +23,11 @@ impl Running {
             token_key: TokenKey::new(&[1; KEY_LENGTH]).unwrap(),
             workers: Config::DEFAULT_WORKERS,
             health: health.clone(),
+            authority: AuthorityRenewal {
+                is_on: true,
+                spread: Some(Duration::from_secs(1)),
+                soak: Some(Duration::from_secs(2)),
+            },
         };
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(silica_controller::run(config, client.clone(), async {

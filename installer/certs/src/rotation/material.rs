@@ -1,0 +1,609 @@
+//! What each step of a rotation writes, and in which order. Interrupted after
+//! any write, the same step made again ends as if nothing had happened.
+//!
+//! Pure: what the cluster holds and the time go in, the writes come out.
+//! `silica` and the controller only execute them.
+
+use time::{Duration, OffsetDateTime};
+
+use super::{Action, Course, Phase, Refusal, Request, Signer, State, Waits, record::Record};
+use crate::{
+    authority::{self, Authority, AuthorityRequest},
+    bundle, inspect,
+    inspect::Inspected,
+    key::{self, KeyType, ServerKey},
+    leaf::{self, Leaf, LeafRequest},
+    pem,
+    secret::PrivateKeyPem,
+    verify,
+};
+
+/// Why a step cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The order of the phases forbids it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A CA could not be made or cannot sign its successor.
+    #[error("failed to make the next CA")]
+    Authority(#[from] authority::Error),
+    /// The server certificate has no key.
+    #[error("failed to make the server's key")]
+    Key(#[from] key::Error),
+    /// The server certificate could not be issued.
+    #[error("failed to issue the server certificate")]
+    Leaf(#[from] leaf::Error),
+    /// The trust bundle cannot be put together.
+    #[error("failed to put the trust bundle together")]
+    Bundle(#[from] bundle::Error),
+    /// A group of clients would not accept the certificate.
+    #[error("{clients} would not accept the new certificate for {name:?}")]
+    Untrusted {
+        /// Who would refuse it.
+        clients: &'static str,
+        /// The name that was asked for.
+        name: String,
+        /// Why.
+        #[source]
+        source: verify::Error,
+    },
+    /// Nobody was told to trust the next CA.
+    #[error("the trust bundle does not hold the next CA; publish it first, with the phase prepare")]
+    NotPublished,
+    /// The state belongs to a rotation whose key is not there.
+    #[error("failed to find the next CA")]
+    NoNext,
+}
+
+/// What the cluster holds.
+#[derive(Clone, Debug)]
+pub struct Material {
+    /// The CA of the installation: the former one, until the last phase has
+    /// put the next one into its place.
+    pub current: Authority,
+    /// The CA that follows, with the state of its rotation.
+    pub next: Option<(Authority, Record)>,
+    /// The trust bundle; empty when there is none.
+    pub bundle: String,
+    /// The served chain; empty when there is none.
+    pub served: String,
+    /// Names and life of a new server certificate.
+    pub request: LeafRequest,
+    /// Where its key comes from.
+    pub key: KeySource,
+}
+
+/// Where the key of a new server certificate comes from.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// Made anew, of this type.
+    Type(KeyType),
+    /// As [`ServerKey::for_renewal`] of this key; of the usual type when there is none.
+    Former(Option<PrivateKeyPem>),
+}
+
+impl KeySource {
+    fn make(&self) -> Result<ServerKey, key::Error> {
+        match self {
+            Self::Type(kind) => ServerKey::generate(*kind),
+            Self::Former(former) => former
+                .as_ref()
+                .and_then(|former| ServerKey::for_renewal(former.expose()).ok())
+                .map_or_else(ServerKey::p256, Ok),
+        }
+    }
+}
+
+/// One write. The order in which they come is the order in which they are made.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Keep the next CA and the state beside it.
+    Next(Box<Authority>, Record),
+    /// Change the state.
+    Mark(Record),
+    /// Publish this trust bundle.
+    Bundle(String),
+    /// Serve this certificate, which this CA has signed.
+    Leaf(Box<Leaf>, Box<Authority>),
+    /// Make this the CA of the installation.
+    Current(Box<Authority>),
+    /// Remove the next CA and the state.
+    RemoveNext,
+}
+
+impl Material {
+    /// How far the rotation got; `None` without one.
+    pub fn state(&self) -> Option<&State> {
+        self.next.as_ref().map(|(_, record)| &record.state)
+    }
+
+    /// What to do now.
+    pub fn next_action(&self, asked: Request, now: OffsetDateTime) -> Result<Action, Refusal> {
+        if let Some((next, record)) = &self.next {
+            let current = &self.current.inspected().fingerprint;
+            if *current == next.inspected().fingerprint {
+                // The last phase was interrupted behind its point of no return.
+                return match asked {
+                    Request::Abort => Err(Refusal::Retired),
+                    Request::Automatic(_) | Request::Step(Phase::Retire) => Ok(Action::Do(Phase::Retire)),
+                    Request::Step(_) => Ok(Action::Nothing),
+                };
+            }
+            if *current != record.former && asked != Request::Abort {
+                return Err(Refusal::OtherAuthority);
+            }
+        }
+        super::next(self.state(), asked, now)
+    }
+
+    /// The writes of one phase; `by` is who begins a rotation.
+    pub fn phase(&self, phase: Phase, by: &str, now: OffsetDateTime) -> Result<Vec<Write>, Error> {
+        match phase {
+            Phase::Prepare => self.prepare(by, now),
+            Phase::Spread => {
+                self.check_published()?;
+                Ok(vec![self.mark(Phase::Spread, now)?])
+            }
+            Phase::Switch => {
+                self.check_published()?;
+                let (next, _) = self.next()?;
+                let leaf = self.issue(Signer::NextBehindCross, now)?;
+                let served = Write::Leaf(Box::new(leaf), Box::new(next.clone()));
+                Ok(vec![served, self.mark(Phase::Switch, now)?])
+            }
+            Phase::Soak => Ok(vec![self.mark(Phase::Soak, now)?]),
+            Phase::Retire => self.retire(now),
+        }
+    }
+
+    /// The writes that make the next CA the only one at once, without any
+    /// overlap: the key of the present one is in wrong hands.
+    pub fn emergency(&self, by: &str, now: OffsetDateTime) -> Result<Vec<Write>, Error> {
+        let mut writes = Vec::new();
+        let mut whole = self.clone();
+        if self.next.is_none() {
+            let begun = self.begin(by, now)?;
+            writes.push(Write::Next(Box::new(begun.0.clone()), begun.1.clone()));
+            whole.next = Some(begun);
+        }
+        if whole.check_published().is_err() {
+            whole.bundle = whole.both(now)?;
+            writes.push(Write::Bundle(whole.bundle.clone()));
+        }
+        writes.extend(whole.retire(now)?);
+        Ok(writes)
+    }
+
+    /// The writes that put the former CA back.
+    pub fn restore(&self, now: OffsetDateTime) -> Result<Vec<Write>, Error> {
+        let (next, record) = self.next()?;
+        let mut writes = vec![Write::Mark(heading(record, Course::Undoing))];
+        if !self.serves_directly(&self.current) {
+            let leaf = self.issue(Signer::Former, now)?;
+            writes.push(Write::Leaf(Box::new(leaf), Box::new(self.current.clone())));
+        }
+        let next = &next.inspected().fingerprint;
+        let left = bundle::without(&self.bundle, next, now)?;
+        let left = bundle::merge(&[self.current.certificate_pem(), &left], now)?;
+        writes.extend([Write::Bundle(left), Write::RemoveNext]);
+        Ok(writes)
+    }
+
+    /// A new certificate of the CA that signs in this state.
+    pub fn renewed(&self, now: OffsetDateTime) -> Result<(Leaf, Authority), Error> {
+        let signer = super::signer(self.state());
+        let authority = match signer {
+            Signer::Former => &self.current,
+            Signer::NextBehindCross | Signer::Next => &self.next()?.0,
+        };
+        Ok((self.issue(signer, now)?, authority.clone()))
+    }
+
+    fn next(&self) -> Result<&(Authority, Record), Error> {
+        self.next.as_ref().ok_or(Error::NoNext)
+    }
+
+    /// The key first, then the trust, then the mark: interrupted anywhere, the
+    /// next run uses the same key.
+    fn prepare(&self, by: &str, now: OffsetDateTime) -> Result<Vec<Write>, Error> {
+        let mut writes = Vec::new();
+        let mut whole = self.clone();
+        if self.next.is_none() {
+            let begun = self.begin(by, now)?;
+            // Whether the former CA can sign its successor is learnt before
+            // anything is written.
+            cross(&self.current, &begun.0, now)?;
+            writes.push(Write::Next(Box::new(begun.0.clone()), begun.1.clone()));
+            whole.next = Some(begun);
+        }
+        writes.push(Write::Bundle(whole.both(now)?));
+        writes.push(whole.mark(Phase::Prepare, now)?);
+        Ok(writes)
+    }
+
+    fn begin(&self, by: &str, now: OffsetDateTime) -> Result<(Authority, Record), Error> {
+        let current = self.current.inspected();
+        let request = AuthorityRequest::succeeding(current, &self.request.names);
+        let next = Authority::create(&request, now)?;
+        Ok((next, Record::begin(&current.fingerprint, by, now)))
+    }
+
+    /// The bundle with both CAs.
+    fn both(&self, now: OffsetDateTime) -> Result<String, Error> {
+        let (next, _) = self.next()?;
+        let parts = [
+            self.current.certificate_pem(),
+            &self.bundle,
+            next.certificate_pem(),
+        ];
+        Ok(bundle::merge(&parts, now)?)
+    }
+
+    /// Distrust comes last: the next CA serves alone, takes its place, and only
+    /// then leaves the former one the bundle.
+    fn retire(&self, now: OffsetDateTime) -> Result<Vec<Write>, Error> {
+        self.check_published()?;
+        let (next, record) = self.next()?;
+        let leaf = self.issue(Signer::Next, now)?;
+        let left = bundle::without(&self.bundle, &record.former, now)?;
+        Ok(vec![
+            Write::Mark(heading(record, Course::Retiring)),
+            Write::Leaf(Box::new(leaf), Box::new(next.clone())),
+            Write::Current(Box::new(next.clone())),
+            Write::Bundle(left),
+            Write::RemoveNext,
+        ])
+    }
+
+    fn mark(&self, done: Phase, now: OffsetDateTime) -> Result<Write, Error> {
+        let (_, record) = self.next()?;
+        Ok(Write::Mark(self.done(record, done, now)))
+    }
+
+    fn done(&self, record: &Record, done: Phase, now: OffsetDateTime) -> Record {
+        // Only a leaf of the former CA keeps clients waiting for its end.
+        let former_leaf = self
+            .leaf()
+            .filter(|_| done <= Phase::Switch && self.serves_directly(&self.current));
+        let state = State {
+            done: Some(done),
+            since: now,
+            old_leaf_until: former_leaf.map_or(record.state.old_leaf_until, |leaf| leaf.not_after),
+            ..record.state
+        };
+        Record {
+            state,
+            ..record.clone()
+        }
+    }
+
+    fn leaf(&self) -> Option<Inspected> {
+        inspect::parse_chain(&self.served).ok()?.into_iter().next()
+    }
+
+    /// Whether this CA has signed the served certificate itself, as opposed to
+    /// a cross certificate behind it.
+    fn serves_directly(&self, authority: &Authority) -> bool {
+        let alone = pem::certificates(&self.served)
+            .unwrap_or_default()
+            .first()
+            .map(|der| pem::encode_certificate(der));
+        let (Some(alone), Some(leaf)) = (alone, self.leaf()) else {
+            return false;
+        };
+        // Its life may be over by now: asked is who signed it.
+        let moment = leaf.not_before.max(authority.inspected().not_before);
+        leaf.names
+            .first()
+            .is_some_and(|name| verify::chain(&alone, authority.certificate_pem(), name, moment).is_ok())
+    }
+
+    /// Clients can only know the next CA when it is published.
+    fn check_published(&self) -> Result<(), Error> {
+        let next = &self.next()?.0.inspected().fingerprint;
+        let members = inspect::parse_chain(&self.bundle).unwrap_or_default();
+        if members.iter().any(|member| member.fingerprint == *next) {
+            Ok(())
+        } else {
+            Err(Error::NotPublished)
+        }
+    }
+
+    /// Issues, and verifies the result as every group of clients will that has
+    /// to accept it.
+    fn issue(&self, signer: Signer, now: OffsetDateTime) -> Result<Leaf, Error> {
+        let bundle = if self.bundle.trim().is_empty() {
+            // Without a bundle clients have the CA's certificate itself.
+            self.current.certificate_pem()
+        } else {
+            &self.bundle
+        };
+        let key = self.key.make()?;
+        let with_bundle = ("clients with the trust bundle", bundle);
+        let with_former = ("clients with the former CA", self.current.certificate_pem());
+        let (leaf, groups) = match signer {
+            Signer::Former => (
+                self.current.issue_for(&key, &self.request, now)?,
+                vec![with_former, with_bundle],
+            ),
+            Signer::Next | Signer::NextBehindCross => {
+                let (next, _) = self.next()?;
+                let leaf = next.issue_for(&key, &self.request, now)?;
+                let with_next = ("clients with the next CA", next.certificate_pem());
+                let cross = match signer {
+                    Signer::NextBehindCross => cross(&self.current, next, now)?,
+                    Signer::Former | Signer::Next => None,
+                };
+                match cross {
+                    Some(cross) => (
+                        leaf.with_cross(&cross),
+                        vec![with_former, with_next, with_bundle],
+                    ),
+                    None => (leaf, vec![with_next, with_bundle]),
+                }
+            }
+        };
+        for name in &self.request.names {
+            for (clients, trusted) in &groups {
+                verify::chain(leaf.chain_pem(), trusted, name, now).map_err(|source| Error::Untrusted {
+                    clients,
+                    name: name.clone(),
+                    source,
+                })?;
+            }
+        }
+        Ok(leaf)
+    }
+}
+
+/// The cross certificate; `None` when it has no use: an expired CA has no
+/// clients left to carry over, and a CA needs none by itself.
+fn cross(former: &Authority, next: &Authority, now: OffsetDateTime) -> Result<Option<String>, authority::Error> {
+    if former.inspected().fingerprint == next.inspected().fingerprint {
+        return Ok(None);
+    }
+    match former.cross_certify(next, now) {
+        Ok(cross) => Ok(Some(cross)),
+        Err(authority::Error::NoOverlap { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn heading(record: &Record, course: Course) -> Record {
+    Record {
+        state: State {
+            course,
+            ..record.state.clone()
+        },
+        ..record.clone()
+    }
+}
+
+/// When the CA has to be followed by another one: it could not cover the whole
+/// life of a certificate issued now.
+pub fn succession_due(authority: &Inspected, leaf_life: Duration) -> OffsetDateTime {
+    authority.not_after.saturating_sub(leaf_life)
+}
+
+/// The waits of a rotation that nobody watches: as if each client read the
+/// bundle once in the life of a server certificate.
+pub fn unattended(leaf_life: Duration) -> Waits {
+    Waits {
+        soak: leaf_life,
+        retires: true,
+        ..Waits::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOMAIN: &str = "sandbox.example.com";
+
+    fn start() -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()
+    }
+
+    fn request() -> LeafRequest {
+        LeafRequest::new(vec![DOMAIN.to_owned(), format!("*.{DOMAIN}")])
+    }
+
+    fn authority(life: Duration) -> Authority {
+        let request = AuthorityRequest {
+            validity: life,
+            ..AuthorityRequest::new(vec![DOMAIN.to_owned()], Vec::new())
+        };
+        Authority::create(&request, start()).unwrap()
+    }
+
+    /// An installation as it is after `install`.
+    fn installed(life: Duration) -> Material {
+        let current = authority(life);
+        let leaf = current.issue(&request(), start()).unwrap();
+        Material {
+            bundle: current.certificate_pem().to_owned(),
+            served: leaf.chain_pem().to_owned(),
+            next: None,
+            request: request(),
+            key: KeySource::Type(KeyType::P384),
+            current,
+        }
+    }
+
+    fn execute(material: &mut Material, write: Write) {
+        match write {
+            Write::Next(next, record) => material.next = Some((*next, record)),
+            Write::Mark(record) => material.next.as_mut().unwrap().1 = record,
+            Write::Bundle(bundle) => material.bundle = bundle,
+            Write::Leaf(leaf, _) => leaf.chain_pem().clone_into(&mut material.served),
+            Write::Current(authority) => material.current = *authority,
+            Write::RemoveNext => material.next = None,
+        }
+    }
+
+    fn accepts(roots: &str, material: &Material, now: OffsetDateTime) -> bool {
+        let names = &material.request.names;
+        names
+            .iter()
+            .all(|name| verify::chain(&material.served, roots, name, now).is_ok())
+    }
+
+    const AT_ONCE: Waits = Waits {
+        spread: Duration::ZERO,
+        soak: Duration::ZERO,
+        outlives_leaf: false,
+        retires: true,
+    };
+
+    fn writes(material: &Material, asked: Request, now: OffsetDateTime) -> Vec<Write> {
+        match material.next_action(asked, now).unwrap() {
+            Action::Do(phase) => material.phase(phase, "test", now).unwrap(),
+            Action::Restore => material.restore(now).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Every write of every phase is interrupted in turn; the next run goes on.
+    #[test]
+    fn interrupted_anywhere_a_rotation_goes_on_and_fails_nobody_before_retire() {
+        for interruption in 0..14 {
+            let mut material = installed(Duration::days(3650));
+            let former = material.current.clone();
+            let (mut made, mut now) = (0, start());
+            let mut readers = vec![material.bundle.clone()];
+            while material.current.inspected().fingerprint == former.inspected().fingerprint
+                || material.next.is_some()
+            {
+                for write in writes(&material, Request::Automatic(AT_ONCE), now) {
+                    if made == interruption {
+                        made += 1;
+                        break;
+                    }
+                    execute(&mut material, write);
+                    made += 1;
+                    assert!(made < 40, "no end after interruption {interruption}");
+                    let is_retiring = material
+                        .state()
+                        .is_none_or(|state| state.course == Course::Retiring);
+                    // Retiring is what clients with the old bundle only cannot follow.
+                    if !is_retiring && material.next.is_some() {
+                        readers.push(material.bundle.clone());
+                        let old = readers.iter().all(|bundle| accepts(bundle, &material, now));
+                        assert!(old, "interruption {interruption}, write {made}");
+                    }
+                    assert!(accepts(&material.bundle, &material, now), "{interruption} {made}");
+                }
+                now += Duration::SECOND;
+            }
+            assert!(!accepts(former.certificate_pem(), &material, now));
+            assert_eq!(material.served.matches("BEGIN").count(), 1, "no cross certificate");
+            assert_eq!(material.bundle, material.current.certificate_pem());
+        }
+    }
+
+    #[test]
+    fn a_rotation_is_undone_from_every_phase_even_when_that_is_interrupted() {
+        for done in [Phase::Prepare, Phase::Spread, Phase::Switch, Phase::Soak] {
+            for interruption in 0..6 {
+                let mut material = installed(Duration::days(3650));
+                let (former, bundle) = (material.current.clone(), material.bundle.clone());
+                while material.state().and_then(|state| state.done) != Some(done) {
+                    for write in writes(&material, Request::Automatic(AT_ONCE), start()) {
+                        execute(&mut material, write);
+                    }
+                }
+                let mut first = writes(&material, Request::Abort, start());
+                first.truncate(interruption);
+                for write in first {
+                    execute(&mut material, write);
+                    assert!(accepts(former.certificate_pem(), &material, start()));
+                    // Renewed meanwhile: the way back is kept to.
+                    let signer = super::super::signer(material.state());
+                    assert_eq!(signer, Signer::Former);
+                }
+                if material.next.is_some() {
+                    for write in writes(&material, Request::Abort, start()) {
+                        execute(&mut material, write);
+                    }
+                }
+                assert_eq!(material.bundle, bundle, "{done} {interruption}");
+                assert!(material.next.is_none() && accepts(&bundle, &material, start()));
+                assert_eq!(material.served.matches("BEGIN").count(), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn the_certificate_of_a_long_soak_is_renewed_by_the_ca_that_the_phase_dictates() {
+        let mut material = installed(Duration::days(3650));
+        let former = material.current.certificate_pem().to_owned();
+        while material.state().and_then(|state| state.done) != Some(Phase::Switch) {
+            for write in writes(&material, Request::Automatic(AT_ONCE), start()) {
+                execute(&mut material, write);
+            }
+        }
+        let later = start() + Duration::days(70);
+        let (leaf, signer) = material.renewed(later).unwrap();
+        let next = material.next.clone().unwrap().0;
+        assert_eq!(signer.inspected().fingerprint, next.inspected().fingerprint);
+        for roots in [&*former, next.certificate_pem(), &material.bundle] {
+            verify::chain(leaf.chain_pem(), roots, DOMAIN, later).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_ca_that_somebody_replaced_meanwhile_stops_the_rotation_until_it_is_undone() {
+        let mut material = installed(Duration::days(3650));
+        for write in writes(&material, Request::Automatic(AT_ONCE), start()) {
+            execute(&mut material, write);
+        }
+        // As `install` does it for a new domain: trust comes along.
+        let other = installed(Duration::days(3650));
+        material.bundle = bundle::merge(&[&other.bundle, &material.bundle], start()).unwrap();
+        material.current = other.current;
+        let asked = |request| material.next_action(request, start());
+        assert_eq!(
+            asked(Request::Automatic(AT_ONCE)),
+            Err(Refusal::OtherAuthority)
+        );
+        assert_eq!(asked(Request::Abort), Ok(Action::Restore));
+        for write in writes(&material, Request::Abort, start()) {
+            execute(&mut material, write);
+        }
+        assert!(accepts(material.current.certificate_pem(), &material, start()));
+    }
+
+    #[test]
+    fn an_emergency_needs_no_cross_certificate_and_leaves_the_former_ca_nothing() {
+        let mut material = installed(Duration::days(3650));
+        let former = material.current.clone();
+        for write in material.emergency("test", start()).unwrap() {
+            execute(&mut material, write);
+        }
+        assert!(!accepts(former.certificate_pem(), &material, start()));
+        assert!(accepts(&material.bundle, &material, start()));
+        assert!(material.next.is_none() && !material.bundle.contains(former.certificate_pem()));
+    }
+
+    #[test]
+    fn an_expired_ca_is_followed_without_a_cross_certificate() {
+        let mut material = installed(Duration::days(30));
+        let late = start() + Duration::days(40);
+        while material.state().and_then(|state| state.done) != Some(Phase::Switch) {
+            for write in writes(&material, Request::Automatic(AT_ONCE), late) {
+                execute(&mut material, write);
+            }
+        }
+        assert!(accepts(&material.bundle, &material, late));
+    }
+
+    #[test]
+    fn a_ca_is_followed_when_it_cannot_cover_a_whole_leaf() {
+        let authority = authority(Duration::days(100));
+        let due = succession_due(authority.inspected(), Duration::days(90));
+        assert_eq!(due, start() + Duration::days(10));
+        // A clock that is absurd must not panic.
+        let _ = succession_due(authority.inspected(), Duration::MAX);
+    }
+}
