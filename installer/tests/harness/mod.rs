@@ -68,6 +68,10 @@ impl Harness {
         Some(harness)
     }
 
+    pub(crate) fn kubeconfig(&self) -> &std::path::Path {
+        &self.kubeconfig
+    }
+
     pub(crate) fn client(&self) -> Client {
         self.cluster.client.clone()
     }

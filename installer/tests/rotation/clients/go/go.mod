@@ -1,0 +1,3 @@
+module silica.invalid/rotation/client
+
+go 1.22

@@ -1,0 +1,320 @@
+//! The cluster side as processes: replicas of the server and of the controller
+//! against the API server under test, each server behind an address of its own
+//! that the cluster tells as that of a node.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    net::{Ipv4Addr, SocketAddr, TcpListener as StdListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use k8s_openapi::api::core::v1::{Node, Secret, Service};
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+    config::Kubeconfig,
+};
+use serde_json::json;
+use silica_api::names;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinHandle,
+};
+
+use crate::harness::Harness;
+
+pub(crate) const DOMAIN: &str = "silica.localhost";
+
+/// A process of the cluster side; it ends with this value.
+pub(crate) struct Role(Child);
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// One server replica.
+pub(crate) struct Server {
+    pub(crate) https: u16,
+    pub(crate) admin: u16,
+    _role: Role,
+}
+
+/// All of them. What it made in the cluster is removed by [`Fleet::remove`].
+pub(crate) struct Fleet {
+    program: PathBuf,
+    folder: PathBuf,
+    kubeconfig: PathBuf,
+    pub(crate) servers: Vec<Server>,
+    controllers: Vec<Role>,
+    forwarders: Vec<JoinHandle<()>>,
+    nodes: Vec<String>,
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        for forwarder in &self.forwarders {
+            forwarder.abort();
+        }
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+impl Fleet {
+    /// Starts nothing yet. `program` is `sandbox-manager`.
+    pub(crate) async fn new(harness: &Harness, program: PathBuf, folder: &Path) -> Self {
+        let secrets: Api<Secret> = Api::namespaced(harness.client(), names::NAMESPACE);
+        let secret = secrets.get(names::TOKEN_KEY_SECRET).await.unwrap();
+        std::fs::write(
+            folder.join("token-key"),
+            &secret.data.unwrap()[names::TOKEN_KEY_KEY].0,
+        )
+        .unwrap();
+        Self {
+            program,
+            folder: folder.to_owned(),
+            kubeconfig: harness.kubeconfig().to_owned(),
+            servers: Vec::new(),
+            controllers: Vec::new(),
+            forwarders: Vec::new(),
+            nodes: Vec::new(),
+        }
+    }
+
+    fn start(&self, role: &str, name: &str, kubeconfig: &Path, arguments: &[&str]) -> (Role, u16) {
+        let admin = free_port();
+        let log = File::create(self.folder.join(format!("{name}.log"))).unwrap();
+        let child = Command::new(&self.program)
+            .arg(role)
+            .args(arguments)
+            .args(["--admin-port", &admin.to_string(), "--token-key-file"])
+            .arg(self.folder.join("token-key"))
+            .env_clear()
+            .env("KUBECONFIG", kubeconfig)
+            .env("POD_NAME", name)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        (Role(child), admin)
+    }
+
+    pub(crate) fn start_server(&mut self, name: &str, kubeconfig: Option<&Path>) {
+        let (http, https) = (free_port(), free_port());
+        let (http_text, https_text) = (http.to_string(), https.to_string());
+        let arguments = [
+            "--domain",
+            DOMAIN,
+            "--auth",
+            "false",
+            "--http-port",
+            &http_text,
+            "--https-port",
+            &https_text,
+            "--tls-secret",
+            names::TLS_SECRET,
+        ];
+        let kubeconfig = kubeconfig.unwrap_or(&self.kubeconfig).to_owned();
+        let (role, admin) = self.start("server", name, &kubeconfig, &arguments);
+        self.servers.push(Server {
+            https,
+            admin,
+            _role: role,
+        });
+    }
+
+    pub(crate) fn start_controller(&mut self, name: &str, more: &[&str]) {
+        let arguments = [&["--runtime-image", "silica.invalid/runtime:1"], more].concat();
+        let kubeconfig = self.kubeconfig.clone();
+        let (role, _) = self.start("controller", name, &kubeconfig, &arguments);
+        self.controllers.push(role);
+    }
+
+    pub(crate) fn stop_controllers(&mut self) {
+        self.controllers.clear();
+    }
+
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        self.servers.iter().map(|server| server.https).collect()
+    }
+
+    /// Makes each server reachable as the direct Service's port of a node, so that
+    /// the installer finds it.
+    pub(crate) async fn expose(&mut self, harness: &Harness) {
+        let services: Api<Service> = Api::namespaced(harness.client(), names::NAMESPACE);
+        let service = services.get(names::MANAGER_DIRECT).await.unwrap();
+        let ports = service.spec.unwrap().ports.unwrap();
+        let port = ports.iter().find(|port| port.port == 443).unwrap();
+        let port = u16::try_from(port.node_port.unwrap()).unwrap();
+        let nodes: Api<Node> = Api::all(harness.client());
+        for (index, server) in self.servers.iter().enumerate() {
+            let address = Ipv4Addr::new(127, 0, 1, u8::try_from(index + 1).unwrap());
+            let name = format!("rotation-{index}");
+            let _ = nodes.delete(&name, &DeleteParams::default()).await;
+            let node = serde_json::from_value(json!({"metadata": {"name": name},
+                "spec": {"unschedulable": true}}))
+            .unwrap();
+            nodes.create(&PostParams::default(), &node).await.unwrap();
+            let status =
+                json!({"status": {"addresses": [{"type": "InternalIP", "address": address.to_string()}]}});
+            nodes
+                .patch_status(&name, &PatchParams::default(), &Patch::Merge(status))
+                .await
+                .unwrap();
+            self.nodes.push(name);
+            let listener = TcpListener::bind((address, port)).await.unwrap();
+            let target = SocketAddr::from((Ipv4Addr::LOCALHOST, server.https));
+            self.forwarders.push(tokio::spawn(forward(listener, target)));
+        }
+    }
+
+    /// Waits until every server serves.
+    pub(crate) async fn wait_ready(&self) {
+        for server in &self.servers {
+            eventually("a server serves", async || {
+                super::held::fingerprint(server.https).await.is_some()
+                    && metrics(server.admin).await.is_some()
+            })
+            .await;
+        }
+    }
+
+    /// Waits until every server serves this certificate; returns how long that took.
+    pub(crate) async fn wait_served(&self, fingerprint: &str) -> Duration {
+        let start = tokio::time::Instant::now();
+        for server in &self.servers {
+            eventually("the certificate is served", async || {
+                super::held::fingerprint(server.https).await.as_deref() == Some(fingerprint)
+            })
+            .await;
+        }
+        start.elapsed()
+    }
+
+    pub(crate) async fn remove(mut self, harness: &Harness) {
+        self.controllers.clear();
+        self.servers.clear();
+        let nodes: Api<Node> = Api::all(harness.client());
+        for name in &self.nodes {
+            nodes.delete(name, &DeleteParams::default()).await.unwrap();
+        }
+    }
+}
+
+async fn forward(listener: TcpListener, target: SocketAddr) {
+    loop {
+        let Ok((mut near, _)) = listener.accept().await else {
+            return;
+        };
+        tokio::spawn(async move {
+            if let Ok(mut far) = TcpStream::connect(target).await {
+                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            }
+        });
+    }
+}
+
+/// The metrics of a process, by line.
+pub(crate) async fn metrics(port: u16) -> Option<BTreeMap<String, f64>> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
+    stream
+        .write_all(b"GET /metrics HTTP/1.0\r\nhost: localhost\r\n\r\n")
+        .await
+        .ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.ok()?;
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    Some(
+        lines
+            .filter_map(|line| line.rsplit_once(' '))
+            .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
+            .collect(),
+    )
+}
+
+/// Waits for something to become so.
+pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while !is_so().await {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "waited in vain until {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Stands between a process and the API server, and can cut the two off.
+pub(crate) struct Outage {
+    is_up: watch::Sender<bool>,
+    pub(crate) kubeconfig: PathBuf,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Outage {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Outage {
+    /// Up, with a kubeconfig that leads through it.
+    pub(crate) async fn new(harness: &Harness, folder: &Path) -> Self {
+        let mut kubeconfig = Kubeconfig::read_from(harness.kubeconfig()).unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let own = listener.local_addr().unwrap();
+        let cluster = kubeconfig.clusters[0].cluster.as_mut().unwrap();
+        let url: http::Uri = cluster.server.as_deref().unwrap().parse().unwrap();
+        let host = url.host().unwrap().to_owned();
+        let port = url.port_u16().unwrap_or(443);
+        cluster.server = Some(format!("https://{own}"));
+        cluster.tls_server_name = Some(host.clone());
+        let path = folder.join("cut-off");
+        std::fs::write(&path, serde_json::to_string(&kubeconfig).unwrap()).unwrap();
+
+        let (is_up, state) = watch::channel(true);
+        let target = Arc::new((host, port));
+        let task = tokio::spawn(async move {
+            loop {
+                let Ok((mut near, _)) = listener.accept().await else {
+                    return;
+                };
+                let (target, mut state) = (Arc::clone(&target), state.clone());
+                tokio::spawn(async move {
+                    if !*state.borrow() {
+                        return;
+                    }
+                    let Ok(mut far) = TcpStream::connect((&*target.0, target.1)).await else {
+                        return;
+                    };
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        _ = state.wait_for(|is_up| !is_up) => {}
+                    }
+                });
+            }
+        });
+        Self {
+            is_up,
+            kubeconfig: path,
+            task,
+        }
+    }
+
+    /// Cuts off, or connects again.
+    pub(crate) fn set_up(&self, is_up: bool) {
+        self.is_up.send_replace(is_up);
+    }
+}
