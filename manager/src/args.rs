@@ -192,7 +192,9 @@ fn duration(text: &str) -> Result<Duration, String> {
         'd' => 86_400,
         _ => return Err(MALFORMED.into()),
     };
-    let number = text.strip_suffix(unit).and_then(|number| number.parse::<u64>().ok());
+    let number = text
+        .strip_suffix(unit)
+        .and_then(|number| number.parse::<u64>().ok());
     let total = number.and_then(|number| number.checked_mul(seconds));
     // A hundred years; far above, clocks overflow.
     match total {

@@ -209,10 +209,7 @@ mod tests {
             [names::TLS_SECRET, names::CA_SECRET, names::CA_NEXT_SECRET]
         );
         assert_eq!(made.verbs, ["create", "delete"]);
-        assert_eq!(
-            made.resource_names.as_deref().unwrap(),
-            [names::CA_NEXT_SECRET]
-        );
+        assert_eq!(made.resource_names.as_deref().unwrap(), [names::CA_NEXT_SECRET]);
         let [maps] = on("configmaps")[..] else {
             panic!("{rules:?}");
         };

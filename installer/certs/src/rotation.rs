@@ -179,7 +179,9 @@ pub enum Refusal {
     #[error("the rotation is being undone; finish that first, with --abort")]
     BeingUndone,
     /// Somebody has put another CA into the old one's place.
-    #[error("the CA is not the one that the rotation began with; undo the rotation with --abort, then begin anew")]
+    #[error(
+        "the CA is not the one that the rotation began with; undo the rotation with --abort, then begin anew"
+    )]
     OtherAuthority,
 }
 
@@ -256,12 +258,10 @@ pub enum Signer {
 /// middle of a rotation has to stay in step with it.
 pub fn signer(state: Option<&State>) -> Signer {
     let done = state.and_then(|state| state.done);
-    match state.map(|state| state.course).unwrap_or_default() {
-        Course::Undoing => Signer::Former,
-        Course::Retiring => Signer::Next,
-        Course::Ahead if done == Some(Phase::Retire) => Signer::Next,
-        Course::Ahead if done >= Some(Phase::Switch) => Signer::NextBehindCross,
-        Course::Ahead => Signer::Former,
+    match (state.map(|state| state.course).unwrap_or_default(), done) {
+        (Course::Retiring, _) | (Course::Ahead, Some(Phase::Retire)) => Signer::Next,
+        (Course::Ahead, Some(Phase::Switch | Phase::Soak)) => Signer::NextBehindCross,
+        (Course::Undoing, _) | (Course::Ahead, None | Some(Phase::Prepare | Phase::Spread)) => Signer::Former,
     }
 }
 
@@ -412,11 +412,7 @@ mod tests {
     #[test]
     fn a_clock_that_went_back_only_waits_longer() {
         let early = START - Duration::days(400);
-        let action = next(
-            Some(&state(Phase::Switch)),
-            Request::Automatic(BY_HAND),
-            early,
-        );
+        let action = next(Some(&state(Phase::Switch)), Request::Automatic(BY_HAND), early);
         assert_eq!(action, Ok(Action::WaitUntil(START + Duration::days(60))));
     }
 

@@ -68,6 +68,7 @@ impl Harness {
         Some(harness)
     }
 
+    #[allow(dead_code, reason = "not every test starts other processes")]
     pub(crate) fn kubeconfig(&self) -> &std::path::Path {
         &self.kubeconfig
     }

@@ -141,8 +141,21 @@ impl Fleet {
         self.controllers.push(role);
     }
 
-    pub(crate) fn stop_controllers(&mut self) {
+    /// Ends the controllers in the middle of whatever they do.
+    pub(crate) fn kill_controllers(&mut self) {
         self.controllers.clear();
+    }
+
+    /// Asks the controllers to end: they release their Lease.
+    pub(crate) fn stop_controllers(&mut self) {
+        for mut role in self.controllers.drain(..) {
+            let status = Command::new("kill")
+                .args(["-TERM", &role.0.id().to_string()])
+                .status()
+                .unwrap();
+            assert!(status.success());
+            role.0.wait().unwrap();
+        }
     }
 
     pub(crate) fn ports(&self) -> Vec<u16> {

@@ -257,11 +257,7 @@ async fn hold_download(
     }
 }
 
-async fn hold_socket(
-    mut stream: TlsStream<TcpStream>,
-    host: String,
-    echoes: Arc<AtomicU64>,
-) -> &'static str {
+async fn hold_socket(mut stream: TlsStream<TcpStream>, host: String, echoes: Arc<AtomicU64>) -> &'static str {
     let request = format!(
         "GET /socket HTTP/1.1\r\nhost: {host}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"

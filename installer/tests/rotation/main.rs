@@ -194,12 +194,7 @@ async fn under_load(harness: &Harness, fleet: &Fleet, stacks: &[Stack], folder: 
         rotate(harness, &["--ca", "--step", step]);
         println!("phase {step}: {} ms", began.elapsed().as_millis());
         assert_eq!(phase(harness), step);
-        settle(
-            &held,
-            &mut [&mut with_old, &mut with_bundle, &mut kept],
-            step,
-        )
-        .await;
+        settle(&held, &mut [&mut with_old, &mut with_bundle, &mut kept], step).await;
     }
     // A renewal in the middle stays in step: nobody notices either.
     rotate(harness, &[]);
@@ -227,7 +222,10 @@ async fn under_load(harness: &Harness, fleet: &Fleet, stacks: &[Stack], folder: 
     // Connections of before are kept; new ones need the new CA.
     settle(&held, &mut [&mut with_bundle, &mut kept], "retire").await;
     let (pieces, echoes) = held.counts();
-    println!("{:<34} {:<12} {:>9} {:>7}", "client", "CA file", "requests", "failed");
+    println!(
+        "{:<34} {:<12} {:>9} {:>7}",
+        "client", "CA file", "requests", "failed"
+    );
     for (clients, file) in [
         (&mut with_old, "old"),
         (&mut with_bundle, "bundle"),
@@ -294,13 +292,9 @@ async fn a_new_certificate_is_served_within_a_second(harness: &Harness, fleet: &
 
 async fn patch_leaf(harness: &Harness, patch: Value) {
     let api: Api<Secret> = Api::namespaced(harness.client(), names::NAMESPACE);
-    api.patch(
-        names::TLS_SECRET,
-        &PatchParams::default(),
-        &Patch::Merge(patch),
-    )
-    .await
-    .unwrap();
+    api.patch(names::TLS_SECRET, &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .unwrap();
 }
 
 async fn a_damaged_secret_keeps_the_certificate(harness: &Harness, fleet: &Fleet) {
@@ -317,20 +311,12 @@ async fn a_damaged_secret_keeps_the_certificate(harness: &Harness, fleet: &Fleet
 }
 
 /// One server is cut off from the API server while the certificate changes.
-async fn an_outage_of_the_api_server_is_caught_up(
-    harness: &Harness,
-    fleet: &Fleet,
-    outage: &fleet::Outage,
-) {
+async fn an_outage_of_the_api_server_is_caught_up(harness: &Harness, fleet: &Fleet, outage: &fleet::Outage) {
     let before = fingerprint(harness).await;
     outage.set_up(false);
     tokio::time::sleep(Duration::from_millis(300)).await;
     // It cannot know, so the command takes the new certificate back.
-    let cut = [
-        "rotate-certs",
-        "--timeout",
-        "2s",
-    ];
+    let cut = ["rotate-certs", "--timeout", "2s"];
     let output = harness.silica(&cut);
     assert_eq!(output.status.code(), Some(124), "{output:?}");
     assert_eq!(fingerprint(harness).await, before);
@@ -384,7 +370,10 @@ async fn killed_at_any_moment_it_goes_on(harness: &Harness, fleet: &Fleet) {
             child.wait().unwrap();
             kills += 1;
             delay += Duration::from_millis(60);
-            assert!(took.elapsed() < Duration::from_secs(20), "{step} makes no progress");
+            assert!(
+                took.elapsed() < Duration::from_secs(20),
+                "{step} makes no progress"
+            );
             if step != "retire" {
                 for port in fleet.ports() {
                     assert!(held::accepts(port, &old).await, "killed in {step}");
@@ -417,7 +406,12 @@ async fn without_a_step_it_stops_before_retire(harness: &Harness, fleet: &Fleet)
     assert_eq!(phase(harness), "soak");
     rotate(harness, &["--ca", "--step", "retire"]);
     verify_served(harness, fleet, &old, false).await;
-    expect(harness, &["rotate-certs", "--ca", "--abort"], 0, &["nothing to do"]);
+    expect(
+        harness,
+        &["rotate-certs", "--ca", "--abort"],
+        0,
+        &["nothing to do"],
+    );
 }
 
 async fn an_emergency_distrusts_at_once(harness: &Harness, fleet: &Fleet) {
@@ -491,7 +485,7 @@ async fn the_controller_goes_on_with_what_it_began(harness: &Harness, fleet: &mu
     reached("prepare").await;
     let status = rotate(harness, &["status"]);
     assert_eq!(status["startedBy"], names::CONTROLLER);
-    fleet.stop_controllers();
+    fleet.kill_controllers();
     fleet.start_controller("controller-d", &flags);
     reached("switch").await;
     let both = bundle(harness).await;

@@ -363,9 +363,7 @@ async fn a_ca_near_its_end_is_followed_by_another_one(harness: &Harness) {
     for roots in [former.certificate_pem(), &behind_cross.authority, &both] {
         behind_cross.verify(roots);
     }
-    harness
-        .wait_metric("silica_ca_rotation_phase", 3)
-        .await;
+    harness.wait_metric("silica_ca_rotation_phase", 3).await;
     harness.wait_metric("silica_ca_rotations_total", 1).await;
     println!("replaced after {} ms", start.elapsed().as_millis());
     let current = harness.authority().await;
@@ -373,13 +371,22 @@ async fn a_ca_near_its_end_is_followed_by_another_one(harness: &Harness) {
     harness.wait_bundle(&[&current]).await;
     let alone = harness.leaf().await;
     alone.verify(&both);
-    assert_eq!(alone.chain.matches("BEGIN").count(), 1, "the cross certificate is gone");
+    assert_eq!(
+        alone.chain.matches("BEGIN").count(),
+        1,
+        "the cross certificate is gone"
+    );
     assert!(harness.find_next().await.is_none());
-    harness.wait_event_about(names::CA_SECRET, "CertificateAuthorityReplaced").await;
+    harness
+        .wait_event_about(names::CA_SECRET, "CertificateAuthorityReplaced")
+        .await;
 
     // A CA with ten years left is not followed by a third one.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(harness.authority().await.certificate_pem(), current.certificate_pem());
+    assert_eq!(
+        harness.authority().await.certificate_pem(),
+        current.certificate_pem()
+    );
     assert_eq!(harness.metric("silica_ca_rotations_total"), 1);
     assert_eq!(harness.metric("silica_ca_rotation_failures_total"), 0);
 }

@@ -335,10 +335,7 @@ impl Material {
                     Signer::Former | Signer::Next => None,
                 };
                 match cross {
-                    Some(cross) => (
-                        leaf.with_cross(&cross),
-                        vec![with_former, with_next, with_bundle],
-                    ),
+                    Some(cross) => (leaf.with_cross(&cross), vec![with_former, with_next, with_bundle]),
                     None => (leaf, vec![with_next, with_bundle]),
                 }
             }
@@ -358,7 +355,11 @@ impl Material {
 
 /// The cross certificate; `None` when it has no use: an expired CA has no
 /// clients left to carry over, and a CA needs none by itself.
-fn cross(former: &Authority, next: &Authority, now: OffsetDateTime) -> Result<Option<String>, authority::Error> {
+fn cross(
+    former: &Authority,
+    next: &Authority,
+    now: OffsetDateTime,
+) -> Result<Option<String>, authority::Error> {
     if former.inspected().fingerprint == next.inspected().fingerprint {
         return Ok(None);
     }
@@ -497,7 +498,11 @@ mod tests {
                 now += Duration::SECOND;
             }
             assert!(!accepts(former.certificate_pem(), &material, now));
-            assert_eq!(material.served.matches("BEGIN").count(), 1, "no cross certificate");
+            assert_eq!(
+                material.served.matches("BEGIN").count(),
+                1,
+                "no cross certificate"
+            );
             assert_eq!(material.bundle, material.current.certificate_pem());
         }
     }
@@ -563,10 +568,7 @@ mod tests {
         material.bundle = bundle::merge(&[&other.bundle, &material.bundle], start()).unwrap();
         material.current = other.current;
         let asked = |request| material.next_action(request, start());
-        assert_eq!(
-            asked(Request::Automatic(AT_ONCE)),
-            Err(Refusal::OtherAuthority)
-        );
+        assert_eq!(asked(Request::Automatic(AT_ONCE)), Err(Refusal::OtherAuthority));
         assert_eq!(asked(Request::Abort), Ok(Action::Restore));
         for write in writes(&material, Request::Abort, start()) {
             execute(&mut material, write);

@@ -79,10 +79,7 @@ impl Record {
             (PHASE.to_owned(), self.state.done.map(|phase| phase.to_string())),
             (COURSE.to_owned(), course),
             (SINCE.to_owned(), Some(moment(self.state.since))),
-            (
-                OLD_LEAF_UNTIL.to_owned(),
-                Some(moment(self.state.old_leaf_until)),
-            ),
+            (OLD_LEAF_UNTIL.to_owned(), Some(moment(self.state.old_leaf_until))),
         ])
     }
 }

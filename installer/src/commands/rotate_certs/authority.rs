@@ -58,12 +58,7 @@ impl<'a> Rotation<'a> {
         validity: time::Duration,
     ) -> Result<Self, Error> {
         let existing = facts::read_existing(cluster).await?;
-        let material = material(
-            &existing,
-            read_next(cluster).await?.as_ref(),
-            domains,
-            validity,
-        )?;
+        let material = material(&existing, read_next(cluster).await?.as_ref(), domains, validity)?;
         Ok(Self {
             context,
             cluster,
@@ -88,10 +83,7 @@ impl<'a> Rotation<'a> {
     pub async fn follow(&mut self, asked: Request) -> Result<String, Error> {
         loop {
             let now = OffsetDateTime::now_utc();
-            let action = self
-                .material
-                .next_action(asked, now)
-                .map_err(CertsError::from)?;
+            let action = self.material.next_action(asked, now).map_err(CertsError::from)?;
             match action {
                 Action::Do(phase) => self.perform(phase, now).await?,
                 Action::Restore => return self.restore(now).await,

@@ -75,9 +75,7 @@ impl<'a> Status<'a> {
     pub fn json(&self, outcome: Option<&str>) -> Value {
         let record = self.material.next.as_ref().map(|(_, record)| record);
         let state = record.map(|record| &record.state);
-        let of = |one: &Inspected| {
-            json!({"subject": one.subject, "fingerprint": one.fingerprint, "notAfter": shown(one.not_after)})
-        };
+        let of = |one: &Inspected| json!({"subject": one.subject, "fingerprint": one.fingerprint, "notAfter": shown(one.not_after)});
         json!({
             "phase": state.and_then(|state| state.done).map(Phase::as_str),
             "course": state.map(|state| match state.course {
@@ -109,11 +107,7 @@ impl<'a> Status<'a> {
         } else {
             ""
         };
-        format!(
-            "by {}{cross}, until {}",
-            served.issuer,
-            shown(served.not_after)
-        )
+        format!("by {}{cross}, until {}", served.issuer, shown(served.not_after))
     }
 }
 

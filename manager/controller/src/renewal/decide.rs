@@ -190,7 +190,11 @@ pub(crate) fn leaf_life(found: &Found<'_>) -> Duration {
 /// The names of the served certificate.
 pub(crate) fn names(chain_pem: &str) -> Vec<String> {
     let chain = inspect::parse_chain(chain_pem).unwrap_or_default();
-    chain.into_iter().next().map(|leaf| leaf.names).unwrap_or_default()
+    chain
+        .into_iter()
+        .next()
+        .map(|leaf| leaf.names)
+        .unwrap_or_default()
 }
 
 /// Whether the local clock may date a certificate, given the API server's. A
@@ -523,10 +527,7 @@ mod tests {
             found.next = Some(&rotation);
             found.bundle = Some(&bundle);
             let signer = signing(&found).unwrap().inspected().fingerprint.clone();
-            (
-                decide(&found, moment),
-                signer == next.inspected().fingerprint,
-            )
+            (decide(&found, moment), signer == next.inspected().fingerprint)
         };
         // Before the switch the former CA renews, after it the next one does.
         for (phase, leaf, is_next) in [
@@ -536,7 +537,10 @@ mod tests {
             (Phase::Soak, &new, true),
         ] {
             let (verdict, by_next) = ask(leaf, record(phase, Course::Ahead), late);
-            assert!(matches!(order(verdict).reason, Reason::RenewalDue { .. }), "{phase}");
+            assert!(
+                matches!(order(verdict).reason, Reason::RenewalDue { .. }),
+                "{phase}"
+            );
             assert_eq!(by_next, is_next, "{phase}");
             let (verdict, _) = ask(leaf, record(phase, Course::Ahead), start());
             assert!(matches!(verdict, Verdict::Keep { .. }), "{phase} {verdict:?}");

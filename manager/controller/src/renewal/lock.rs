@@ -57,9 +57,7 @@ async fn take(api: &Api<Lease>, namespace: &str, identity: &str) -> Result<Lease
     let busy = || Error::Busy {
         holder: "somebody".to_owned(),
     };
-    let is_taken = |error: &kube::Error| {
-        matches!(error, kube::Error::Api(status) if status.is_already_exists() || status.is_conflict())
-    };
+    let is_taken = |error: &kube::Error| matches!(error, kube::Error::Api(status) if status.is_already_exists() || status.is_conflict());
     match within(api.create(&parameters, &wanted)).await? {
         Ok(lease) => return Ok(lease),
         Err(error) if is_taken(&error) => {}

@@ -121,10 +121,7 @@ impl Sight {
 
     /// Whether every watch has reported.
     pub(super) fn is_complete(&self) -> bool {
-        self.leaf.is_known()
-            && self.authority.is_known()
-            && self.next.is_known()
-            && self.bundle.is_known()
+        self.leaf.is_known() && self.authority.is_known() && self.next.is_known() && self.bundle.is_known()
     }
 
     pub(super) fn leaf(&self) -> Option<&Secret> {

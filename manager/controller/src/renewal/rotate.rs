@@ -62,12 +62,16 @@ impl Rotation<'_> {
         // By a clock that is wrong a CA would be dated that nobody accepts yet,
         // or a soak would be cut short.
         apply::verify_clock(self.client, now).await?;
-        lock::exclusive(self.client, self.namespace, self.identity, self.advance(now)).await
+        // Boxed: the future is large.
+        let work = Box::pin(self.advance(now));
+        lock::exclusive(self.client, self.namespace, self.identity, work).await
     }
 
     async fn advance(&self, now: OffsetDateTime) -> Result<(Done, Option<Inspected>), Error> {
-        let (leaf, bundle): (Secret, ConfigMap) =
-            (self.read(names::TLS_SECRET).await?, self.read(names::CA_BUNDLE).await?);
+        let (leaf, bundle): (Secret, ConfigMap) = (
+            self.read(names::TLS_SECRET).await?,
+            self.read(names::CA_BUNDLE).await?,
+        );
         let current: Secret = self.read(names::CA_SECRET).await?;
         let material = self.material(&leaf, &current, &bundle).await?;
         // Somebody may have replaced the CA, or forbidden it, a moment ago.
@@ -79,10 +83,7 @@ impl Rotation<'_> {
             .next_action(Request::Automatic(self.waits), now)
             .map_err(silica_certs::rotation::material::Error::from)?;
         let (writes, done) = match action {
-            Action::Do(phase) => (
-                material.phase(phase, names::CONTROLLER, now)?,
-                Done::Phase(phase),
-            ),
+            Action::Do(phase) => (material.phase(phase, names::CONTROLLER, now)?, Done::Phase(phase)),
             Action::Restore => (material.restore(now)?, Done::Restored),
             Action::WaitUntil(_) | Action::AwaitRetire | Action::Nothing => {
                 return Ok((Done::Nothing, None));
@@ -113,12 +114,7 @@ impl Rotation<'_> {
         Ok((done, follows))
     }
 
-    async fn material(
-        &self,
-        leaf: &Secret,
-        current: &Secret,
-        bundle: &ConfigMap,
-    ) -> Result<Material, Error> {
+    async fn material(&self, leaf: &Secret, current: &Secret, bundle: &ConfigMap) -> Result<Material, Error> {
         let unusable = |object| move |source| Error::Authority { object, source };
         let next: Option<Secret> = self.find(names::CA_NEXT_SECRET).await?;
         let next = next.as_ref().map(observe::read_next).transpose();
@@ -194,11 +190,7 @@ impl Rotation<'_> {
 
     async fn patch(&self, name: &'static str, patch: serde_json::Value) -> Result<(), Error> {
         let api = self.api::<Secret>();
-        apply::write(
-            name,
-            api.patch(name, &apply::parameters(), &Patch::Merge(patch)),
-        )
-        .await
+        apply::write(name, api.patch(name, &apply::parameters(), &Patch::Merge(patch))).await
     }
 
     async fn remove_next(&self) -> Result<(), Error> {

@@ -1,11 +1,11 @@
 //! Whether the CA is followed by another one now. Pure: what was found and the
 //! time go in; the phases themselves are decided on in `silica_certs::rotation`.
 
+use silica_api::names;
 use silica_certs::{
     authority::Authority,
     rotation::{Action, Refusal, Request, Waits, material, material::Material, record::Record},
 };
-use silica_api::names;
 use time::{Duration, OffsetDateTime};
 
 use crate::config::AuthorityRenewal;

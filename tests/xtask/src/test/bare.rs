@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -34,6 +35,19 @@ pub(crate) fn surroundings(cluster: &Cluster) -> Result<Surroundings> {
     for tool in Tool::ALL {
         variables.push((tool.variable(), build::build_tool(cluster.layout(), tool)?.into()));
     }
+    // The HTTP stacks of both generations of the SDK, for the rotation of certificates.
+    for (variable, suite) in [
+        ("SILICA_PYTHON_PINNED", "pinned"),
+        ("SILICA_PYTHON_CURRENT", "current"),
+    ] {
+        let requirements = workspace::root()
+            .join("tests/sdk")
+            .join(suite)
+            .join("requirements.txt");
+        let python = python::environment(&cluster.layout().cache, &requirements)?;
+        variables.push((variable, python.into()));
+    }
+    variables.push(("SILICA_MANAGER", build_manager()?.into()));
     let is_bare = is_bare(cluster)?;
     if is_bare {
         // The tests are about objects: no pod of theirs shall start and take time to end.
@@ -46,6 +60,19 @@ pub(crate) fn surroundings(cluster: &Cluster) -> Result<Surroundings> {
         println!("an installation is on the cluster: tests that need a bare one do not run");
     }
     Ok(Surroundings { variables, is_bare })
+}
+
+/// Builds `sandbox-manager` as the tests are built, for tests that start it as a process.
+fn build_manager() -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    command::run(
+        Command::new(cargo)
+            .args(["build", "--quiet", "--package", "sandbox-manager"])
+            .current_dir(workspace::root()),
+    )?;
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace::root().join("target"), PathBuf::from);
+    Ok(target.join("debug/sandbox-manager"))
 }
 
 /// Makes a cluster bare again that was so before the tests: they leave definitions behind,
