@@ -129,6 +129,7 @@ async fn the_runtime_is_copied_where_sandboxes_are_and_goes_with_its_owner() {
         token_key: TokenKey::new(&[1; KEY_LENGTH]).unwrap(),
         workers: 2,
         health: Health::default(),
+        authority: silica_controller::AuthorityRenewal::default(),
     };
     let (stop, stopped) = oneshot::channel::<()>();
     let controller = tokio::spawn(silica_controller::run(config, client.clone(), async {
