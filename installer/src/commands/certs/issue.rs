@@ -44,7 +44,7 @@ Examples:
       --dns rfc2136 --dns-server ns1.example.com --tsig-secret-file acme.key
   silica certs issue --cluster      # again, as it was done before
 
-With --cluster and rfc2136 the controller renews the certificate by itself.
+Nobody renews the certificate: run the command again before it ends.
 A hook is called as PROGRAM present|cleanup NAME VALUE.")]
 pub struct IssueArgs {
     /// Domain; its wildcard comes along. With --cluster: those installed
@@ -187,15 +187,9 @@ async fn issue_for_cluster(context: &Context, args: &IssueArgs) -> Result<Exit, 
     };
     let exit = import::serve(context, &cluster, &given, Origin::Acme).await?;
     tell_end(context, &issued)?;
-    if wanted.unattended().is_some() {
-        context
-            .printer
-            .info("the controller renews it when two thirds of its life are over");
-    } else {
-        context
-            .printer
-            .info("nobody renews it: run the same command again before it ends");
-    }
+    context
+        .printer
+        .info("nobody renews it: run the same command again before it ends");
     Ok(exit)
 }
 
