@@ -67,10 +67,12 @@ pub enum Tool {
     Zlint,
     /// Another maker of certificates, to compare with.
     Mkcert,
+    /// A controller for Ingress and Gateway API; it runs inside the cluster.
+    Traefik,
 }
 
 impl Tool {
-    /// All of them.
+    /// Those that the workspace's own tests start.
     pub const ALL: [Self; 4] = [Self::Registry, Self::Pebble, Self::Zlint, Self::Mkcert];
 
     /// The name of the executable, and of the folder of its module.
@@ -80,6 +82,7 @@ impl Tool {
             Self::Pebble => "pebble",
             Self::Zlint => "zlint",
             Self::Mkcert => "mkcert",
+            Self::Traefik => "traefik",
         }
     }
 
@@ -90,6 +93,7 @@ impl Tool {
             Self::Pebble => "SILICA_PEBBLE",
             Self::Zlint => "SILICA_ZLINT",
             Self::Mkcert => "SILICA_MKCERT",
+            Self::Traefik => "SILICA_TRAEFIK",
         }
     }
 
@@ -99,6 +103,7 @@ impl Tool {
             Self::Pebble => "github.com/letsencrypt/pebble/v2/cmd/pebble",
             Self::Zlint => "github.com/zmap/zlint/v3/cmd/zlint",
             Self::Mkcert => "filippo.io/mkcert",
+            Self::Traefik => "github.com/traefik/traefik/v3/cmd/traefik",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import ssl
 import time
 
@@ -54,6 +55,51 @@ def test_server_on_the_loopback_interface_is_reachable(shared):
                 assert time.monotonic() < deadline, response.text
                 time.sleep(0.1)
             assert response.text == "<p>local</p>"
+    finally:
+        server.kill()
+
+
+ECHO_AFTER_UPGRADE = """
+import socketserver
+
+class Echo(socketserver.StreamRequestHandler):
+    def handle(self):
+        while self.rfile.readline().strip():
+            pass
+        self.wfile.write(b"HTTP/1.1 101 Switching Protocols\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\n\\r\\n")
+        while data := self.connection.recv(4096):
+            self.connection.sendall(data.upper())
+
+socketserver.ThreadingTCPServer(("", 8125), Echo).serve_forever()
+"""
+
+
+def test_upgraded_connection_carries_bytes_both_ways(shared):
+    shared.files.write("/tmp/echo.py", ECHO_AFTER_UPGRADE)
+    server = shared.commands.run("python3 /tmp/echo.py", background=True)
+    host = shared.get_host(8125)
+    context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
+    request = (
+        f"GET /socket HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    try:
+        deadline = time.monotonic() + 10
+        while True:
+            plain = socket.create_connection(("127.0.0.1", 443), timeout=10)
+            with context.wrap_socket(plain, server_hostname=host) as stream:
+                stream.sendall(request.encode())
+                answer = b""
+                while b"\r\n\r\n" not in answer and (piece := stream.recv(4096)):
+                    answer += piece
+                if answer.startswith(b"HTTP/1.1 101 "):
+                    for text in (b"one", b"two"):
+                        stream.sendall(text)
+                        assert stream.recv(4096) == text.upper()
+                    break
+            # The server may not listen yet.
+            assert answer.startswith(b"HTTP/1.1 502 ") and time.monotonic() < deadline, answer
+            time.sleep(0.1)
     finally:
         server.kill()
 

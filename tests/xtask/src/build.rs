@@ -35,6 +35,11 @@ pub(crate) fn run(_: &Arguments) -> Result<()> {
     build().map(drop)
 }
 
+/// Where `silica` is once it is built.
+pub(crate) fn path() -> PathBuf {
+    workspace::target().join("bin").join(CARRIER)
+}
+
 /// Builds everything that changed and returns the path of `silica`.
 pub(crate) fn build() -> Result<PathBuf> {
     let began = Instant::now();

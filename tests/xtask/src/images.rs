@@ -4,6 +4,7 @@ mod inputs;
 mod make;
 mod mirror;
 mod rootfs;
+pub(crate) mod traefik;
 
 use std::path::PathBuf;
 use std::time::Instant;

@@ -23,14 +23,19 @@ pub(crate) enum Suite {
     Javascript,
     /// The executables in ConfigMaps, without an image of ours
     Delivery,
+    /// A real Traefik by Ingress and Gateway API, and ports of the node; runs only when named
+    Ingress,
     /// The removed cluster has left nothing behind; needs a cluster that was started for the tests
     Traces,
 }
 
 impl Suite {
-    /// All of them, the quick ones first.
+    /// What runs when none is named, the quick ones first.
     pub(crate) fn all() -> Vec<Self> {
-        Self::value_variants().to_vec()
+        // A first build of Traefik takes minutes, and the suite's later parts are young.
+        let on_request = |suite: &Self| matches!(suite, Self::Ingress);
+        let variants = Self::value_variants().iter().copied();
+        variants.filter(|suite| !on_request(suite)).collect()
     }
 
     /// Whether it needs a local cluster without an installation.
@@ -42,7 +47,7 @@ impl Suite {
     pub(crate) fn needs_installation(self) -> bool {
         matches!(
             self,
-            Self::Current | Self::Pinned | Self::Seed | Self::Javascript | Self::Delivery
+            Self::Current | Self::Pinned | Self::Seed | Self::Javascript | Self::Delivery | Self::Ingress
         )
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod bare;
 mod delivery;
 mod fixtures;
+mod ingress;
 mod sdk;
 
 use std::ffi::OsString;
@@ -13,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use silica_cluster::{Cluster, Status, progress, traces::Traces};
 
 use crate::suites::Suite;
-use crate::{command, down, generate, up, workspace};
+use crate::{build, command, down, generate, up, workspace};
 
 /// Run all tests, or the named suites.
 #[derive(Debug, clap::Args)]
@@ -23,11 +24,12 @@ Examples:
   cargo xtask test unit
   cargo xtask test current javascript --keep
   cargo xtask test pinned --installed
+  cargo xtask test ingress
 
 Suites of the SDKs start the local cluster and install into it when needed; a cluster that was
 started for them is removed at the end.")]
 pub(crate) struct Arguments {
-    /// Suites to run; all of them when none is named.
+    /// Suites to run; all but `ingress` when none is named.
     #[arg(value_enum)]
     suites: Vec<Suite>,
     /// Leave the cluster running.
@@ -168,6 +170,7 @@ fn conclude(outcomes: &[Outcome]) -> Result<()> {
 fn run_installed(cluster: &Cluster, suite: Suite) -> Result<String> {
     match suite {
         Suite::Delivery => delivery::run(cluster),
+        Suite::Ingress => ingress::run(cluster, &build::path()),
         other => sdk::run(cluster, other),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use silica_cluster::layout::LOCAL_DOMAIN;
-use silica_cluster::{Cluster, forward, progress};
+use silica_cluster::{Cluster, progress};
 
 use crate::images::{self, Name};
 use crate::{build, cluster, command, environment, python, workspace};
@@ -84,31 +84,42 @@ pub(crate) enum Delivery {
     ConfigMap,
 }
 
-/// Installs into the local cluster.
+/// The ways into the installation on the local cluster.
+pub(crate) const LOCAL_WAYS: &[&str] = &[
+    "--expose",
+    "ingress,direct",
+    "--service-type",
+    "NodePort",
+    "--node-port-https",
+    "30443",
+    "--node-port-http",
+    "30788",
+];
+/// The forwarder stands in front of the node ports.
+const FORWARDER: &[&str] = &["--address", "127.0.0.1"];
+
+/// Installs into the local cluster and completes the file for clients.
 pub(crate) fn install(cluster: &Cluster, silica: &Path, delivery: Delivery, more: &[String]) -> Result<()> {
+    let mut install = install_command(cluster, silica, delivery, LOCAL_WAYS)?;
+    command::run(install.args(FORWARDER).args(more))?;
+    environment::complete(&cluster.layout().kubeconfig)
+}
+
+/// The command that installs into the local cluster with these ways in.
+pub(crate) fn install_command(
+    cluster: &Cluster,
+    silica: &Path,
+    delivery: Delivery,
+    ways: &[&str],
+) -> Result<Command> {
     let layout = cluster.layout();
-    let [(_, https), (_, http)] = forward::FORWARDED;
     let mut install = Command::new(silica);
     install
         .arg("install")
         .arg("--kubeconfig")
         .arg(&layout.kubeconfig)
-        .args([
-            "--domain",
-            LOCAL_DOMAIN,
-            "--expose",
-            "ingress,direct",
-            "--service-type",
-            "NodePort",
-        ])
-        .args([
-            "--node-port-https",
-            &https.to_string(),
-            "--node-port-http",
-            &http.to_string(),
-        ])
-        // The forwarder stands in front of the node ports.
-        .args(["--address", "127.0.0.1"])
+        .args(["--domain", LOCAL_DOMAIN])
+        .args(ways)
         .args([
             "--templates",
             "--template-image-base",
@@ -122,8 +133,7 @@ pub(crate) fn install(cluster: &Cluster, silica: &Path, delivery: Delivery, more
         .arg(environment::file())
         .arg("--ca-file")
         .arg(environment::ca_file())
-        .arg("--yes")
-        .args(more);
+        .arg("--yes");
     match delivery {
         Delivery::Node => install
             .args(["--images", "node", "--containerd-address"])
@@ -141,8 +151,7 @@ pub(crate) fn install(cluster: &Cluster, silica: &Path, delivery: Delivery, more
     ] {
         install.env_remove(name);
     }
-    command::run(&mut install)?;
-    environment::complete(&layout.kubeconfig)
+    Ok(install)
 }
 
 /// An agent's first program, with the newest SDK.
@@ -155,4 +164,18 @@ fn run_example(cluster: &Cluster) -> Result<()> {
     command::run(Command::new(python).arg(example).envs(environment::read()?))?;
     progress::done("example has run in a sandbox", step);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use silica_cluster::forward;
+
+    use super::*;
+
+    #[test]
+    fn the_forwarder_knows_the_node_ports() {
+        for (_, port) in forward::FORWARDED {
+            assert!(LOCAL_WAYS.contains(&port.to_string().as_str()), "{port}");
+        }
+    }
 }

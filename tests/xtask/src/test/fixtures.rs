@@ -51,7 +51,7 @@ fn find_flag(arguments: &[String], flag: &str) -> Option<String> {
 }
 
 /// Replaces each `${NAME}`.
-fn fill(template: &str, values: &[(&str, String)]) -> Result<String> {
+pub(crate) fn fill(template: &str, values: &[(&str, String)]) -> Result<String> {
     let filled = values.iter().fold(template.to_owned(), |text, (name, value)| {
         text.replace(&format!("${{{name}}}"), value)
     });
