@@ -59,6 +59,13 @@ pub struct Change {
     pub paths: Vec<String>,
 }
 
+impl Change {
+    /// Whether the content is as wanted and only the field manager is another.
+    pub fn is_takeover(&self) -> bool {
+        self.action == Action::Update && self.paths == ["metadata.managedFields"]
+    }
+}
+
 fn params(conflicts: Conflicts) -> PatchParams {
     let params = PatchParams::apply(names::FIELD_MANAGER_INSTALLER).validation_strict();
     match conflicts {

@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
-        certs, completions, doctor, env, images, install, rbac, render, rotate_certs, status, uninstall,
-        verify_dns, version,
+        certs, check, completions, config, doctor, env, images, install, man, rbac, render, rotate_certs,
+        status, uninstall, verify_dns, version,
     },
     report::Output,
 };
@@ -24,7 +24,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 64 wrong command line, 65 bad setting, 69 cluster unreachable, \
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 something would change (install --dry-run --exit-code), 64 wrong command line, 65 bad setting, 69 cluster unreachable, \
 75 another command is at work, 77 right missing, 79 check has findings, 124 time limit reached, 130 interrupted (run again to resume)";
 
 /// Flags that every command takes.
@@ -58,12 +58,16 @@ pub struct Format {
 pub enum Command {
     /// Install or upgrade; a second run changes nothing
     Install(Box<install::InstallArgs>),
+    /// Check whether the cluster is fit for the installation; writes nothing
+    Check(Box<check::CheckArgs>),
     /// Remove what `install` made
     Uninstall(uninstall::UninstallArgs),
     /// Show what is installed and whether it works
     Status(status::StatusArgs),
     /// Explain an error, or find out what is wrong with the installation
     Doctor(doctor::DoctorArgs),
+    /// Show the parameters, their values and where those come from
+    Config(config::ConfigArgs),
     /// Print what `install` would apply
     Render(Box<render::RenderArgs>),
     /// Replace the served certificate without a failed request
@@ -80,6 +84,8 @@ pub enum Command {
     Env(env::EnvArgs),
     /// Print shell completions
     Completions(completions::CompletionsArgs),
+    /// Print manual pages
+    Man(man::ManArgs),
     /// Print versions
     Version(version::VersionArgs),
 }
@@ -96,7 +102,9 @@ impl Command {
     /// The form in which the command gives its results.
     pub fn output(&self) -> Output {
         match self {
-            Self::Install(args) => args.format.output,
+            Self::Install(args) => args.output.into(),
+            Self::Check(args) => args.install.output.into(),
+            Self::Config(args) => args.output().into(),
             Self::Uninstall(args) => args.format.output,
             Self::Status(args) => args.format.output,
             Self::Doctor(args) => args.format.output,
@@ -104,9 +112,12 @@ impl Command {
             Self::VerifyDns(args) => args.format.output,
             Self::Version(args) => args.format.output,
             Self::Certs(args) => args.output(),
-            Self::Render(_) | Self::Images(_) | Self::Rbac(_) | Self::Env(_) | Self::Completions(_) => {
-                Output::Text
-            }
+            Self::Render(_)
+            | Self::Images(_)
+            | Self::Rbac(_)
+            | Self::Env(_)
+            | Self::Completions(_)
+            | Self::Man(_) => Output::Text,
         }
     }
 }
@@ -156,13 +167,14 @@ mod tests {
 
     #[test]
     fn every_command_shows_examples() {
-        for command in Cli::command().get_subcommands() {
-            let help = command.clone().render_long_help().to_string();
-            assert!(
-                help.contains("Examples:"),
-                "`silica {} --help` has no examples",
-                command.get_name()
-            );
+        fn walk(command: &clap::Command, path: &str) {
+            for command in command.get_subcommands().filter(|one| one.get_name() != "help") {
+                let path = format!("{path} {}", command.get_name());
+                let help = command.clone().render_long_help().to_string();
+                assert!(help.contains("Examples:"), "`{path} --help` has no examples");
+                walk(command, &path);
+            }
         }
+        walk(&Cli::command(), "silica");
     }
 }

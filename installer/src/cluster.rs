@@ -41,6 +41,20 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Names the server, where only the object of the request is known.
+    #[must_use]
+    pub fn at(self, cluster: &Cluster) -> Self {
+        match self {
+            Self::Unreachable { why, .. } => Self::Unreachable {
+                server: cluster.server.clone(),
+                why,
+            },
+            other => other,
+        }
+    }
+}
+
 /// The innermost sentence of an error, which is the one that tells why.
 pub fn reason(error: &(dyn std::error::Error + 'static)) -> String {
     let mut innermost = error;

@@ -1,11 +1,14 @@
 //! The commands, one file each: their flags, their help, and their steps.
 
 pub mod certs;
+pub mod check;
 pub mod completions;
+pub mod config;
 pub mod doctor;
 pub mod env;
 pub mod images;
 pub mod install;
+pub mod man;
 pub mod rbac;
 pub mod render;
 pub mod rotate_certs;

@@ -26,10 +26,9 @@ use crate::{
     bundle::{self, Architecture, Bundle},
     check::Check,
     cluster::Cluster,
-    commands::install::ImageDelivery,
     error::Error,
     plan,
-    settings::{self, ChosenImages, Settings},
+    settings::{self, ChosenImages, ImageDelivery, Settings},
 };
 
 /// A registry to push to.
@@ -164,11 +163,7 @@ pub fn without_cluster(settings: &Settings, bundle: &Bundle, borrow: Option<&str
             architecture,
         },
         (ImageDelivery::ConfigMap, ..) => {
-            return Err(settings::Error::Needs {
-                flag: "--images configmap without a cluster to look at",
-                needs: "--borrow-image IMAGE",
-            }
-            .into());
+            return Err(settings::Error::NoBorrowedImage.into());
         }
         _ => Target::Nowhere,
     };

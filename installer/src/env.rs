@@ -1,12 +1,9 @@
-//! Every environment variable that the CLI reads or tells its user to set.
+//! Environment variables that the CLI reads or tells its user to set. Those of
+//! parameters are in [`crate::settings::parameter`].
 
-/// API key of the administrator, instead of a generated one.
-pub const ADMIN_KEY: &str = "SILICA_ADMIN_KEY";
 /// Settings file, same as `--values`.
 pub const VALUES: &str = "SILICA_VALUES";
-/// Domain, same as `--domain`; several are separated by commas.
-pub const DOMAIN: &str = "SILICA_DOMAIN";
-/// Registry, same as `--registry`.
+/// Registry, same as `--registry`. Not named by the usual rule.
 pub const REGISTRY: &str = "SILICA_REGISTRY_ADDRESS";
 /// containerd socket, same as `--containerd-address`.
 pub const CONTAINERD_ADDRESS: &str = "CONTAINERD_ADDRESS";

@@ -61,6 +61,15 @@ pub enum Error {
     /// An object cannot be shown.
     #[error(transparent)]
     Yaml(#[from] silica_manifests::YamlError),
+    /// The kept values cannot be written as YAML.
+    #[error("failed to write the values as YAML")]
+    Values(#[source] serde_saphyr::SerializeError),
+    /// There is no such command.
+    #[error("there is no command {command:?}")]
+    NoPage { command: String },
+    /// A manual page could not be made.
+    #[error("failed to make the manual page")]
+    Page(#[source] io::Error),
     /// The user said no.
     #[error("nothing was changed: the question was answered with no")]
     Declined,
@@ -150,7 +159,7 @@ impl Error {
             Self::RolledBack { cause } | Self::NotRolledBack { cause, .. } => cause.exit(),
             Self::Lock(_) => Exit::Busy,
             Self::Interrupted { .. } => Exit::Interrupted,
-            Self::CannotAsk => Exit::Usage,
+            Self::CannotAsk | Self::NoPage { .. } => Exit::Usage,
             Self::Preflight {
                 is_permission: true, ..
             } => Exit::Forbidden,
@@ -166,7 +175,11 @@ impl Error {
             Self::Settings(settings::Error::Name { what: "domain", .. }) => {
                 "give the name without scheme, port and `*.`, for example --domain sandbox.example.com".to_owned()
             }
-            Self::Settings(_) => "silica install --help".to_owned(),
+            Self::Settings(settings::Error::UnknownKey { .. } | settings::Error::Value { .. }) => {
+                "silica config reference lists all parameters and their values".to_owned()
+            }
+            Self::Settings(_) => "silica config explain shows every value and where it comes from".to_owned(),
+            Self::NoPage { .. } => "silica help".to_owned(),
             Self::Certs(error) => error.hint()?,
             Self::Cluster(error)
             | Self::Wait(wait::Error::Cluster(error))

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | 0 | done |
 //! | 1 | failed |
+//! | 2 | `install --dry-run --exit-code`: something would change |
 //! | 64 | wrong command line |
 //! | 65 | a setting is not valid |
 //! | 69 | the cluster cannot be reached |
@@ -23,6 +24,8 @@ pub enum Exit {
     Success = 0,
     /// Failed for a reason without a code of its own.
     Failed = 1,
+    /// A dry run found something to change, and was told to say so.
+    Changes = 2,
     /// Wrong command line.
     Usage = 64,
     /// A setting is not valid.

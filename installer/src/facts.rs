@@ -2,7 +2,11 @@
 
 pub mod way_in;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::{
@@ -22,6 +26,12 @@ use crate::{
     lock,
 };
 
+mod clock;
+pub mod nodes;
+mod webhooks;
+
+pub use nodes::{Amounts, NodeFact};
+
 /// How many requests are under way at a time.
 pub(crate) const CONCURRENCY: usize = 16;
 
@@ -32,6 +42,24 @@ pub struct Version {
     pub text: String,
     /// Minor number, when it can be read.
     pub minor: Option<u32>,
+}
+
+/// Something that not everybody may read, and that the installation can do without.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Known<T> {
+    /// It was read.
+    Read(T),
+    /// The server refused, for this reason.
+    Forbidden(String),
+}
+
+impl<T> Known<T> {
+    fn unless_forbidden(error: Error) -> Result<Self, Error> {
+        match error {
+            Error::Forbidden { why, .. } => Ok(Self::Forbidden(why)),
+            other => Err(other),
+        }
+    }
 }
 
 /// Whose the namespace is.
@@ -53,11 +81,32 @@ pub struct CrdFact {
     /// Whether it carries our label.
     pub is_ours: bool,
     /// Who made it, as far as it can be told.
-    pub owner: String,
+    pub owner: Owner,
     /// `Namespaced` or `Cluster`.
     pub scope: String,
     /// Versions in which objects may be stored (`status.storedVersions`).
     pub stored_versions: Vec<String>,
+}
+
+/// Who made an object.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Owner {
+    /// A Helm release, by its annotations.
+    Helm { namespace: String, release: String },
+    /// A product, by the recommended labels.
+    Product(String),
+    /// Only the field managers are known.
+    Manager(String),
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Helm { namespace, release } => write!(f, "Helm release {namespace}/{release}"),
+            Self::Product(name) => f.write_str(name),
+            Self::Manager(name) => write!(f, "field manager {name}"),
+        }
+    }
 }
 
 /// An IngressClass.
@@ -95,11 +144,29 @@ pub struct ClusterFacts {
     pub inventory: Option<Inventory>,
     /// Its secrets.
     pub existing: Existing,
+    /// The nodes.
+    pub nodes: Known<Vec<NodeFact>>,
+    /// Seconds by which the server's clock is ahead of ours, when it tells.
+    pub clock_skew: Option<i64>,
+    /// Foreign webhooks on our kinds.
+    pub webhooks: Known<Vec<String>>,
+    /// How long reading took, by the id of the check that it is for.
+    pub timings: Timings,
+}
+
+/// How long reading took, by the id of the check that it is for.
+pub type Timings = BTreeMap<&'static str, Duration>;
+
+async fn timed<T>(work: impl Future<Output = Result<T, Error>>) -> Result<(T, Duration), Error> {
+    let start = Instant::now();
+    let done = work.await?;
+    Ok((done, start.elapsed()))
 }
 
 impl ClusterFacts {
     /// Reads everything, a few requests at a time.
     pub async fn read(cluster: &Cluster) -> Result<Self, Error> {
+        let start = Instant::now();
         // First alone: when this fails, nothing after it can be right.
         let info = cluster
             .client
@@ -115,20 +182,42 @@ impl ClusterFacts {
             text: info.git_version,
             minor,
         };
-        let (namespace, crds, ingress_classes, inventory, existing) = tokio::try_join!(
-            read_namespace(cluster),
-            read_crds(cluster),
-            read_ingress_classes(cluster),
-            read_inventory(cluster),
-            read_existing(cluster),
-        )?;
+        let version_read = start.elapsed();
+        // On the heap: together they are many.
+        let all = Box::pin(async {
+            tokio::try_join!(
+                timed(read_namespace(cluster)),
+                timed(read_crds(cluster)),
+                timed(read_ingress_classes(cluster)),
+                read_inventory(cluster),
+                read_existing(cluster),
+                timed(nodes::read(cluster)),
+                timed(clock::read(cluster)),
+                timed(webhooks::read(cluster)),
+            )
+        });
+        let (namespace, crds, ingress_classes, inventory, existing, nodes, clock_skew, webhooks) =
+            all.await?;
+        let timings = [
+            ("kubernetes-version", version_read),
+            ("clock", clock_skew.1),
+            ("namespace", namespace.1),
+            ("definitions", crds.1),
+            ("webhooks", webhooks.1),
+            ("ingress-class", ingress_classes.1),
+            ("capacity", nodes.1),
+        ];
         Ok(Self {
             version,
-            namespace,
-            crds,
-            ingress_classes,
+            namespace: namespace.0,
+            crds: crds.0,
+            ingress_classes: ingress_classes.0,
             inventory,
             existing,
+            nodes: nodes.0,
+            clock_skew: clock_skew.0,
+            webhooks: webhooks.0,
+            timings: timings.into(),
         })
     }
 }
@@ -266,17 +355,19 @@ fn crd_fact(name: String, found: CustomResourceDefinition) -> CrdFact {
 
 /// Who made an object: Helm says so in annotations, others in labels, and the
 /// field managers are the last resort.
-fn owner(meta: &ObjectMeta) -> String {
+fn owner(meta: &ObjectMeta) -> Owner {
     let annotation = |key: &str| meta.annotations.as_ref().and_then(|map| map.get(key));
     if let Some(release) = annotation("meta.helm.sh/release-name") {
-        let namespace = annotation("meta.helm.sh/release-namespace")
-            .map(String::as_str)
-            .unwrap_or_default();
-        return format!("Helm release {namespace}/{release}");
+        return Owner::Helm {
+            namespace: annotation("meta.helm.sh/release-namespace")
+                .cloned()
+                .unwrap_or_default(),
+            release: release.clone(),
+        };
     }
     let label = |key: &str| meta.labels.as_ref().and_then(|map| map.get(key));
     if let Some(product) = label(labels::APP_PART_OF).or_else(|| label(labels::APP_MANAGED_BY)) {
-        return product.clone();
+        return Owner::Product(product.clone());
     }
     let managers: BTreeSet<&str> = meta
         .managed_fields
@@ -285,12 +376,9 @@ fn owner(meta: &ObjectMeta) -> String {
         .filter_map(|entry| entry.manager.as_deref())
         .collect();
     if managers.is_empty() {
-        return "an unknown manager".into();
+        return Owner::Manager("unknown".into());
     }
-    format!(
-        "field manager {}",
-        managers.into_iter().collect::<Vec<_>>().join(", ")
-    )
+    Owner::Manager(managers.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 async fn read_ingress_classes(cluster: &Cluster) -> Result<Vec<IngressClassFact>, Error> {
@@ -386,13 +474,13 @@ mod tests {
             managed_fields: Some(vec![entry]),
             ..ObjectMeta::default()
         };
-        assert_eq!(owner(&meta), "field manager kubectl");
+        assert_eq!(owner(&meta).to_string(), "field manager kubectl");
         meta.labels = Some(map(&[(labels::APP_MANAGED_BY, "agents")]));
-        assert_eq!(owner(&meta), "agents");
+        assert_eq!(owner(&meta).to_string(), "agents");
         meta.annotations = Some(map(&[
             ("meta.helm.sh/release-name", "r"),
             ("meta.helm.sh/release-namespace", "n"),
         ]));
-        assert_eq!(owner(&meta), "Helm release n/r");
+        assert_eq!(owner(&meta).to_string(), "Helm release n/r");
     }
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::{ApiResource, GroupVersionKind, ObjectMeta};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use silica_api::{labels, names};
 use silica_manifests::Object;
 
@@ -17,6 +18,7 @@ const STATE: &str = "state";
 const VERSION: &str = "version";
 const DOMAINS: &str = "domains";
 const ADDRESSES: &str = "addresses";
+const VALUES: &str = "values";
 
 /// How far an installation got.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -109,6 +111,9 @@ pub struct Inventory {
     /// Where clients reach it, when that was said (`--address`); empty when the
     /// cluster reports it.
     pub addresses: Vec<String>,
+    /// The values that were chosen, as a tree with the keys of the settings file.
+    /// They are what the next run starts from.
+    pub values: Map<String, Value>,
     /// Its objects.
     pub objects: BTreeSet<Entry>,
 }
@@ -124,6 +129,12 @@ impl Inventory {
             let parts = text(key).split(',').filter(|part| !part.is_empty());
             parts.map(str::to_owned).collect()
         };
+        // Version 0.1 kept nothing but the domains.
+        let domains = list(DOMAINS);
+        let values = data
+            .get(VALUES)
+            .and_then(|text| serde_saphyr::from_str(text).ok())
+            .unwrap_or_else(|| Map::from_iter([("e2b".to_owned(), json!({"domain": domains}))]));
         Self {
             state: match text(STATE) {
                 "complete" => State::Complete,
@@ -131,8 +142,9 @@ impl Inventory {
                 _ => State::Applying,
             },
             version: text(VERSION).to_owned(),
-            domains: list(DOMAINS),
+            domains,
             addresses: list(ADDRESSES),
+            values,
             objects: text(OBJECTS)
                 .lines()
                 .filter_map(|line| serde_json::from_str(line).ok())
@@ -152,6 +164,8 @@ impl Inventory {
             (VERSION, self.version.clone()),
             (DOMAINS, self.domains.join(",")),
             (ADDRESSES, self.addresses.join(",")),
+            // A tree of text and numbers, which can always be written.
+            (VALUES, serde_saphyr::to_string(&self.values).unwrap_or_default()),
             (OBJECTS, lines.join("\n")),
         ];
         ConfigMap {
@@ -203,6 +217,12 @@ mod tests {
             version: "1".into(),
             domains: vec!["a.example".into(), "b.example".into()],
             addresses: vec!["192.0.2.1".into()],
+            values:
+                json!({"e2b": {"domain": ["a.example", "b.example"]}, "nodeSelector": {"a": "1", "b": "true"},
+                           "controller": {"logLevel": 2, "resources": {"requests": {"cpu": "2"}}}})
+                .as_object()
+                .cloned()
+                .unwrap(),
             objects: names
                 .iter()
                 .map(|name| Entry::core("Secret", "secrets", name))
@@ -214,6 +234,16 @@ mod tests {
     fn a_written_inventory_reads_back_unchanged() {
         let written = inventory(&["a", "b"]);
         assert_eq!(Inventory::from_config_map(&written.to_config_map()), written);
+    }
+
+    #[test]
+    fn without_values_the_domains_are_what_was_chosen() {
+        let mut map = inventory(&[]).to_config_map();
+        map.data.as_mut().unwrap().remove(VALUES);
+        assert_eq!(
+            Value::Object(Inventory::from_config_map(&map).values),
+            json!({"e2b": {"domain": ["a.example", "b.example"]}})
+        );
     }
 
     #[test]

@@ -13,10 +13,11 @@ use kube::{
 };
 use silica_api::names;
 
+pub(crate) use self::prepared::read_resolved;
 pub use self::{
     applied::Applied,
     compared::Compared,
-    prepared::Prepared,
+    prepared::{Examined, Prepared},
     ready::{Ready, Verified},
 };
 use crate::{

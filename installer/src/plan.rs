@@ -99,6 +99,7 @@ pub fn plan(
         version: env!("CARGO_PKG_VERSION").into(),
         domains: options.domains.iter().map(ToString::to_string).collect(),
         addresses: settings.addresses.clone(),
+        values: settings.resolved.kept(),
         objects: entries.into_iter().collect(),
     };
     Ok(Plan {

@@ -3,29 +3,98 @@
 mod upgrade;
 mod way_in;
 
+use std::collections::BTreeSet;
+
 use silica_api::{crd, names};
 
 use crate::{
     check::{Check, Report},
-    facts::{ClusterFacts, CrdFact, NamespaceFact, Version, way_in::WayIn},
+    facts::{ClusterFacts, CrdFact, Known, NamespaceFact, Owner, Timings, Version, way_in::WayIn},
     rights::{self, Right},
     settings::Settings,
 };
 
+mod capacity;
+mod domain;
+
+/// Seconds of difference between the clocks that the user should know of.
+const SKEW_WARN: u64 = 60;
+/// Seconds above which new certificates are refused by somebody.
+const SKEW_FATAL: u64 = 300;
 /// Oldest minor version of Kubernetes 1: native sidecars, which the runtime
 /// injection of users' own templates relies on, are on by default since 1.29.
 const MINOR_FLOOR: u32 = 29;
 
-/// All checks. Pure: the facts are all there is to know.
-pub fn judge(settings: &Settings, facts: &ClusterFacts, way_in: &WayIn) -> Report {
-    // Without the rights the facts could not have been read.
-    let mut checks = vec![version(&facts.version), permission(&[])];
-    checks.push(namespace(&facts.namespace, settings.adopt));
-    checks.push(definitions(&facts.crds, settings.adopt));
-    checks.extend(way_in::judge(&settings.options, &facts.ingress_classes, way_in));
+/// All checks. Pure: the facts are all there is to know. `makes_certificates`
+/// tells whether the plan issues any, since those depend on the clock; `delivery` is what
+/// was found out about the way of our executables.
+pub fn judge(
+    settings: &Settings,
+    facts: &ClusterFacts,
+    way_in: &WayIn,
+    delivery: Vec<Check>,
+    makes_certificates: bool,
+) -> Report {
+    let options = &settings.options;
+    let mut checks = vec![
+        version(&facts.version),
+        capacity::sidecars(&facts.nodes),
+        clock(facts.clock_skew, makes_certificates),
+        // Without the rights the facts could not have been read.
+        permission(&[]),
+        namespace(&facts.namespace, settings.adopt),
+        definitions(&facts.crds, settings.adopt),
+        webhooks(&facts.webhooks, settings.adopt),
+        capacity::room(options, &facts.nodes),
+        domain::check(&options.domains),
+    ];
     checks.push(upgrade::judge(&facts.crds, &crd::all()));
-    checks.push(domains(settings));
-    Report { checks }
+    checks.extend(way_in::judge(options, &facts.ingress_classes, way_in));
+    checks.extend(delivery);
+    Report::of_preflight(checks, &facts.timings)
+}
+
+/// Only the lack of rights, which keeps everything else from being looked at.
+pub fn without_rights(missing: &[Right]) -> Report {
+    Report::of_preflight(vec![permission(missing)], &Timings::new())
+}
+
+/// Certificates are valid from now on: a client whose clock is behind refuses
+/// new ones, and tokens and leases suffer as well.
+fn clock(skew: Option<i64>, makes_certificates: bool) -> Check {
+    let id = "clock";
+    let title = "the clocks of cluster and this machine agree";
+    let Some(skew) = skew else {
+        return Check::skip(id, title, "the server does not tell the time");
+    };
+    let seconds = skew.unsigned_abs();
+    if seconds <= SKEW_WARN {
+        return Check::pass(id, title);
+    }
+    let side = if skew > 0 { "ahead of" } else { "behind" };
+    let detail = format!("the cluster is {seconds} s {side} this machine");
+    let hint = "set the clocks: timedatectl set-ntp true, here and on the nodes";
+    if seconds > SKEW_FATAL && makes_certificates {
+        let why = format!("{detail}; new certificates would not be valid everywhere");
+        return Check::fail(id, title, why).hint(hint);
+    }
+    Check::warn(id, title, detail).hint(hint)
+}
+
+fn webhooks(fact: &Known<Vec<String>>, adopt: bool) -> Check {
+    let id = "webhooks";
+    let title = format!("no webhook of somebody else acts on {}", names::GROUP);
+    match fact {
+        Known::Forbidden(why) => Check::skip(id, title, format!("webhooks may not be listed: {why}")),
+        Known::Read(found) if found.is_empty() => Check::pass(id, title),
+        Known::Read(found) if adopt => Check::warn(id, title, found.join(", ")),
+        Known::Read(found) => Check::fail(
+            id,
+            title,
+            format!("{}: another controller for the same kinds is, or was, installed", found.join(", ")),
+        )
+        .hint("remove that product first, its webhooks with it: kubectl delete KIND NAME; go on nevertheless with --adopt"),
+    }
 }
 
 fn version(version: &Version) -> Check {
@@ -93,13 +162,30 @@ fn definitions(facts: &[CrdFact], adopt: bool) -> Check {
     if adopt {
         return Check::warn(id, title, format!("{detail}; they are taken over"));
     }
-    Check::fail(id, title, detail)
-        .hint("remove the other product, or take its definitions over with --adopt; its objects stay")
+    let releases: BTreeSet<&Owner> = facts
+        .iter()
+        .filter(|fact| !fact.is_ours)
+        .map(|fact| &fact.owner)
+        .collect();
+    let ways: Vec<String> = releases.into_iter().map(way_out).collect();
+    Check::fail(id, title, detail).hint(format!(
+        "{}; or take the definitions over with --adopt, their objects stay",
+        ways.join("; ")
+    ))
 }
 
-fn domains(settings: &Settings) -> Check {
-    let names: Vec<&str> = settings.options.domains.iter().map(AsRef::as_ref).collect();
-    Check::pass("domain", format!("domain {}", names.join(", ")))
+/// How to get rid of another product that brought our definitions. Helm keeps
+/// definitions from a chart's `crds` folder, and with them all objects.
+fn way_out(owner: &Owner) -> String {
+    match owner {
+        Owner::Helm { namespace, release } => {
+            format!("remove the other product: helm uninstall {release} --namespace {namespace}")
+        }
+        Owner::Product(name) => format!(
+            "remove {name}: kubectl get deployments -A -l app.kubernetes.io/part-of={name} shows what runs"
+        ),
+        Owner::Manager(name) => format!("find out who applied them (field manager {name})"),
+    }
 }
 
 #[cfg(test)]
@@ -140,14 +226,43 @@ mod tests {
         let fact = CrdFact {
             name: "sandboxes.x".into(),
             is_ours: false,
-            owner: "Helm release a/b".into(),
+            owner: Owner::Helm {
+                namespace: "a".into(),
+                release: "b".into(),
+            },
             scope: "Namespaced".into(),
             stored_versions: vec!["v1alpha1".into()],
         };
         let check = definitions(std::slice::from_ref(&fact), false);
         assert_eq!(check.verdict, Verdict::Fail);
         assert!(check.detail.contains("Helm release a/b"));
+        assert!(check.hint.unwrap().contains("helm uninstall b --namespace a"));
         assert_eq!(definitions(&[fact], true).verdict, Verdict::Warn);
+    }
+
+    #[test]
+    fn clocks_apart_warn_and_stop_new_certificates() {
+        let at = |skew, makes| clock(Some(skew), makes).verdict;
+        assert_eq!((at(60, true), at(-61, true)), (Verdict::Pass, Verdict::Warn));
+        assert_eq!((at(300, true), at(301, true)), (Verdict::Warn, Verdict::Fail));
+        assert_eq!(
+            (at(-4000, true), at(-4000, false)),
+            (Verdict::Fail, Verdict::Warn)
+        );
+        assert_eq!(clock(None, true).verdict, Verdict::Skip);
+        assert!(clock(Some(-400), true).detail.contains("400 s behind"));
+    }
+
+    #[test]
+    fn a_webhook_of_another_controller_is_refused() {
+        let found = Known::Read(vec!["ValidatingWebhookConfiguration agents".into()]);
+        assert_eq!(webhooks(&found, false).verdict, Verdict::Fail);
+        assert_eq!(webhooks(&found, true).verdict, Verdict::Warn);
+        assert_eq!(webhooks(&Known::Read(Vec::new()), false).verdict, Verdict::Pass);
+        assert_eq!(
+            webhooks(&Known::Forbidden("no".into()), false).verdict,
+            Verdict::Skip
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::check::{Check, Verdict};
+use crate::check::{Check, Report, Verdict};
 
 /// Form of the results.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -23,6 +23,27 @@ pub enum Output {
     Text,
     /// For programs: one JSON document on standard output.
     Json,
+}
+
+/// Form of the results of commands that check before they act.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum ReportForm {
+    /// For people.
+    #[default]
+    Text,
+    /// For people: of the checks, only those with problems.
+    Short,
+    /// For programs: one JSON document on standard output.
+    Json,
+}
+
+impl From<ReportForm> for Output {
+    fn from(form: ReportForm) -> Self {
+        match form {
+            ReportForm::Text | ReportForm::Short => Self::Text,
+            ReportForm::Json => Self::Json,
+        }
+    }
 }
 
 const GREEN: Style = AnsiColor::Green.on_default();
@@ -68,7 +89,7 @@ impl Printer {
 
     /// Starts a phase.
     pub fn start(&self, name: &str) {
-        let spinner = (std::io::stderr().is_terminal() && self.output == Output::Text).then(|| {
+        let spinner = (self.output == Output::Text && can_animate()).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             bar.set_style(ProgressStyle::default_spinner());
             bar.enable_steady_tick(Duration::from_millis(100));
@@ -135,6 +156,23 @@ impl Printer {
         self.line(&format!("{YELLOW}‼{YELLOW:#} {text}"));
     }
 
+    /// The checks of a preflight by category; `is_short` leaves out those that are fine.
+    pub fn report(&self, report: &Report, is_short: bool) {
+        let mut category = None;
+        for check in &report.checks {
+            if is_short && matches!(check.verdict, Verdict::Pass | Verdict::Skip) {
+                continue;
+            }
+            if check.category != category {
+                category = check.category;
+                if let Some(category) = category {
+                    self.line(category.title());
+                }
+            }
+            self.check(check);
+        }
+    }
+
     /// One finished check: a line, and the reason and hint when it is not fine.
     pub fn check(&self, check: &Check) {
         let (style, glyph) = match check.verdict {
@@ -143,12 +181,22 @@ impl Printer {
             Verdict::Fail => (RED, '✗'),
             Verdict::Skip => (DIM, '-'),
         };
-        self.line(&format!("{style}{glyph}{style:#} {}", check.title));
+        let elapsed = check
+            .elapsed_ms
+            .map(|elapsed| format!(" {DIM}({elapsed} ms){DIM:#}"));
+        self.line(&format!(
+            "{style}{glyph}{style:#} {}{}",
+            check.title,
+            elapsed.unwrap_or_default()
+        ));
         if !check.detail.is_empty() && check.verdict != Verdict::Pass {
             self.line(&format!("    {}", check.detail));
         }
         if let Some(hint) = &check.hint {
             self.line(&format!("    hint: {hint}"));
+        }
+        if let Some(see) = &check.see {
+            self.line(&format!("    see:  {see}"));
         }
     }
 
@@ -210,4 +258,9 @@ impl Printer {
     fn with<T>(&self, action: impl FnOnce(&mut State) -> T) -> T {
         action(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Whether standard error can show progress that moves.
+fn can_animate() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }

@@ -293,13 +293,7 @@ async fn is_allowed(cluster: &Cluster, right: &Right) -> Result<bool, Error> {
     let answer = api
         .create(&PostParams::default(), &review)
         .await
-        .map_err(|error| match request("review", "own access rights")(error) {
-            Error::Unreachable { why, .. } => Error::Unreachable {
-                server: cluster.server.clone(),
-                why,
-            },
-            other => other,
-        })?;
+        .map_err(|error| request("review", "own access rights")(error).at(cluster))?;
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 

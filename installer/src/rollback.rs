@@ -104,6 +104,7 @@ mod tests {
             state: State::Complete,
             version: "1".into(),
             addresses: Vec::new(),
+            values: serde_json::Map::new(),
             domains: Vec::new(),
             objects: names
                 .iter()

@@ -81,6 +81,8 @@ pub fn run(cli: Cli) -> Exit {
 async fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
     match command {
         Command::Install(args) => Box::pin(commands::install::run(context, &args)).await,
+        Command::Check(args) => Box::pin(commands::check::run(context, &args)).await,
+        Command::Config(args) => Box::pin(commands::config::run(context, &args)).await,
         Command::Uninstall(args) => commands::uninstall::run(context, &args).await,
         Command::Status(args) => commands::status::run(context, &args).await,
         Command::Doctor(args) => Box::pin(commands::doctor::run(context, &args)).await,
@@ -92,6 +94,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
         Command::Certs(args) => commands::certs::run(context, &args).await,
         Command::Env(args) => commands::env::run(context, &args).await,
         Command::Completions(args) => Ok(commands::completions::run(context, &args)),
+        Command::Man(args) => commands::man::run(context, &args),
         Command::Version(args) => commands::version::run(context, &args).await,
     }
 }

@@ -131,7 +131,7 @@ fn bad_settings_are_refused_before_any_connection() {
         (&["--domain", "*.a.b"][..], "--domain"),
         (&["--domain", "http://a.b"], "--domain"),
         (&["--domain", "10.0.0.1"], "two labels"),
-        (&[], "no domain"),
+        (&["--domain", "a.b", "--log-level", "9"], "flag --log-level"),
         (&["--domain", "a.b", "--values", "missing.yaml"], "missing.yaml"),
         (
             &["--domain", "a.b", "--admin-key-file", "missing.key"],

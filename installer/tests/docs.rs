@@ -9,7 +9,12 @@ use std::{
 };
 
 use clap::{Command, CommandFactory};
-use silica::{cli::Cli, exit::Exit};
+use silica::{
+    check::{PREFLIGHT, TROUBLESHOOTING},
+    cli::Cli,
+    exit::Exit,
+    settings::parameter,
+};
 
 /// Below these numbers the reader of the documents has gone blind.
 const LINKS_MIN: usize = 20;
@@ -223,7 +228,7 @@ fn flags_that_stand_alone_belong_to_some_command() {
 
 #[test]
 fn every_flag_of_install_is_documented() {
-    let text = document("docs/install.md");
+    let text = document("docs/install.md") + &document(parameter::REFERENCE_FILE);
     let silica = silica();
     let install = silica.find_subcommand("install").unwrap();
     let missing: Vec<String> = install
@@ -237,11 +242,37 @@ fn every_flag_of_install_is_documented() {
 }
 
 #[test]
+fn the_published_schema_and_the_reference_are_fresh() {
+    let schema = format!("{:#}\n", parameter::schema());
+    for (file, fresh, command) in [
+        (parameter::SCHEMA_FILE, schema, "schema"),
+        (parameter::REFERENCE_FILE, parameter::reference(), "reference"),
+    ] {
+        assert!(
+            document(file) == fresh,
+            "{file} is stale: cargo run -q -p silica -- config {command} > {file}"
+        );
+    }
+}
+
+#[test]
+fn every_check_of_the_preflight_is_explained_where_its_hint_points() {
+    let text = document(TROUBLESHOOTING);
+    for (id, _) in PREFLIGHT {
+        assert!(
+            text.lines().any(|line| line.starts_with('#') && slug(line) == id),
+            "{TROUBLESHOOTING} has no heading for {id}"
+        );
+    }
+}
+
+#[test]
 fn every_exit_code_is_documented() {
     let text = document("docs/troubleshooting.md");
     for exit in [
         Exit::Success,
         Exit::Failed,
+        Exit::Changes,
         Exit::Usage,
         Exit::Config,
         Exit::Unreachable,

@@ -119,12 +119,21 @@ fn direct_service(direct: &DirectService) -> Service {
     }
     let mut metadata = metadata(names::MANAGER, names::MANAGER_DIRECT);
     metadata.annotations = (!direct.annotations.is_empty()).then(|| direct.annotations.clone());
+    let balancer = &direct.load_balancer;
+    let is_balanced = direct.service_type == ServiceType::LoadBalancer;
     Service {
         metadata,
         spec: Some(ServiceSpec {
             type_: Some(direct.service_type.as_str().into()),
             selector: Some(selector()),
             ports: Some(service_ports),
+            load_balancer_class: balancer.class.clone().filter(|_| is_balanced),
+            load_balancer_source_ranges: (is_balanced && !balancer.source_ranges.is_empty())
+                .then(|| balancer.source_ranges.clone()),
+            external_traffic_policy: balancer
+                .traffic_policy
+                .filter(|_| direct.service_type != ServiceType::ClusterIp)
+                .map(|policy| policy.as_str().into()),
             ..ServiceSpec::default()
         }),
         status: None,
@@ -191,7 +200,7 @@ fn rule(host: String) -> IngressRule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::NodePorts;
+    use crate::options::{LoadBalancer, NodePorts, TrafficPolicy};
 
     fn domain() -> Domain {
         "sbx.example.com".parse().unwrap()
@@ -251,5 +260,32 @@ mod tests {
             ..DirectService::default()
         };
         assert_eq!(ports(&asked), [(443, Some(30_443)), (7788, Some(30_788))]);
+    }
+
+    #[test]
+    fn options_of_the_load_balancer_go_to_that_type_only() {
+        let spec = |service_type| {
+            let direct = DirectService {
+                service_type,
+                load_balancer: LoadBalancer {
+                    class: Some("a/b".into()),
+                    source_ranges: vec!["203.0.113.0/24".into()],
+                    traffic_policy: Some(TrafficPolicy::Local),
+                },
+                ..DirectService::default()
+            };
+            direct_service(&direct).spec.unwrap()
+        };
+        let balanced = spec(ServiceType::LoadBalancer);
+        assert_eq!(balanced.load_balancer_class.as_deref(), Some("a/b"));
+        assert_eq!(balanced.load_balancer_source_ranges.unwrap(), ["203.0.113.0/24"]);
+        assert_eq!(balanced.external_traffic_policy.as_deref(), Some("Local"));
+        let port = spec(ServiceType::NodePort);
+        assert_eq!(
+            (port.load_balancer_class, port.load_balancer_source_ranges),
+            (None, None)
+        );
+        assert_eq!(port.external_traffic_policy.as_deref(), Some("Local"));
+        assert_eq!(spec(ServiceType::ClusterIp).external_traffic_policy, None);
     }
 }

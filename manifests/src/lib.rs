@@ -23,8 +23,8 @@ mod yaml;
 pub use bag::{Object, Objects, Phase};
 pub use carried::{Carried, Packed};
 pub use options::{
-    Authentication, Compute, DirectService, GatewayOptions, HostPorts, Images, IngressOptions, NodePorts,
-    Options, ServiceType, TemplateOptions,
+    Authentication, Compute, DirectService, GatewayOptions, HostPorts, Images, IngressOptions, LoadBalancer,
+    NodePorts, Options, ServiceType, TemplateOptions, TrafficPolicy,
 };
 pub use secrets::{SecretKind, SecretRequest, requests as secret_requests};
 pub use yaml::{Error as YamlError, REFRESH_COMMAND, document, documents, generated};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::Toleration;
 use silica_api::{
     ports::{self, Port},
     types::{Domain, NamespaceName},
@@ -36,6 +37,8 @@ pub struct Options {
     pub gateway: Option<GatewayOptions>,
     /// Node labels that our own pods ask for.
     pub node_selector: BTreeMap<String, String>,
+    /// Taints that our own pods tolerate.
+    pub tolerations: Vec<Toleration>,
     /// Secret with registry credentials for our own pods.
     pub image_pull_secret: Option<String>,
     /// Whether voluntary disruptions leave at least one pod of each role.
@@ -63,6 +66,7 @@ impl Options {
             direct: None,
             gateway: None,
             node_selector: BTreeMap::new(),
+            tolerations: Vec::new(),
             image_pull_secret: None,
             disruption_budget: true,
             carried: None,
@@ -95,6 +99,8 @@ pub struct Compute {
     pub cpu: String,
     /// `requests.memory`.
     pub memory: String,
+    /// `limits.cpu`; none by default, because it adds latency to every request.
+    pub cpu_limit: Option<String>,
     /// `limits.memory`; none by default, so that a burst of connections cannot
     /// kill the proxy that carries everybody's traffic.
     pub memory_limit: Option<String>,
@@ -105,6 +111,7 @@ impl Default for Compute {
         Self {
             cpu: "50m".into(),
             memory: "64Mi".into(),
+            cpu_limit: None,
             memory_limit: None,
         }
     }
@@ -157,6 +164,38 @@ pub struct DirectService {
     pub host_ports: HostPorts,
     /// Annotations for the cloud's load balancer.
     pub annotations: BTreeMap<String, String>,
+    /// What the load balancer is asked for.
+    pub load_balancer: LoadBalancer,
+}
+
+/// Fields of a Service that its load balancer obeys.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct LoadBalancer {
+    /// `spec.loadBalancerClass`; the cluster's default when absent.
+    pub class: Option<String>,
+    /// `spec.loadBalancerSourceRanges`: networks that are let in; all when empty.
+    pub source_ranges: Vec<String>,
+    /// `spec.externalTrafficPolicy`, for node ports too.
+    pub traffic_policy: Option<TrafficPolicy>,
+}
+
+/// `spec.externalTrafficPolicy`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TrafficPolicy {
+    /// Any node passes traffic on; the client's address is lost.
+    Cluster,
+    /// Only nodes with a manager take traffic; the client's address is kept.
+    Local,
+}
+
+impl TrafficPolicy {
+    /// The value of the field.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cluster => "Cluster",
+            Self::Local => "Local",
+        }
+    }
 }
 
 /// Type of the direct Service.

@@ -184,6 +184,7 @@ fn pod(role: &Role<'_>, options: &Options, identity: BTreeMap<String, String>) -
         enable_service_links: Some(false),
         termination_grace_period_seconds: Some(role.grace),
         node_selector: (!options.node_selector.is_empty()).then(|| options.node_selector.clone()),
+        tolerations: (!options.tolerations.is_empty()).then(|| options.tolerations.clone()),
         image_pull_secrets: options
             .image_pull_secret
             .as_ref()
@@ -341,6 +342,10 @@ fn container_port(port: &Port, host_port: Option<u16>) -> ContainerPort {
 
 fn resources(compute: &Compute) -> ResourceRequirements {
     let quantity = |value: &String| Quantity(value.clone());
+    let limits: BTreeMap<String, Quantity> = [("cpu", &compute.cpu_limit), ("memory", &compute.memory_limit)]
+        .into_iter()
+        .filter_map(|(name, limit)| Some((name.to_owned(), quantity(limit.as_ref()?))))
+        .collect();
     ResourceRequirements {
         requests: Some(
             [
@@ -349,10 +354,7 @@ fn resources(compute: &Compute) -> ResourceRequirements {
             ]
             .into(),
         ),
-        limits: compute
-            .memory_limit
-            .as_ref()
-            .map(|limit| [("memory".to_owned(), quantity(limit))].into()),
+        limits: (!limits.is_empty()).then_some(limits),
         ..ResourceRequirements::default()
     }
 }

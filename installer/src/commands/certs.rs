@@ -52,6 +52,10 @@ pub enum CertsCommand {
     /// Write fullchain.pem, privkey.pem, ca-fullchain.pem and ca-privkey.pem
     Generate(GenerateArgs),
     /// Print the CA certificates that clients must trust
+    #[command(after_help = "\
+Examples:
+  silica certs export > silica-ca.crt
+  SSL_CERT_FILE=silica-ca.crt python3 main.py")]
     Export,
     /// Show what certificates say
     Inspect(inspect::InspectArgs),
@@ -125,6 +129,7 @@ fn generate(context: &Context, args: &GenerateArgs) -> Result<Exit, Error> {
     let parsed = args.domain.parse::<Domain>();
     let domain = [parsed.map_err(|source| settings::Error::Name {
         what: "domain",
+        origin: settings::Origin::Flag("domain".into()),
         source,
     })?];
     let now = OffsetDateTime::now_utc();

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use k8s_openapi::api::rbac::v1::Subject;
 use silica_manifests::{Images, Object, Phase, documents, objects};
 
-use super::install::{ImageDelivery, InstallArgs};
+use super::install::InstallArgs;
 use crate::{
     bundle,
     delivery::{self, pack::Packing},
@@ -12,7 +12,7 @@ use crate::{
     exit::Exit,
     plan, rights, role,
     run::Context,
-    settings::Settings,
+    settings::{ImageDelivery, Settings},
 };
 
 /// Rights do not depend on the domain, so none has to be given.
@@ -63,11 +63,7 @@ pub struct PrintArgs {
 /// Prints the role.
 pub fn run(context: &Context, args: &RbacArgs) -> Result<Exit, Error> {
     let RbacCommand::Print(args) = &args.command;
-    let mut install = args.install.clone();
-    if install.domain.is_empty() && install.values.is_none() {
-        install.domain.push(ANY_DOMAIN.to_owned());
-    }
-    let settings = Settings::read(&install)?;
+    let settings = Settings::read(&args.install, Some(ANY_DOMAIN))?;
     // What travels in ConfigMaps is part of the rights; which image it runs on is not.
     let packing = if settings.delivery == ImageDelivery::ConfigMap && plan::needs_bundle(&settings) {
         delivery::without_cluster(&settings, &bundle::unpack()?, Some(""))?

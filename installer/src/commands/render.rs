@@ -21,7 +21,7 @@ pub struct RenderArgs {
 /// Prints the objects. Secrets are not among them: their content is made by
 /// `install` and never leaves for a file.
 pub fn run(context: &Context, args: &RenderArgs) -> Result<Exit, Error> {
-    let settings = Settings::read(&args.install)?;
+    let settings = Settings::read(&args.install, None)?;
     let packing = if !plan::needs_bundle(&settings) {
         plan::images(&settings, None)?.into()
     } else if bundle::is_present() {

@@ -216,6 +216,7 @@ pub(super) fn installed_domains(inventory: &Inventory) -> Result<Vec<Domain>, Er
         text.parse().map_err(|source| {
             Error::Settings(settings::Error::Name {
                 what: "installed domain",
+                origin: settings::Origin::Cluster,
                 source,
             })
         })

@@ -209,6 +209,7 @@ mod tests {
                 version: "1".into(),
                 domains: Vec::new(),
                 addresses: Vec::new(),
+                values: serde_json::Map::new(),
                 objects: BTreeSet::new(),
             })
             .verdict

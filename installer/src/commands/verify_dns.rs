@@ -214,7 +214,10 @@ async fn target(
         .iter()
         .map(|host| address::parse(host))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(settings::Error::Address)?;
+        .map_err(|source| settings::Error::Address {
+            origin: settings::Origin::Flag("expect".into()),
+            source,
+        })?;
     let cluster = if domains.is_empty() || expected.is_empty() {
         let cluster = cluster?;
         if domains.is_empty() {

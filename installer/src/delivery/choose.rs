@@ -7,7 +7,7 @@ use super::{
     machine::{Machine, SOCKETS},
     nodes::{NodeFact, common_image},
 };
-use crate::{bundle::Architecture, check::Check, commands::install::ImageDelivery};
+use crate::{bundle::Architecture, check::Check, settings::ImageDelivery};
 
 /// Name of the check.
 const ID: &str = "image-delivery";

@@ -20,12 +20,15 @@ use crate::{
     rollback::Snapshot,
     run::Context,
     secrets::{Decision, contents},
+    settings::{ValueChange, show},
     wait,
 };
 
 /// The plan and how the cluster differs from it.
 pub struct Compared {
     pub(super) prepared: Prepared,
+    /// Values that a former run had otherwise.
+    pub(super) values: Vec<ValueChange>,
     pub(super) changes: BTreeMap<Phase, Vec<Change>>,
     pub(super) dropped: Vec<Entry>,
     pub(super) conflicts: Conflicts,
@@ -73,11 +76,30 @@ impl Compared {
         )
     }
 
+    /// What a dry run shows: the chosen values with their origin, the differences.
+    pub fn preview(&self) -> String {
+        format!(
+            "Values that are not defaults:\n{}\nChanges:\n{}",
+            self.prepared.settings.resolved.describe(false),
+            self.describe()
+        )
+    }
+
     /// The differences for people. Of Secrets only the reason is told.
     pub fn describe(&self) -> String {
-        let mut lines = Vec::new();
+        let mut lines: Vec<String> = self
+            .values
+            .iter()
+            .map(|change| {
+                let (from, to) = (show(&change.from), show(&change.to));
+                format!("  ~ value {}: {from} -> {to} ({})", change.key, change.origin)
+            })
+            .collect();
+        let mut taken = 0;
         for change in self.changes.values().flatten() {
             match change.action {
+                // Somebody else wrote exactly what is wanted, for example kubectl.
+                Action::Update if change.is_takeover() => taken += 1,
                 Action::Create => lines.push(format!("  + {}", change.object.title())),
                 Action::Update => lines.push(format!(
                     "  ~ {} ({})",
@@ -86,6 +108,11 @@ impl Compared {
                 )),
                 Action::Keep => {}
             }
+        }
+        if taken > 0 {
+            lines.push(format!(
+                "  = {taken} objects are as they should be and get silica as their field manager"
+            ));
         }
         for (request, decision) in &self.prepared.plan.secrets.decisions {
             if let Decision::Make(reason) = decision {
@@ -129,7 +156,14 @@ impl Compared {
             })
             .collect();
         let removed: Vec<String> = self.dropped.iter().map(Entry::title).collect();
-        json!({"changes": changes, "secrets": secrets, "remove": removed, "checks": self.prepared.report.checks})
+        let values: Vec<Value> = self
+            .values
+            .iter()
+            .map(|change| {
+                json!({"key": change.key, "from": change.from, "to": change.to, "origin": change.origin.to_string()})
+            })
+            .collect();
+        json!({"values": values, "settings": self.prepared.settings.resolved.to_json(), "changes": changes, "secrets": secrets, "remove": removed, "checks": self.prepared.report.checks})
     }
 
     /// Writes the difference.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
 use silica_manifests::{Object, Phase};
 use time::OffsetDateTime;
 
@@ -9,20 +10,22 @@ use super::Compared;
 use crate::{
     apply::{self, Conflicts},
     bundle::{self, Bundle},
-    check::{Report, Verdict},
-    cluster::Cluster,
+    check::Report,
+    cluster::{self, Cluster},
     commands::install::InstallArgs,
     delivery::{Delivery, Target, pull_secret::PullSecret},
     error::Error,
     facts::{
-        ClusterFacts,
+        self, ClusterFacts,
         way_in::{ControllerFact, WayIn},
     },
     inventory::Entry,
     plan::{self, Plan},
-    preflight, rights,
+    preflight,
+    report::ReportForm,
+    rights,
     run::Context,
-    settings::Settings,
+    settings::{self, Layer, Said, Settings, layer},
 };
 
 /// The plan, on a cluster that is fit for it.
@@ -39,17 +42,22 @@ pub struct Prepared {
     pub(super) ingress_works: bool,
 }
 
-impl Prepared {
-    /// Settings, facts, plan, preflight.
+/// The plan, and how fit the cluster is for it.
+pub struct Examined(Prepared);
+
+impl Examined {
+    /// Settings, facts, plan, checks; shows the checks.
     pub async fn read(context: &Context, cluster: &Cluster, args: &InstallArgs) -> Result<Self, Error> {
         let printer = &context.printer;
-        let settings = Settings::read(args)?;
+        // What can be told without a connection is told before.
+        let said = Said::read(args)?;
+        printer.start("Preflight");
+        let settings = read_resolved(context, cluster, args, &said).await?;
         let bundle = if plan::needs_bundle(&settings) {
             Some(bundle::unpack()?)
         } else {
             None
         };
-        printer.start("Preflight");
         let delivery = Delivery::decide(cluster, &settings, bundle.as_ref()).await?;
         // First, since the facts cannot be read without rights either.
         let objects = silica_manifests::objects(&plan::options(&settings, delivery.packing.clone()));
@@ -59,39 +67,16 @@ impl Prepared {
         needed.extend(secret.into_iter().flat_map(rights::of_secret));
         let missing = rights::read_missing(cluster, needed).await?;
         if !missing.is_empty() {
-            printer.check(&preflight::permission(&missing));
-            return Err(Error::Preflight {
-                count: 1,
-                is_permission: true,
-            });
+            return Err(stop(context, args, &preflight::without_rights(&missing)));
         }
         let facts = ClusterFacts::read(cluster).await?;
         let now = OffsetDateTime::now_utc();
         let plan = plan::plan(&settings, &facts, delivery.packing, now)?;
         let pull_secret = PullSecret::read(cluster, registry).await?;
         let way_in = WayIn::read(cluster, &plan.options, &facts.ingress_classes).await?;
-        let mut report = preflight::judge(&settings, &facts, &way_in);
-        report.checks.extend(delivery.checks);
-        for check in &report.checks {
-            printer.check(check);
-        }
-        if !report.is_fine() {
-            let count = report.failures().count();
-            return Err(Error::Preflight {
-                count,
-                is_permission: report.lacks_rights_only(),
-            });
-        }
-        for warning in &plan.secrets.warnings {
-            printer.warn(warning);
-        }
-        let passed = report
-            .checks
-            .iter()
-            .filter(|check| check.verdict == Verdict::Pass)
-            .count();
-        printer.done(&format!("{passed} of {} checks passed", report.checks.len()));
-        Ok(Self {
+        let report = preflight::judge(&settings, &facts, &way_in, delivery.checks, plan.secrets.writes());
+        printer.report(&report, args.output == ReportForm::Short);
+        Ok(Self(Prepared {
             settings,
             facts,
             plan,
@@ -101,7 +86,77 @@ impl Prepared {
             report,
             now,
             ingress_works: matches!(way_in.controller, Some(ControllerFact::Works { .. })),
-        })
+        }))
+    }
+
+    /// The checks.
+    pub const fn report(&self) -> &Report {
+        &self.0.report
+    }
+}
+
+/// Ends a run that the checks stop. For programs the checks are the result.
+fn stop(context: &Context, args: &InstallArgs, report: &Report) -> Error {
+    if args.output == ReportForm::Json {
+        context
+            .printer
+            .json(&json!({"fine": false, "checks": report.checks}));
+    } else if report.lacks_rights_only() {
+        // Nothing else was looked at, so nothing was shown yet.
+        context.printer.report(report, true);
+    }
+    Error::Preflight {
+        count: report.failures().count(),
+        is_permission: report.lacks_rights_only(),
+    }
+}
+
+/// The settings of this run over those that an earlier one kept in the cluster.
+pub(crate) async fn read_resolved(
+    context: &Context,
+    cluster: &Cluster,
+    args: &InstallArgs,
+    said: &Said,
+) -> Result<Settings, Error> {
+    // A value that is wrong by itself needs no cluster to be refused.
+    match Settings::of(args, said.over(Layer::new())) {
+        Ok(_) | Err(settings::Error::NoDomain | settings::Error::Conflict { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if args.reset_values {
+        return Ok(Settings::of(args, said.over(Layer::new()))?);
+    }
+    let (kept, forbidden) = match facts::read_inventory(cluster).await {
+        Ok(inventory) => (inventory.map(|inventory| inventory.values), None),
+        // The check of rights tells more.
+        Err(error @ cluster::Error::Forbidden { .. }) => (None, Some(error)),
+        Err(error) => return Err(error.at(cluster).into()),
+    };
+    let (kept, unknown) = layer::of_cluster(&kept.unwrap_or_default());
+    for key in unknown {
+        context.printer.warn(format!(
+            "the cluster keeps a value for {key} that this version of silica does not know; it is left out"
+        ));
+    }
+    match (Settings::of(args, said.over(kept)), forbidden) {
+        (Err(settings::Error::NoDomain), Some(error)) => Err(error.into()),
+        (settings, _) => Ok(settings?),
+    }
+}
+
+impl Prepared {
+    /// Settings, facts, plan, preflight.
+    pub async fn read(context: &Context, cluster: &Cluster, args: &InstallArgs) -> Result<Self, Error> {
+        let printer = &context.printer;
+        let Examined(prepared) = Examined::read(context, cluster, args).await?;
+        if !prepared.report.is_fine() {
+            return Err(stop(context, args, &prepared.report));
+        }
+        for warning in &prepared.plan.secrets.warnings {
+            printer.warn(warning);
+        }
+        printer.done(&prepared.report.summary());
+        Ok(prepared)
     }
 
     /// Compares the plan with the cluster.
@@ -122,8 +177,16 @@ impl Prepared {
             Some(former) => self.plan.inventory.dropped_since(former).cloned().collect(),
             None => Vec::new(),
         };
+        let values = match &self.facts.inventory {
+            Some(former) => {
+                let (kept, _) = layer::of_cluster(&former.values);
+                self.settings.resolved.changes_since(&kept)
+            }
+            None => Vec::new(),
+        };
         let compared = Compared {
             prepared: self,
+            values,
             changes,
             dropped,
             conflicts,

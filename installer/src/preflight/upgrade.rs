@@ -62,13 +62,13 @@ mod tests {
     use silica_api::crd;
 
     use super::*;
-    use crate::check::Verdict;
+    use crate::{check::Verdict, facts::Owner};
 
     fn live(scope: &str, stored: &[&str]) -> Vec<CrdFact> {
         vec![CrdFact {
             name: crd::all()[0].name_any(),
             is_ours: true,
-            owner: "silica".into(),
+            owner: Owner::Product("silica".into()),
             scope: scope.into(),
             stored_versions: stored.iter().map(|version| (*version).to_owned()).collect(),
         }]

@@ -1,5 +1,6 @@
 //! `cargo xtask up`: from nothing to a sandbox that has run code.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -141,14 +142,10 @@ pub(crate) fn install_command(
         Delivery::ConfigMap => install.args(["--images", "configmap"]),
     };
     // Settings of other installations must not leak into this one.
-    for name in [
-        "KUBECONFIG",
-        "SILICA_VALUES",
-        "SILICA_DOMAIN",
-        "CONTAINERD_ADDRESS",
-        "SILICA_REGISTRY_ADDRESS",
-        "SSL_CERT_FILE",
-    ] {
+    let parameters = std::env::vars_os().map(|(name, _)| name);
+    let parameters = parameters.filter(|name| name.to_string_lossy().starts_with("SILICA_"));
+    let others = ["KUBECONFIG", "CONTAINERD_ADDRESS", "SSL_CERT_FILE"].map(OsString::from);
+    for name in parameters.chain(others) {
         install.env_remove(name);
     }
     Ok(install)

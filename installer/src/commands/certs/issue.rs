@@ -141,6 +141,7 @@ pub async fn run(context: &Context, args: &IssueArgs) -> Result<Exit, Error> {
     for name in &args.domain {
         let parsed = name.parse().map_err(|source| crate::settings::Error::Name {
             what: "domain",
+            origin: crate::settings::Origin::Flag("domain".into()),
             source,
         })?;
         domains.push(parsed);
