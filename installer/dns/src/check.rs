@@ -141,6 +141,11 @@ pub async fn verify(request: &Request, cluster_dns: Option<&dyn ClusterDns>) -> 
         .chain(in_cluster)
         .map(|seen| judge(seen, &probes, &targets))
         .collect();
+    compare::settle(&mut views);
+    if let Some(at) = find_misplaced(request, &domain, zone.as_ref(), &views, &guides[0]).await {
+        name_misplaced(&mut views, &at);
+    }
+    let mut findings = compare::findings(&domain, &views, !targets.is_empty());
     if !is_in_dns {
         let skipped = [ViewKind::Authoritative, ViewKind::Cluster];
         let reason = "names below localhost are not in DNS (RFC 6761)";
@@ -148,11 +153,6 @@ pub async fn verify(request: &Request, cluster_dns: Option<&dyn ClusterDns>) -> 
             views.push(judge(Seen::absent(kind, "", reason), &probes, &targets));
         }
     }
-    compare::settle(&mut views);
-    if let Some(at) = find_misplaced(request, &domain, zone.as_ref(), &views, &guides[0]).await {
-        name_misplaced(&mut views, &at);
-    }
-    let mut findings = compare::findings(&domain, &views, !targets.is_empty());
     let caa = caa.flatten();
     findings.extend(
         caa.as_ref()
