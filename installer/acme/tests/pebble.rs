@@ -1,11 +1,7 @@
 //! Certificates from a real CA (Pebble), proved through a real name server that
 //! takes signed updates (Knot DNS).
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failing helper is a failing test"
-)]
+#![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
 mod fixture;
 
