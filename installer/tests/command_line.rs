@@ -208,3 +208,78 @@ fn completions_and_version_need_nothing() {
     let version = silica(&["version", "-o", "json"], folder.path());
     assert_eq!(version.status.code(), Some(0));
 }
+
+#[test]
+fn colour_is_for_terminals_and_obeys_the_usual_variables() {
+    let folder = tempfile::tempdir().unwrap();
+    let coloured = |variables: &[(&str, &str)]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_silica"))
+            .args(install(&[]))
+            .args(["--kubeconfig", "missing"])
+            .current_dir(folder.path())
+            .env_clear()
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        stderr(&output).contains('\u{1b}')
+    };
+    assert!(!coloured(&[]));
+    assert!(coloured(&[("CLICOLOR_FORCE", "1")]));
+    assert!(!coloured(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
+}
+
+#[test]
+fn manual_pages_are_written_for_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = silica(&["man", "--dir", "man"], folder.path());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let page = |name: &str| std::fs::read_to_string(folder.path().join("man").join(name)).unwrap();
+    assert!(page("silica.1").contains("silica\\-install"));
+    assert!(page("silica-install.1").contains("manager\\-replicas"));
+    let one = silica(&["man", "certs", "import"], folder.path());
+    assert_eq!(
+        String::from_utf8_lossy(&one.stdout).trim_end(),
+        page("silica-certs-import.1").trim_end()
+    );
+    assert_eq!(
+        silica(&["man", "nonsense"], folder.path()).status.code(),
+        Some(64)
+    );
+}
+
+#[test]
+fn settings_are_explained_without_a_cluster() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("silica.yaml"),
+        "e2b:\n  domain: a.example.com\n",
+    )
+    .unwrap();
+    let args = [
+        "config",
+        "explain",
+        "--offline",
+        "--values",
+        "silica.yaml",
+        "--log-level",
+        "3",
+    ];
+    let output = silica(&args, folder.path());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in ["silica.yaml:2", "flag --log-level", "default"] {
+        assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+    std::fs::write(
+        folder.path().join("silica.yaml"),
+        "e2b:\n  domian: a.example.com\n",
+    )
+    .unwrap();
+    let output = silica(&args, folder.path());
+    assert_eq!(output.status.code(), Some(65));
+    assert!(
+        stderr(&output).contains("did you mean e2b.domain?"),
+        "{}",
+        stderr(&output)
+    );
+}

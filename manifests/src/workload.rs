@@ -321,9 +321,11 @@ fn from_field(name: &str, path: &str) -> EnvVar {
     EnvVar {
         name: name.into(),
         value_from: Some(EnvVarSource {
+            // Written out, although it is the default: the API server compares this
+            // structure as a whole, so what kubectl applied would be a conflict.
             field_ref: Some(ObjectFieldSelector {
+                api_version: Some("v1".into()),
                 field_path: path.into(),
-                ..ObjectFieldSelector::default()
             }),
             ..EnvVarSource::default()
         }),

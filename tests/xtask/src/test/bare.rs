@@ -28,6 +28,11 @@ pub(crate) struct Surroundings {
 pub(crate) fn surroundings(cluster: &Cluster) -> Result<Surroundings> {
     let mut variables: Vec<(&'static str, OsString)> =
         vec![("SILICA_COREDNS", build::build(cluster.layout())?.coredns.into())];
+    // Its kubectl applies what `silica render` prints.
+    variables.push((
+        "SILICA_KUBERNETES",
+        build::build(cluster.layout())?.kubernetes.into(),
+    ));
     let linter = workspace::root().join("installer/certs/tests/lint/requirements.txt");
     let python = python::environment(&cluster.layout().cache, &linter)?;
     variables.push(("SILICA_PKILINT", python.into()));
