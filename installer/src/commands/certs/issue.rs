@@ -22,8 +22,8 @@ use super::{
     import::{self, Given, Origin},
 };
 use crate::{
-    cli::duration, commands::rotate_certs::installed_domains, error::Error, exit::Exit, facts, run::Context,
-    secrets,
+    cli::duration, commands::rotate_certs::installed_domains, error::Error, exit::Exit, facts, lock,
+    run::Context, secrets,
 };
 use kept::{Kept, Place};
 
@@ -186,7 +186,10 @@ async fn issue_for_cluster(context: &Context, args: &IssueArgs) -> Result<Exit, 
         key: issued.key.clone(),
         ca,
     };
-    let exit = import::serve(context, &cluster, &given, Origin::Acme).await?;
+    // Boxed: the future is large. The order took its time without the Lease, which is
+    // for what changes the installation.
+    let work = Box::pin(import::serve(context, &cluster, &given, Origin::Acme));
+    let exit = lock::exclusive(&cluster, work).await?;
     tell_end(context, &issued)?;
     context
         .printer
