@@ -122,8 +122,11 @@ pub(crate) fn controller_manager(layout: &Layout, binaries: &Binaries) -> Daemon
         .flag("kube-api-burst", "400")
 }
 
+/// Name of the scheduler among the recorded processes.
+pub(crate) const SCHEDULER: &str = "kube-scheduler";
+
 pub(crate) fn scheduler(layout: &Layout, binaries: &Binaries) -> Daemon {
-    let daemon = Daemon::new("kube-scheduler", &binaries.kubernetes).arg("kube-scheduler");
+    let daemon = Daemon::new(SCHEDULER, &binaries.kubernetes).arg(SCHEDULER);
     with_kubeconfig(daemon, &layout.kubeconfig_of("scheduler"))
         .flag("kube-api-qps", "200")
         .flag("kube-api-burst", "400")

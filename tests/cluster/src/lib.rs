@@ -33,6 +33,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 pub use layout::Layout;
 pub use record::{ProcessRecord, Record};
@@ -108,6 +110,27 @@ impl Cluster {
             teardown::remove_all(&self.layout)?;
         }
         Ok(needed)
+    }
+
+    /// Lets no new pod start until [`Cluster::resume_scheduling`]: the scheduler is stopped as a
+    /// process, so that the node still looks fit to whoever counts its room.
+    pub fn pause_scheduling(&self) -> Result<()> {
+        self.signal_scheduler(Signal::SIGSTOP)
+    }
+
+    /// Lets pods start again; does nothing when they could.
+    pub fn resume_scheduling(&self) -> Result<()> {
+        self.signal_scheduler(Signal::SIGCONT)
+    }
+
+    fn signal_scheduler(&self, signal: Signal) -> Result<()> {
+        let record = Record::read(&self.layout.record()).unwrap_or_default();
+        let scheduler = record
+            .processes
+            .iter()
+            .find(|process| process.name == daemons::SCHEDULER && process.is_alive())
+            .context("failed to find the scheduler of the cluster")?;
+        kill(Pid::from_raw(scheduler.pid), signal).context("failed to signal the scheduler")
     }
 
     /// Looks at the recorded processes; asks no daemon.

@@ -69,6 +69,8 @@ pub(crate) async fn up(cluster: &Cluster) -> Result<bool> {
             forwarder: vec![program, "cluster".into(), "forward".into()],
         })
         .await?;
+    // Tests that were cut off may have left it stopped.
+    cluster.resume_scheduling()?;
     let layout = cluster.layout();
     let how = if started { "started" } else { "runs already" };
     println!("cluster {how} ({})", progress::seconds(began.elapsed()));

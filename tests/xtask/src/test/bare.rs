@@ -11,9 +11,6 @@ use silica_cluster::{Cluster, build, build::Tool, packages};
 
 use crate::{command, python, workspace};
 
-/// All nodes of the local cluster.
-const NODES: &str = "--selector=kubernetes.io/os=linux";
-
 /// What the tests find, and whether the cluster was bare before them.
 pub(crate) struct Surroundings {
     /// Variables that name the API server, the DNS server and the tools.
@@ -56,7 +53,7 @@ pub(crate) fn surroundings(cluster: &Cluster) -> Result<Surroundings> {
     let is_bare = is_bare(cluster)?;
     if is_bare {
         // The tests are about objects: no pod of theirs shall start and take time to end.
-        command::run(kubectl(cluster)?.args(["cordon", NODES]))?;
+        cluster.pause_scheduling()?;
         variables.push((
             "SILICA_TEST_KUBECONFIG",
             cluster.layout().kubeconfig.clone().into(),
@@ -86,7 +83,6 @@ pub(crate) fn clean(cluster: &Cluster, surroundings: &Surroundings) -> Result<()
     if !surroundings.is_bare {
         return Ok(());
     }
-    command::run(kubectl(cluster)?.args(["uncordon", NODES]))?;
     let delete = ["delete", "--ignore-not-found"];
     let names = ["sandboxes", "sandboxsets", "sandboxtemplates"];
     let definitions = names.map(|plural| format!("{plural}.{}", silica_api::names::GROUP));
@@ -100,7 +96,8 @@ pub(crate) fn clean(cluster: &Cluster, surroundings: &Surroundings) -> Result<()
         kubectl(cluster)?
             .args(delete)
             .args(["namespace", silica_api::names::NAMESPACE]),
-    )
+    )?;
+    cluster.resume_scheduling()
 }
 
 fn is_bare(cluster: &Cluster) -> Result<bool> {
