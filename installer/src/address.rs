@@ -264,17 +264,19 @@ async fn read_pods(cluster: &Cluster) -> Result<Vec<Pod>, Error> {
         .list(&selector)
         .await
         .map_err(request("list", "the manager's pods"))?;
-    let ready = |pod: &Pod| {
-        let conditions = pod
-            .status
-            .iter()
-            .flat_map(|status| status.conditions.iter().flatten());
-        pod.metadata.deletion_timestamp.is_none()
-            && conditions
-                .into_iter()
-                .any(|condition| condition.type_ == "Ready" && condition.status == "True")
-    };
-    Ok(pods.into_iter().filter(ready).collect())
+    Ok(pods.into_iter().filter(is_ready).collect())
+}
+
+/// Whether a pod serves, and is not about to go.
+pub(crate) fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions
+            .into_iter()
+            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// The node's address and port that lead to a pod, if it has taken a port for TLS.

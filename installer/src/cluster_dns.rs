@@ -14,7 +14,10 @@ use kube::{Api, ResourceExt, api::ListParams};
 use silica_dns::{ClusterDns, Connecting, Connection};
 use tokio::{net::TcpStream, time::timeout};
 
-use crate::cluster::{Cluster, reason};
+use crate::{
+    address::is_ready,
+    cluster::{Cluster, reason},
+};
 
 /// Where distributions keep it: all but OpenShift under the name of kubeadm.
 const SERVICES: [(&str, &str); 3] = [
@@ -174,17 +177,6 @@ fn target_port(pod: &Pod, port: &ServicePort) -> Option<u16> {
         }
     };
     u16::try_from(number).ok()
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod
-        .status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten());
-    pod.metadata.deletion_timestamp.is_none()
-        && conditions
-            .into_iter()
-            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, RuleWithOperations, ValidatingWebhookConfiguration,
 };
-use kube::{Api, ResourceExt, api::ListParams};
+use kube::{Api, Resource, ResourceExt, api::ListParams};
 use silica_api::names;
 
 use super::Known;
@@ -16,32 +16,30 @@ pub(super) async fn read(cluster: &Cluster) -> Result<Known<Vec<String>>, Error>
     let api: Api<ValidatingWebhookConfiguration> = Api::all(cluster.client.clone());
     match api.list(&all).await {
         Ok(list) => found.extend(list.iter().filter_map(|one| {
-            let mut rules = one
-                .webhooks
-                .iter()
-                .flatten()
-                .flat_map(|hook| hook.rules.iter().flatten());
-            rules
-                .any(is_about_us)
-                .then(|| format!("ValidatingWebhookConfiguration {}", one.name_any()))
+            let hooks = one.webhooks.iter().flatten();
+            titled_if_about_us(one, hooks.flat_map(|hook| hook.rules.iter().flatten()))
         })),
         Err(error) => return Known::unless_forbidden(request("list", "webhooks")(error)),
     }
     let api: Api<MutatingWebhookConfiguration> = Api::all(cluster.client.clone());
     match api.list(&all).await {
         Ok(list) => found.extend(list.iter().filter_map(|one| {
-            let mut rules = one
-                .webhooks
-                .iter()
-                .flatten()
-                .flat_map(|hook| hook.rules.iter().flatten());
-            rules
-                .any(is_about_us)
-                .then(|| format!("MutatingWebhookConfiguration {}", one.name_any()))
+            let hooks = one.webhooks.iter().flatten();
+            titled_if_about_us(one, hooks.flat_map(|hook| hook.rules.iter().flatten()))
         })),
         Err(error) => return Known::unless_forbidden(request("list", "webhooks")(error)),
     }
     Ok(Known::Read(found))
+}
+
+/// `Kind name` of a configuration, when one of its rules is for our group.
+fn titled_if_about_us<'a, K: Resource<DynamicType = ()>>(
+    configuration: &K,
+    mut rules: impl Iterator<Item = &'a RuleWithOperations>,
+) -> Option<String> {
+    rules
+        .any(is_about_us)
+        .then(|| format!("{} {}", K::kind(&()), configuration.name_any()))
 }
 
 /// A rule for every group is a policy engine's, and no second controller.
