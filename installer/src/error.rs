@@ -108,6 +108,9 @@ pub enum Error {
     /// A file could not be written.
     #[error("failed to write {}", path.display())]
     WriteFile { path: PathBuf, source: io::Error },
+    /// The result did not reach whoever wanted it.
+    #[error("failed to write the result to standard output")]
+    Output(#[source] io::Error),
     /// Standard input could not be read.
     #[error("failed to read the standard input")]
     ReadInput(#[source] io::Error),

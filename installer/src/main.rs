@@ -8,14 +8,11 @@ use silica::{cli::Cli, exit::Exit, run};
 fn main() -> ExitCode {
     match Cli::try_parse() {
         Ok(cli) => run::run(cli).into(),
-        Err(error) => {
-            // A closed standard error leaves nobody to tell.
+        // A closed standard error leaves nobody to tell.
+        Err(error) if error.use_stderr() => {
             let _ = error.print();
-            if error.use_stderr() {
-                Exit::Usage.into()
-            } else {
-                Exit::Success.into()
-            }
+            Exit::Usage.into()
         }
+        Err(help) => run::show(&help).into(),
     }
 }

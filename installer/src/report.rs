@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     fmt::Display,
-    io::{IsTerminal, Write},
+    io::{self, IsTerminal, Write},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -13,7 +13,10 @@ use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::check::{Check, Report, Verdict};
+use crate::{
+    check::{Check, Report, Verdict},
+    error::Error,
+};
 
 /// Form of the results.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -215,7 +218,7 @@ impl Printer {
     }
 
     /// The reason why a run failed, with what to do next.
-    pub fn failure(&self, error: &crate::error::Error) {
+    pub fn failure(&self, error: &Error) {
         self.stop();
         let mut out = anstream::stderr().lock();
         // A closed standard error leaves nobody to tell.
@@ -230,19 +233,15 @@ impl Printer {
         }
     }
 
-    /// The result of a command, on standard output.
-    pub fn result(&self, text: impl Display) {
-        let text = text.to_string();
-        let mut out = anstream::stdout().lock();
-        let _ = out.write_all(text.as_bytes());
-        if !text.ends_with('\n') {
-            let _ = out.write_all(b"\n");
-        }
+    /// The result of a command, on standard output. A result that is lost is a
+    /// failure: a full disk must not leave half a file behind a success.
+    pub fn result(&self, text: impl Display) -> Result<(), Error> {
+        write_whole(&mut anstream::stdout().lock(), &text.to_string()).map_err(Error::Output)
     }
 
     /// The result of a command as JSON, on standard output.
-    pub fn json(&self, value: &serde_json::Value) {
-        self.result(format!("{value:#}"));
+    pub fn json(&self, value: &serde_json::Value) -> Result<(), Error> {
+        self.result(format!("{value:#}"))
     }
 
     fn line(&self, text: &str) {
@@ -260,7 +259,54 @@ impl Printer {
     }
 }
 
+/// Writes a text and the end of its last line. A reader that has seen enough, such
+/// as `head`, is no failure.
+fn write_whole(out: &mut impl Write, text: &str) -> io::Result<()> {
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    let written = out
+        .write_all(text.as_bytes())
+        .and_then(|()| out.write_all(end.as_bytes()))
+        .and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
 /// Whether standard error can show progress that moves.
 fn can_animate() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A standard output at its end.
+    struct Broken(io::ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_lost_result_is_a_failure_and_a_closed_pipe_is_not() {
+        assert!(write_whole(&mut Broken(io::ErrorKind::StorageFull), "a").is_err());
+        assert!(write_whole(&mut Broken(io::ErrorKind::BrokenPipe), "a").is_ok());
+    }
+
+    #[test]
+    fn the_last_line_ends_once() {
+        for text in ["a", "a\n"] {
+            let mut out = Vec::new();
+            write_whole(&mut out, text).unwrap();
+            assert_eq!(out, b"a\n");
+        }
+    }
 }

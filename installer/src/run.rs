@@ -8,7 +8,7 @@ use crate::{
     commands,
     error::Error,
     exit::Exit,
-    report::Printer,
+    report::{Output, Printer},
 };
 
 /// What commands get beside their own flags.
@@ -78,6 +78,18 @@ pub fn run(cli: Cli) -> Exit {
     }
 }
 
+/// Prints help or a version, which somebody asked for instead of a run.
+pub fn show(help: &clap::Error) -> Exit {
+    let printer = Printer::new(Output::Text);
+    match printer.result(help.render().ansi()) {
+        Ok(()) => Exit::Success,
+        Err(error) => {
+            printer.failure(&error);
+            error.exit()
+        }
+    }
+}
+
 async fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
     match command {
         Command::Install(args) => Box::pin(commands::install::run(context, &args)).await,
@@ -93,7 +105,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
         Command::VerifyDns(args) => commands::verify_dns::run(context, &args).await,
         Command::Certs(args) => commands::certs::run(context, &args).await,
         Command::Env(args) => commands::env::run(context, &args).await,
-        Command::Completions(args) => Ok(commands::completions::run(context, &args)),
+        Command::Completions(args) => commands::completions::run(context, &args),
         Command::Man(args) => commands::man::run(context, &args),
         Command::Version(args) => commands::version::run(context, &args).await,
     }

@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::{
-    api::{apps::v1::Deployment, core::v1::Service, networking::v1::Ingress},
+    api::apps::v1::Deployment,
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
     Api, Resource, ResourceExt,
     api::DynamicObject,
+    core::ApiResource,
     runtime::{WatchStreamExt, watcher::watch_object},
 };
 use serde::de::DeserializeOwned;
-use silica_api::{crd::SandboxSet, labels};
+use silica_api::{crd::SandboxSet, labels, names};
 use silica_manifests::gateway::gateway_resource;
 use tokio::time::{Instant, timeout_at};
 
@@ -228,29 +229,27 @@ pub async fn pool(
     until(api, name, title, deadline, look, explain, printer).await
 }
 
-/// Waits until the Ingress has an address.
-pub async fn ingress_address(
+/// Waits until a Service or an Ingress has an address, which `giver` gives it.
+pub async fn balanced_address<K>(
     cluster: &Cluster,
-    namespace: &str,
     name: &str,
+    giver: &str,
     deadline: Instant,
     printer: &Printer,
-) -> Result<(), Error> {
-    let api: Api<Ingress> = Api::namespaced(cluster.client.clone(), namespace);
-    let look = |ingress: Option<&Ingress>| {
-        let status = ingress
-            .and_then(|ingress| ingress.status.as_ref())
-            .and_then(|status| status.load_balancer.as_ref());
-        let found = status
-            .and_then(|status| status.ingress.as_ref())
-            .is_some_and(|list| !list.is_empty());
-        if found {
+) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let api = cluster.objects(&ApiResource::erase::<K>(&()), Some(names::NAMESPACE));
+    let look = |object: Option<&DynamicObject>| {
+        let given = object.and_then(|object| object.data["status"]["loadBalancer"]["ingress"].as_array());
+        if given.is_some_and(|points| !points.is_empty()) {
             Look::Ready
         } else {
-            Look::NotYet("its controller has not given it an address yet".into())
+            Look::NotYet(format!("{giver} has not given it an address yet"))
         }
     };
-    let title = format!("Ingress {namespace}/{name}");
+    let title = format!("{} {}/{name}", K::kind(&()), names::NAMESPACE);
     until(api, name, title, deadline, look, nothing_more, printer).await
 }
 
@@ -283,32 +282,6 @@ pub async fn gateway_address(
         )
     };
     let title = format!("Gateway {namespace}/{name}");
-    until(api, name, title, deadline, look, nothing_more, printer).await
-}
-
-/// Waits until the load balancer of a Service has an address.
-pub async fn service_address(
-    cluster: &Cluster,
-    namespace: &str,
-    name: &str,
-    deadline: Instant,
-    printer: &Printer,
-) -> Result<(), Error> {
-    let api: Api<Service> = Api::namespaced(cluster.client.clone(), namespace);
-    let look = |service: Option<&Service>| {
-        let status = service
-            .and_then(|service| service.status.as_ref())
-            .and_then(|status| status.load_balancer.as_ref());
-        let found = status
-            .and_then(|status| status.ingress.as_ref())
-            .is_some_and(|list| !list.is_empty());
-        if found {
-            Look::Ready
-        } else {
-            Look::NotYet("the cloud has not given it an address yet".into())
-        }
-    };
-    let title = format!("Service {namespace}/{name}");
     until(api, name, title, deadline, look, nothing_more, printer).await
 }
 

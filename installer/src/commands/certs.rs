@@ -166,6 +166,6 @@ async fn export(context: &Context) -> Result<Exit, Error> {
         .await?
         .ca_bundle
         .ok_or(Error::NotInstalled)?;
-    context.printer.result(bundle);
+    context.printer.result(bundle)?;
     Ok(Exit::Success)
 }

@@ -26,7 +26,7 @@ pub async fn run(context: &Context, args: &CheckArgs) -> Result<Exit, Error> {
     let report = examined.report();
     printer.info(report.summary());
     if printer.output() == Output::Json {
-        printer.json(&json!({"fine": report.is_fine(), "checks": report.checks}));
+        printer.json(&json!({"fine": report.is_fine(), "checks": report.checks}))?;
     }
     Ok(if report.is_fine() {
         Exit::Success

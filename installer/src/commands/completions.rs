@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use crate::{cli::Cli, exit::Exit, run::Context};
+use crate::{cli::Cli, error::Error, exit::Exit, run::Context};
 
 /// Flags of `silica completions`.
 #[derive(Args, Clone, Debug)]
@@ -17,9 +17,9 @@ pub struct CompletionsArgs {
 }
 
 /// Prints the script.
-pub fn run(context: &Context, args: &CompletionsArgs) -> Exit {
+pub fn run(context: &Context, args: &CompletionsArgs) -> Result<Exit, Error> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "silica", &mut script);
-    context.printer.result(String::from_utf8_lossy(&script));
-    Exit::Success
+    context.printer.result(String::from_utf8_lossy(&script))?;
+    Ok(Exit::Success)
 }

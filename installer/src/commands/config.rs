@@ -80,13 +80,13 @@ impl ConfigArgs {
 pub async fn run(context: &Context, args: &ConfigArgs) -> Result<Exit, Error> {
     let printer = &context.printer;
     match &args.command {
-        ConfigCommand::Schema => printer.json(&parameter::schema()),
-        ConfigCommand::Reference => printer.result(parameter::reference()),
+        ConfigCommand::Schema => printer.json(&parameter::schema())?,
+        ConfigCommand::Reference => printer.result(parameter::reference())?,
         ConfigCommand::Show => {
             let cluster = context.cluster().await?;
             let inventory = facts::read_inventory(&cluster).await?;
             let values = inventory.ok_or(Error::NotInstalled)?.values;
-            printer.result(serde_saphyr::to_string(&Value::Object(values)).map_err(Error::Values)?);
+            printer.result(serde_saphyr::to_string(&Value::Object(values)).map_err(Error::Values)?)?;
         }
         ConfigCommand::Explain(args) => {
             let said = Said::read(&args.install)?;
@@ -100,9 +100,9 @@ pub async fn run(context: &Context, args: &ConfigArgs) -> Result<Exit, Error> {
             match printer.output() {
                 Output::Text => {
                     let all = args.install.output != ReportForm::Short;
-                    printer.result(resolved.describe(all));
+                    printer.result(resolved.describe(all))?;
                 }
-                Output::Json => printer.json(&resolved.to_json()),
+                Output::Json => printer.json(&resolved.to_json())?,
             }
         }
     }

@@ -68,7 +68,7 @@ impl Finding {
 pub async fn run(context: &Context, args: &DoctorArgs) -> Result<Exit, Error> {
     let printer = &context.printer;
     if args.list {
-        printer.result(doctor::to_markdown());
+        printer.result(doctor::to_markdown())?;
         return Ok(Exit::Success);
     }
     let findings = match args.text.as_slice() {
@@ -83,14 +83,14 @@ pub async fn run(context: &Context, args: &DoctorArgs) -> Result<Exit, Error> {
     match printer.output() {
         Output::Json => printer.json(&json!({
             "findings": explained.iter().map(|(finding, cases)| to_json(finding, cases)).collect::<Vec<_>>(),
-        })),
-        Output::Text if explained.is_empty() => printer.result("nothing is wrong"),
+        }))?,
+        Output::Text if explained.is_empty() => printer.result("nothing is wrong")?,
         Output::Text => {
             let texts: Vec<String> = explained
                 .iter()
                 .map(|(finding, cases)| to_text(finding, cases))
                 .collect();
-            printer.result(texts.join("\n"));
+            printer.result(texts.join("\n"))?;
         }
     }
     // A text that is explained is a success; an installation with findings is not.

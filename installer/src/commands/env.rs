@@ -44,7 +44,7 @@ pub async fn run(context: &Context, args: &EnvArgs) -> Result<Exit, Error> {
         api_key,
         ca_file: args.ca_file.clone().filter(|_| bundle.is_some()),
     };
-    context.printer.result(block.render());
+    context.printer.result(block.render())?;
     if args.ca_file.is_none() && bundle.is_some() {
         context
             .printer

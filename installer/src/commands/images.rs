@@ -80,6 +80,6 @@ pub fn run(context: &Context, args: &ImagesArgs) -> Result<Exit, Error> {
     images::write(&members, architecture, &mut output)?;
     output.flush().map_err(failed)?;
     let references: Vec<String> = members.iter().map(|member| member.reference()).collect();
-    context.printer.result(references.join("\n"));
+    context.printer.result(references.join("\n"))?;
     Ok(Exit::Success)
 }

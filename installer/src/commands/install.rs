@@ -93,8 +93,8 @@ pub async fn run(context: &Context, args: &InstallArgs) -> Result<Exit, Error> {
         .await?;
     if args.dry_run {
         match printer.output() {
-            Output::Text => printer.result(compared.preview()),
-            Output::Json => printer.json(&compared.to_json()),
+            Output::Text => printer.result(compared.preview())?,
+            Output::Json => printer.json(&compared.to_json())?,
         }
         return Ok(if args.exit_code && compared.changes_anything() {
             Exit::Changes
@@ -129,8 +129,8 @@ pub async fn run(context: &Context, args: &InstallArgs) -> Result<Exit, Error> {
         env_block::write_file(path, &block.render(), env_block::PRIVATE)?;
     }
     match printer.output() {
-        Output::Text => printer.result(ending(&verified, &block, args)),
-        Output::Json => printer.json(&verified.to_json()),
+        Output::Text => printer.result(ending(&verified, &block, args))?,
+        Output::Json => printer.json(&verified.to_json())?,
     }
     Ok(Exit::Success)
 }

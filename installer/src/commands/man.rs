@@ -56,7 +56,7 @@ pub fn run(context: &Context, args: &ManArgs) -> Result<Exit, Error> {
         });
     };
     let page = render(&name, command).map_err(Error::Page)?;
-    context.printer.result(String::from_utf8_lossy(&page));
+    context.printer.result(String::from_utf8_lossy(&page))?;
     Ok(Exit::Success)
 }
 

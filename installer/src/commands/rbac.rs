@@ -83,7 +83,7 @@ pub fn run(context: &Context, args: &RbacArgs) -> Result<Exit, Error> {
     needed.extend(secret.into_iter().flat_map(rights::of_secret));
     let roles = role::objects(&needed, &subjects(args));
     let printed: Vec<Object> = namespace.chain(roles).collect();
-    context.printer.result(documents(printed.iter())?);
+    context.printer.result(documents(printed.iter())?)?;
     Ok(Exit::Success)
 }
 

@@ -46,6 +46,6 @@ pub fn run(context: &Context, args: &RenderArgs) -> Result<Exit, Error> {
         .into()
     };
     let objects = objects(&plan::options(&settings, packing));
-    context.printer.result(documents(objects.iter())?);
+    context.printer.result(documents(objects.iter())?)?;
     Ok(Exit::Success)
 }

@@ -121,8 +121,8 @@ async fn status(context: &Context, cluster: &Cluster) -> Result<Exit, Error> {
     let rotation = Rotation::read(context, cluster, &domains, silica_certs::LEAF_VALIDITY).await?;
     let status = Status::of(&rotation.material, OffsetDateTime::now_utc());
     match context.printer.output() {
-        Output::Json => context.printer.json(&status.json(None)),
-        Output::Text => context.printer.result(status.lines().join("\n")),
+        Output::Json => context.printer.json(&status.json(None))?,
+        Output::Text => context.printer.result(status.lines().join("\n"))?,
     }
     Ok(Exit::Success)
 }
@@ -175,13 +175,13 @@ async fn leaf(
     ))
     .await?;
     match printer.output() {
-        Output::Text => printer.result(format!("SHA-256 {fingerprint}")),
+        Output::Text => printer.result(format!("SHA-256 {fingerprint}"))?,
         Output::Json => printer.json(&json!({
             "fingerprint": fingerprint,
             "notAfter": end.to_string(),
             "servedAfterMilliseconds": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "routes": routes.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        })),
+        }))?,
     }
     Ok(Exit::Success)
 }
@@ -201,9 +201,9 @@ async fn authority(
     };
     let status = Status::of(&rotation.material, OffsetDateTime::now_utc());
     match printer.output() {
-        Output::Json => printer.json(&status.json(Some(&outcome))),
+        Output::Json => printer.json(&status.json(Some(&outcome)))?,
         Output::Text => {
-            printer.result(status.lines().join("\n"));
+            printer.result(status.lines().join("\n"))?;
             printer.info(outcome);
         }
     }

@@ -55,7 +55,7 @@ pub async fn run(context: &Context, _: &StatusArgs) -> Result<Exit, Error> {
             "domains": inventory.domains,
             "routes": routes,
             "checks": report.checks,
-        })),
+        }))?,
         Output::Text => {
             for check in &report.checks {
                 printer.check(check);

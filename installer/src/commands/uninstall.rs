@@ -167,8 +167,8 @@ async fn remove_all(
                 names::NAMESPACE,
                 names::GROUP
             )
-        }),
-        Output::Json => printer.json(&json!({"removed": removed})),
+        })?,
+        Output::Json => printer.json(&json!({"removed": removed}))?,
     }
     Ok(Exit::Success)
 }

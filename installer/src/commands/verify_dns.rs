@@ -179,11 +179,11 @@ pub async fn run(context: &Context, args: &VerifyDnsArgs) -> Result<Exit, Error>
     match printer.output() {
         Output::Json => {
             let values: Result<Vec<Value>, _> = outcomes.iter().map(Outcome::to_json).collect();
-            printer.json(&Value::Array(values?));
+            printer.json(&Value::Array(values?))?;
         }
         Output::Text => {
             for outcome in &outcomes {
-                show::outcome(printer, outcome, target.origin);
+                show::outcome(printer, outcome, target.origin)?;
             }
         }
     }

@@ -39,7 +39,7 @@ pub async fn run(context: &Context, args: &VersionArgs) -> Result<Exit, Error> {
         Output::Json => {
             context
                 .printer
-                .json(&json!({"silica": version, "images": images, "installed": installed}));
+                .json(&json!({"silica": version, "images": images, "installed": installed}))?;
         }
         Output::Text => {
             let mut lines = vec![format!("silica {version}")];
@@ -47,7 +47,7 @@ pub async fn run(context: &Context, args: &VersionArgs) -> Result<Exit, Error> {
             if args.cluster {
                 lines.push(format!("installed {}", installed.as_deref().unwrap_or("nothing")));
             }
-            context.printer.result(lines.join("\n"));
+            context.printer.result(lines.join("\n"))?;
         }
     }
     Ok(Exit::Success)

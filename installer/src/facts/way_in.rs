@@ -14,7 +14,10 @@ use silica_manifests::{
 };
 
 use super::IngressClassFact;
-use crate::cluster::{Cluster, Error, found, request};
+use crate::{
+    address::is_ready,
+    cluster::{Cluster, Error, found, request},
+};
 
 /// How many objects are looked at for a sign of life.
 const SAMPLE: u32 = 500;
@@ -163,13 +166,6 @@ fn judge_pods(pods: &[Pod], selector: &'static str) -> ControllerFact {
     }
 }
 
-fn is_ready(pod: &Pod) -> bool {
-    pod.status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten())
-        .any(|condition| condition.type_ == "Ready" && condition.status == "True")
-}
-
 fn is_served(ingress: &Ingress, class: &str) -> bool {
     let of_class = ingress
         .spec
@@ -273,6 +269,7 @@ fn is_open(node: &Node) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
     use serde_json::json;
 
     use super::*;
@@ -300,6 +297,16 @@ mod tests {
             }
         );
         assert_eq!(judge_pods(&[], "s"), ControllerFact::Absent { selector: "s" });
+    }
+
+    #[test]
+    fn a_pod_that_is_about_to_go_is_no_sign_of_life() {
+        let mut leaving = pod("a", "True");
+        leaving.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        assert!(matches!(
+            judge_pods(&[leaving], "s"),
+            ControllerFact::Broken { .. }
+        ));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::{core::v1::Service, networking::v1::Ingress};
 use silica_api::names;
 use silica_manifests::{GatewayOptions, ServiceType};
 use tokio::time::Instant;
@@ -105,20 +106,20 @@ impl Applied {
             return Ok(());
         }
         printer.start("Address");
-        let namespace = names::NAMESPACE;
         let mut missing = Vec::new();
         if balanced {
             let name = names::MANAGER_DIRECT;
-            let wait = wait::service_address(cluster, namespace, name, deadline, printer);
+            let wait = wait::balanced_address::<Service>(cluster, name, "the cloud", deadline, printer);
             missing.extend(late(wait.await)?);
         }
         if ingress {
-            let wait = wait::ingress_address(cluster, namespace, names::MANAGER, deadline, printer);
+            let (name, giver) = (names::MANAGER, "its controller");
+            let wait = wait::balanced_address::<Ingress>(cluster, name, giver, deadline, printer);
             missing.extend(late(wait.await)?);
         }
         if let Some(gateway) = &options.gateway {
             let (namespace, name) = match gateway {
-                GatewayOptions::Own { .. } => (namespace, names::MANAGER),
+                GatewayOptions::Own { .. } => (names::NAMESPACE, names::MANAGER),
                 GatewayOptions::Shared { namespace, name } => (namespace.as_ref(), name.as_str()),
             };
             let wait = wait::gateway_address(cluster, namespace, name, deadline, printer);

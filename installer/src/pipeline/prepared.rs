@@ -98,9 +98,10 @@ impl Examined {
 /// Ends a run that the checks stop. For programs the checks are the result.
 fn stop(context: &Context, args: &InstallArgs, report: &Report) -> Error {
     if args.output == ReportForm::Json {
-        context
-            .printer
-            .json(&json!({"fine": false, "checks": report.checks}));
+        let checks = json!({"fine": false, "checks": report.checks});
+        if let Err(error) = context.printer.json(&checks) {
+            return error;
+        }
     } else if report.lacks_rights_only() {
         // Nothing else was looked at, so nothing was shown yet.
         context.printer.report(report, true);

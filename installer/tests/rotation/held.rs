@@ -21,6 +21,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
 };
 use serde_json::json;
+use silica::https;
 use silica_api::{crd::Sandbox, labels};
 use silica_certs::inspect;
 use tokio::{
@@ -66,70 +67,9 @@ pub(crate) async fn accepts(port: u16, roots: &str) -> bool {
 /// Fingerprint of what a server serves, whoever signed it.
 pub(crate) async fn fingerprint(port: u16) -> Option<String> {
     let host = format!("api.{}", fleet::DOMAIN);
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
-    let name = ServerName::try_from(host).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(anybody::Anybody))
-        .with_no_client_auth();
-    let stream = TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
-        .await
-        .ok()?;
-    let certificates = stream.get_ref().1.peer_certificates()?;
-    Some(inspect::parse_der(certificates.first()?).ok()?.fingerprint)
-}
-
-mod anybody {
-    use rustls::{
-        DigitallySignedStruct, Error, SignatureScheme,
-        client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-        crypto::ring::default_provider,
-        pki_types::{CertificateDer, ServerName, UnixTime},
-    };
-
-    /// Looks at certificates, and sends nothing that must stay secret.
-    #[derive(Debug)]
-    pub(super) struct Anybody;
-
-    impl ServerCertVerifier for Anybody {
-        fn verify_server_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            _: &[u8],
-            _: UnixTime,
-        ) -> Result<ServerCertVerified, Error> {
-            Ok(ServerCertVerified::assertion())
-        }
-
-        fn verify_tls12_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            Ok(HandshakeSignatureValid::assertion())
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            Ok(HandshakeSignatureValid::assertion())
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            default_provider()
-                .signature_verification_algorithms
-                .supported_schemes()
-        }
-    }
+    let address = Ipv4Addr::LOCALHOST.to_string();
+    let chain = https::served_chain(&host, &address, port).await.ok()?;
+    Some(inspect::parse_der(chain.first()?).ok()?.fingerprint)
 }
 
 /// The held connections and how often their data came.

@@ -171,13 +171,13 @@ pub(super) async fn serve(
     }
     let delivered = delivered?;
     match printer.output() {
-        Output::Text => printer.result(format!("SHA-256 {fingerprint}")),
+        Output::Text => printer.result(format!("SHA-256 {fingerprint}"))?,
         Output::Json => printer.json(&json!({
             "fingerprint": fingerprint,
             "servedAfterMilliseconds": u64::try_from(delivered.took.as_millis()).unwrap_or(u64::MAX),
             "routes": delivered.routes.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "warnings": accepted.warnings,
-        })),
+        }))?,
     }
     Ok(Exit::Success)
 }

@@ -63,10 +63,10 @@ pub async fn run(context: &Context, args: &InspectArgs) -> Result<Exit, Error> {
     match context.printer.output() {
         Output::Json => context
             .printer
-            .json(&groups.iter().map(|group| to_json(group, now)).collect()),
+            .json(&groups.iter().map(|group| to_json(group, now)).collect())?,
         Output::Text => {
             for group in &groups {
-                context.printer.result(describe(group, now));
+                context.printer.result(describe(group, now))?;
             }
         }
     }

@@ -65,7 +65,7 @@ pub async fn run(context: &Context, args: &TrustArgs) -> Result<Exit, Error> {
             None => None,
         };
         let removed = store.uninstall(only.as_deref()).map_err(CertsError::Trust)?;
-        tell(context, "removed", &removed);
+        tell(context, "removed", &removed)?;
         return Ok(Exit::Success);
     }
     let members = match &args.ca {
@@ -81,7 +81,7 @@ pub async fn run(context: &Context, args: &TrustArgs) -> Result<Exit, Error> {
             .into());
         }
         let written = store.install(&members).map_err(CertsError::Trust)?;
-        tell(context, "trusted", &written);
+        tell(context, "trusted", &written)?;
         return Ok(Exit::Success);
     }
     let system = args.system.unwrap_or_else(|| System::of_this_machine(&args.root));
@@ -92,7 +92,7 @@ pub async fn run(context: &Context, args: &TrustArgs) -> Result<Exit, Error> {
             "{}\n{}",
             members.iter().map(|(one, _)| describe(one)).collect::<String>(),
             guide.text()
-        )),
+        ))?,
         Output::Json => context.printer.json(&json!({
             "certificates": members.iter().map(|(one, _)| json!({
                 "subject": one.subject,
@@ -103,7 +103,7 @@ pub async fn run(context: &Context, args: &TrustArgs) -> Result<Exit, Error> {
             "system": system.title(),
             "trust": guide.trust,
             "undo": guide.undo,
-        })),
+        }))?,
     }
     Ok(Exit::Success)
 }
@@ -151,10 +151,10 @@ fn describe(one: &Inspected) -> String {
     )
 }
 
-fn tell(context: &Context, what: &'static str, files: &[PathBuf]) {
+fn tell(context: &Context, what: &'static str, files: &[PathBuf]) -> Result<(), Error> {
     let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     match context.printer.output() {
-        Output::Json => context.printer.json(&json!({what: files})),
+        Output::Json => context.printer.json(&json!({what: files}))?,
         Output::Text if files.is_empty() => context.printer.info("nothing to remove"),
         Output::Text => context.printer.result(
             files
@@ -162,6 +162,7 @@ fn tell(context: &Context, what: &'static str, files: &[PathBuf]) {
                 .map(|file| format!("{what}: {file}"))
                 .collect::<Vec<_>>()
                 .join("\n"),
-        ),
+        )?,
     }
+    Ok(())
 }

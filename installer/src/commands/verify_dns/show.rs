@@ -4,9 +4,9 @@
 use silica_dns::{Finding, ProbeReport, Report, Severity, ViewReport};
 
 use super::{Outcome, is_local};
-use crate::{check::Check, report::Printer};
+use crate::{check::Check, error::Error, report::Printer};
 
-pub(super) fn outcome(printer: &Printer, outcome: &Outcome, origin: &str) {
+pub(super) fn outcome(printer: &Printer, outcome: &Outcome, origin: &str) -> Result<(), Error> {
     let report = &outcome.report;
     printer.info(heading(report, origin));
     for view in &report.views {
@@ -24,8 +24,9 @@ pub(super) fn outcome(printer: &Printer, outcome: &Outcome, origin: &str) {
         printer.info("\nAs most providers ask for it:\n");
         printer.info(silica_dns::render_table(&report.records));
         printer.info("As lines of a zone file:\n");
-        printer.result(silica_dns::render_zone(&report.records));
+        printer.result(silica_dns::render_zone(&report.records))?;
     }
+    Ok(())
 }
 
 fn heading(report: &Report, origin: &str) -> String {
