@@ -21,7 +21,7 @@ pub(crate) enum Suite {
     Seed,
     /// Newest JavaScript SDKs, one host
     Javascript,
-    /// The executables in ConfigMaps, without an image of ours
+    /// The executables in ConfigMaps, without an image of ours, and pulled from a registry
     Delivery,
     /// A real Traefik by Ingress and Gateway API, and ports of the node; runs only when named
     Ingress,

@@ -83,6 +83,8 @@ pub(crate) enum Delivery {
     Node,
     /// In ConfigMaps.
     ConfigMap,
+    /// Pulled from this place in a registry without TLS.
+    Registry(&'static str),
 }
 
 /// The ways into the installation on the local cluster.
@@ -134,12 +136,20 @@ pub(crate) fn install_command(
         .arg(environment::file())
         .arg("--ca-file")
         .arg(environment::ca_file())
-        .arg("--yes");
+        // What a former run has chosen must not decide about this one.
+        .args(["--reset-values", "--yes"]);
     match delivery {
         Delivery::Node => install
             .args(["--images", "node", "--containerd-address"])
             .arg(layout.containerd_socket()),
         Delivery::ConfigMap => install.args(["--images", "configmap"]),
+        Delivery::Registry(prefix) => install.args([
+            "--images",
+            "registry",
+            "--registry",
+            prefix,
+            "--registry-plain-http",
+        ]),
     };
     // Settings of other installations must not leak into this one.
     let parameters = std::env::vars_os().map(|(name, _)| name);

@@ -1,9 +1,13 @@
 //! Suite `delivery`: the executables reach the node in ConfigMaps, without a registry and without
-//! an image of ours, and a sandbox runs a command.
+//! an image of ours; then as images that its containerd pulls from a registry. A sandbox runs a
+//! command each time.
+
+mod registry;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use silica_api::names;
 use silica_cluster::{Cluster, progress};
 
 use crate::test::bare::kubectl;
@@ -14,26 +18,82 @@ use crate::{command, workspace};
 const REPLACEMENT: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Changes the installation to ConfigMaps and back. `silica install` ends only when a sandbox of
-/// the new kind has run a command.
+/// Changes the installation to the other ways and back. `silica install` ends only when a sandbox
+/// of the new kind has run a command.
 pub(crate) fn run(cluster: &Cluster) -> Result<String> {
-    let silica = workspace::target().join("bin/silica");
-    let step = Instant::now();
-    let carried = up::install(cluster, &silica, Delivery::ConfigMap, &[]).and_then(|()| {
-        progress::done("installed with --images configmap", step);
-        check_images(cluster)
+    let proven = by_config_maps(cluster).and_then(|borrowed| {
+        let pulled = by_registry(cluster)?;
+        Ok(format!("everything ran on {borrowed}, then on {pulled}"))
     });
     let step = Instant::now();
-    up::install(cluster, &silica, Delivery::Node, &[])?;
+    up::install(
+        cluster,
+        &workspace::target().join("bin/silica"),
+        Delivery::Node,
+        &[],
+    )?;
     progress::done("installed with --images node", step);
-    let borrowed = carried?;
+    let closing = proven?;
     let left = config_maps(cluster)?;
     ensure!(left.is_empty(), "ConfigMaps are left: {}", left.join(", "));
-    Ok(format!("everything ran on {borrowed}"))
+    Ok(closing)
 }
 
-/// No container of ours runs on an image of ours; returns the one that they run on.
-fn check_images(cluster: &Cluster) -> Result<String> {
+fn by_config_maps(cluster: &Cluster) -> Result<String> {
+    let step = Instant::now();
+    let silica = workspace::target().join("bin/silica");
+    up::install(cluster, &silica, Delivery::ConfigMap, &[])?;
+    progress::done("installed with --images configmap", step);
+    let borrowed = installed_image(cluster)?;
+    ensure!(
+        !borrowed.contains(names::MANAGER_IMAGE),
+        "not borrowed: {borrowed}"
+    );
+    ensure!(
+        !config_maps(cluster)?.is_empty(),
+        "no ConfigMap carries an executable"
+    );
+    wait_injected(cluster, &borrowed)?;
+    Ok(borrowed)
+}
+
+/// Pushes from the node, as the registry is there, and has it pull what it never had.
+fn by_registry(cluster: &Cluster) -> Result<String> {
+    let server = registry::Server::start(cluster)?;
+    let step = Instant::now();
+    let silica = workspace::target().join("bin/silica");
+    let local = up::install_command(
+        cluster,
+        &silica,
+        Delivery::Registry(registry::PREFIX),
+        up::LOCAL_WAYS,
+    )?;
+    let mut on_node = registry::on_node();
+    on_node.arg(local.get_program()).args(local.get_args());
+    for (name, value) in local.get_envs() {
+        match value {
+            Some(value) => on_node.env(name, value),
+            None => on_node.env_remove(name),
+        };
+    }
+    command::run(&mut on_node)?;
+    progress::done("installed with --images registry", step);
+    let pushed = server.repositories()?;
+    ensure!(
+        pushed == [names::MANAGER_IMAGE, names::RUNTIME_IMAGE],
+        "the registry has {pushed:?}"
+    );
+    let pulled = installed_image(cluster)?;
+    ensure!(
+        pulled.starts_with(registry::PREFIX) && pulled.contains("@sha256:"),
+        "not pulled by its digest: {pulled}"
+    );
+    wait_injected(cluster, registry::PREFIX)?;
+    Ok(registry::PREFIX.to_owned())
+}
+
+/// The one image that all containers of the installation run on.
+fn installed_image(cluster: &Cluster) -> Result<String> {
     let deployments = command::read(kubectl(cluster)?.args([
         "get",
         "deployments",
@@ -44,24 +104,24 @@ fn check_images(cluster: &Cluster) -> Result<String> {
     let first = *images.first().context("failed to find the images")?;
     images.retain(|image| *image != first);
     ensure!(images.is_empty(), "several images: {deployments}");
-    ensure!(!first.contains("sandbox-manager"), "not borrowed: {first}");
-    ensure!(
-        !config_maps(cluster)?.is_empty(),
-        "no ConfigMap carries an executable"
-    );
-    // Pools replace their members a few at a time.
+    Ok(first.to_owned())
+}
+
+/// Waits until a sandbox has got its runtime from an image that begins so: pools replace their
+/// members a few at a time.
+fn wait_injected(cluster: &Cluster, image: &str) -> Result<()> {
     let deadline = Instant::now() + REPLACEMENT;
     while !injected_images(cluster)?
         .split_whitespace()
-        .any(|image| image == first)
+        .any(|injected| injected.starts_with(image))
     {
         ensure!(
             Instant::now() < deadline,
-            "no sandbox got its runtime from ConfigMaps"
+            "no sandbox got its runtime from {image}"
         );
         std::thread::sleep(PAUSE);
     }
-    Ok(first.to_owned())
+    Ok(())
 }
 
 /// Images of the init containers that bring the runtime into running sandboxes.

@@ -178,9 +178,14 @@ impl Ingress<'_> {
         serde_json::from_str(&text).with_context(|| format!("failed to read the result of {arguments:?}"))
     }
 
-    /// Installs as `cargo xtask up` does and removes Traefik.
+    /// Removes Traefik, then installs as `cargo xtask up` does: an installation that still found
+    /// the class would have a controller to wait for.
     fn restore(&self) -> Result<()> {
-        let installed = up::install(self.cluster, self.silica, Delivery::Node, &[]);
+        self.remove_traefik()?;
+        up::install(self.cluster, self.silica, Delivery::Node, &[])
+    }
+
+    fn remove_traefik(&self) -> Result<()> {
         let delete = ["delete", "--ignore-not-found", "--wait=false"];
         command::run(kubectl(self.cluster)?.args(delete).args([
             "namespace/traefik",
@@ -193,8 +198,7 @@ impl Ingress<'_> {
                 .args(delete)
                 .arg("--filename")
                 .arg(gateway_definitions()?),
-        )?;
-        installed
+        )
     }
 }
 
