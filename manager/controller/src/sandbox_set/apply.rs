@@ -137,6 +137,7 @@ async fn create(
     if count == 0 {
         return None;
     }
+    memory.burst.end();
     let mut results =
         stream::iter((0..count).map(|_| create_one(set, pool, api))).buffer_unordered(CONCURRENCY);
     let (mut created, mut failure) = (Vec::new(), None);

@@ -30,6 +30,13 @@ pub(super) struct Census {
     pub(super) newest_available: Option<Timestamp>,
 }
 
+impl Census {
+    /// Members that nobody has claimed, with those that the cache is about to show.
+    pub(super) fn unused(&self, memory: &PoolMemory) -> usize {
+        self.creating.len() + memory.pending() + self.available.len()
+    }
+}
+
 /// What a sandbox is to its pool.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {

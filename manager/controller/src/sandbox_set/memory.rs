@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt, runtime::reflector::Store};
 use silica_api::crd::{Sandbox, SandboxSet};
 
-use super::backoff::Backoff;
+use super::{backoff::Backoff, burst::Burst};
 
 /// What the watch has not shown by then is believed to be lost.
 pub(super) const EXPIRY: SignedDuration = SignedDuration::from_secs(60);
@@ -43,6 +43,7 @@ pub(crate) struct PoolMemory {
     /// Revision that `backoff` is about.
     revision: String,
     pub(super) backoff: Backoff,
+    pub(super) burst: Burst,
 }
 
 impl PoolMemory {

@@ -4,6 +4,7 @@
 mod apply;
 mod backoff;
 mod budget;
+mod burst;
 mod census;
 mod desired;
 mod memory;
@@ -89,6 +90,7 @@ async fn reconcile(set: Arc<SandboxSet>, context: Arc<Context>) -> Result<Action
     // (pure) who is creating, available, dead
     let census = census::take(&members, &pool.revision, &memory, now);
     memory.backoff.observe(&census, now);
+    memory.burst.observe(census.unused(&memory), now);
     // (pure) what to create and what to delete
     let plan = plan::plan(&census, &pool.limits, &memory, now);
     // (client) do it; remember it

@@ -58,7 +58,7 @@ impl Plan {
 /// The plan for what the census shows.
 pub(super) fn plan(census: &Census, limits: &Limits, memory: &PoolMemory, now: Timestamp) -> Plan {
     let creating = census.creating.len() + memory.pending();
-    let unused = creating + census.available.len();
+    let unused = census.unused(memory);
 
     let mut plan = Plan::default();
     plan.delete
@@ -84,11 +84,11 @@ pub(super) fn plan(census: &Census, limits: &Limits, memory: &PoolMemory, now: T
     if limits.max_creating == Some(0) {
         plan.create = 0;
     }
-    if let Some(time) = memory
+    let not_before = memory
         .backoff
         .not_before()
-        .filter(|time| *time > now && plan.create > 0)
-    {
+        .max(memory.burst.not_before(census.available.len()));
+    if let Some(time) = not_before.filter(|time| *time > now && plan.create > 0) {
         plan.create = 0;
         plan.delayed_until = Some(time);
     }
@@ -310,6 +310,22 @@ mod tests {
         assert_eq!(first.retry_after(&memory, at(100)), Some(Duration::from_secs(1)));
         let later = plan(&Census::default(), &limits(2), &memory, at(101));
         assert_eq!(later.create, 2);
+    }
+
+    #[test]
+    fn a_refill_waits_for_the_end_of_a_burst() {
+        let mut memory = PoolMemory::default();
+        memory.burst.observe(3, at(99));
+        memory.burst.observe(2, at(100));
+        let left = pool(&[(NEW, true), (NEW, true)]);
+        let delayed = plan(&left, &limits(3), &memory, at(100));
+        assert_eq!(delayed.create, 0);
+        assert_eq!(
+            delayed.retry_after(&memory, at(100)),
+            Some(Duration::from_millis(100))
+        );
+        check(&pool(&[]), &limits(3), &memory, 3, &[]);
+        assert_eq!(plan(&left, &limits(3), &memory, at(101)).create, 1);
     }
 
     #[test]
