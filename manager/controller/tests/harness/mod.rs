@@ -1,5 +1,6 @@
 //! A controller under test, a namespace of its own, and a played kubelet.
 
+mod account;
 mod certificates;
 mod kubelet;
 mod running;
@@ -40,6 +41,8 @@ const SCHEDULER: &str = "played-by-the-test";
 
 pub(crate) struct Harness {
     client: Client,
+    /// Acts as the controller's account, with the rights of an installation.
+    account: Client,
     namespace: String,
     kubelet: kubelet::Handle,
     controller: Option<Running>,
@@ -64,7 +67,7 @@ impl Harness {
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
             .await
             .unwrap();
-        let client = Client::try_from(config).unwrap();
+        let client = Client::try_from(config.clone()).unwrap();
         refuse_installed_controller(&client).await;
         apply_definitions(&client).await;
 
@@ -76,9 +79,11 @@ impl Harness {
             .await
             .unwrap()
             .name_any();
+        let account = account::connect(&client, &config, &namespace).await;
         let kubelet = kubelet::Handle::start(client.clone(), &namespace, SCHEDULER);
         Some(Self {
             client,
+            account,
             namespace,
             kubelet,
             controller: None,
@@ -87,7 +92,7 @@ impl Harness {
 
     pub(crate) fn start(&mut self, identity: &str) {
         assert!(self.controller.is_none());
-        self.controller = Some(Running::start(&self.client, &self.namespace, identity));
+        self.controller = Some(Running::start(&self.account, &self.namespace, identity));
     }
 
     /// Ends the controller in the middle of whatever it does.
@@ -101,7 +106,7 @@ impl Harness {
 
     /// A second controller, once its caches are warm.
     pub(crate) async fn standby(&self, identity: &str) -> Running {
-        let mut standby = Running::start(&self.client, &self.namespace, identity);
+        let mut standby = Running::start(&self.account, &self.namespace, identity);
         standby.wait_ready().await;
         standby
     }
@@ -361,6 +366,7 @@ impl Harness {
         if let Some(controller) = self.controller.take() {
             controller.stop().await;
         }
+        account::remove(&self.client, &self.namespace).await;
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         namespaces
             .delete(&self.namespace, &DeleteParams::background())
