@@ -38,7 +38,7 @@ pub(crate) fn start(
     let (out, err) = (open().with_context(failed)?, open().with_context(failed)?);
 
     // setsid, sh and nsenter replace themselves: the pid stays the same all the way.
-    let mut launch = command(["setsid", "sh", "-c", &join_cgroups(cgroups), "launch"]);
+    let mut launch = command(["setsid", "sh", "-c", &prepare(cgroups, daemon.niceness), "launch"]);
     if let Place::Node { holder } = place {
         launch
             .arg("nsenter")
@@ -68,13 +68,14 @@ pub(crate) fn start(
     })
 }
 
-/// A script that moves itself into the cgroups and becomes the command in its arguments.
-fn join_cgroups(cgroups: &[PathBuf]) -> String {
-    let moves: Vec<String> = cgroups
+/// A script that moves itself into the cgroups, takes its priority where the machine allows it, and
+/// becomes the command in its arguments.
+fn prepare(cgroups: &[PathBuf], niceness: i8) -> String {
+    let moves: String = cgroups
         .iter()
-        .map(|group| format!("echo $$ >'{}/cgroup.procs'", group.display()))
+        .map(|group| format!("echo $$ >'{}/cgroup.procs' && ", group.display()))
         .collect();
-    format!("{} && exec \"$@\"", moves.join(" && "))
+    format!("{moves}{{ renice -n {niceness} -p $$ >/dev/null 2>&1 || :; }} && exec \"$@\"")
 }
 
 /// The last lines of a daemon's log, for error messages.
