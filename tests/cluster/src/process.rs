@@ -71,11 +71,14 @@ pub(crate) fn start(
 /// A script that moves itself into the cgroups, takes its priority where the machine allows it, and
 /// becomes the command in its arguments.
 fn prepare(cgroups: &[PathBuf], niceness: i8) -> String {
-    let moves: String = cgroups
+    let moves: Vec<String> = cgroups
         .iter()
-        .map(|group| format!("echo $$ >'{}/cgroup.procs' && ", group.display()))
+        .map(|group| format!("echo $$ >'{}/cgroup.procs'", group.display()))
         .collect();
-    format!("{moves}{{ renice -n {niceness} -p $$ >/dev/null 2>&1 || :; }} && exec \"$@\"")
+    format!(
+        "{} && {{ renice -n {niceness} -p $$ >/dev/null 2>&1 || :; }} && exec \"$@\"",
+        moves.join(" && ")
+    )
 }
 
 /// The last lines of a daemon's log, for error messages.

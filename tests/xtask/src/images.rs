@@ -4,7 +4,7 @@ mod inputs;
 mod make;
 mod mirror;
 mod rootfs;
-pub(crate) mod traefik;
+pub(crate) mod server;
 
 use std::path::PathBuf;
 use std::time::Instant;

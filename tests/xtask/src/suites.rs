@@ -23,6 +23,8 @@ pub(crate) enum Suite {
     Javascript,
     /// The executables in ConfigMaps, without an image of ours, and pulled from a registry
     Delivery,
+    /// `silica verify-dns` against a real CoreDNS pod of the cluster
+    Dns,
     /// A real Traefik by Ingress and Gateway API, and ports of the node; runs only when named
     Ingress,
     /// The removed cluster has left nothing behind; needs a cluster that was started for the tests
@@ -47,7 +49,13 @@ impl Suite {
     pub(crate) fn needs_installation(self) -> bool {
         matches!(
             self,
-            Self::Current | Self::Pinned | Self::Seed | Self::Javascript | Self::Delivery | Self::Ingress
+            Self::Current
+                | Self::Pinned
+                | Self::Seed
+                | Self::Javascript
+                | Self::Delivery
+                | Self::Dns
+                | Self::Ingress
         )
     }
 

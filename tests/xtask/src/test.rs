@@ -2,6 +2,7 @@
 
 pub(crate) mod bare;
 mod delivery;
+mod dns;
 mod fixtures;
 mod ingress;
 mod sdk;
@@ -170,6 +171,7 @@ fn conclude(outcomes: &[Outcome]) -> Result<()> {
 fn run_installed(cluster: &Cluster, suite: Suite) -> Result<String> {
     match suite {
         Suite::Delivery => delivery::run(cluster),
+        Suite::Dns => dns::run(cluster, &build::path()),
         Suite::Ingress => ingress::run(cluster, &build::path()),
         other => sdk::run(cluster, other),
     }

@@ -12,7 +12,7 @@ use silica_cluster::{Cluster, progress};
 
 use crate::test::bare::kubectl;
 use crate::up::{self, Delivery};
-use crate::{command, workspace};
+use crate::{build, command};
 
 /// How long a pool may take to have a member of the new kind.
 const REPLACEMENT: Duration = Duration::from_mins(1);
@@ -26,12 +26,7 @@ pub(crate) fn run(cluster: &Cluster) -> Result<String> {
         Ok(format!("everything ran on {borrowed}, then on {pulled}"))
     });
     let step = Instant::now();
-    up::install(
-        cluster,
-        &workspace::target().join("bin/silica"),
-        Delivery::Node,
-        &[],
-    )?;
+    up::install(cluster, &build::path(), Delivery::Node, &[])?;
     progress::done("installed with --images node", step);
     let closing = proven?;
     let left = config_maps(cluster)?;
@@ -41,7 +36,7 @@ pub(crate) fn run(cluster: &Cluster) -> Result<String> {
 
 fn by_config_maps(cluster: &Cluster) -> Result<String> {
     let step = Instant::now();
-    let silica = workspace::target().join("bin/silica");
+    let silica = build::path();
     up::install(cluster, &silica, Delivery::ConfigMap, &[])?;
     progress::done("installed with --images configmap", step);
     let borrowed = installed_image(cluster)?;
@@ -61,7 +56,7 @@ fn by_config_maps(cluster: &Cluster) -> Result<String> {
 fn by_registry(cluster: &Cluster) -> Result<String> {
     let server = registry::Server::start(cluster)?;
     let step = Instant::now();
-    let silica = workspace::target().join("bin/silica");
+    let silica = build::path();
     let local = up::install_command(
         cluster,
         &silica,

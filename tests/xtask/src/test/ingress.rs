@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use silica_api::names;
 use silica_cluster::Cluster;
+use silica_cluster::build::{self, Tool};
 use silica_cluster::layout::{NODE_ADDRESS, NODE_NAME};
 
 use crate::test::bare::{kubectl, kubectl_apply};
@@ -70,7 +71,8 @@ impl Ingress<'_> {
     }
 
     fn start_traefik(&self) -> Result<()> {
-        let image = images::traefik::provide(self.cluster)?;
+        let executable = build::build_tool(self.cluster.layout(), Tool::Traefik)?;
+        let image = images::server::provide(self.cluster, &executable)?;
         command::run(
             kubectl(self.cluster)?
                 .args(["apply", "--server-side", "--filename"])
