@@ -94,6 +94,15 @@ pub enum Error {
         /// Subject of the certificate.
         subject: String,
     },
+    /// The certificates that it would sign could not name it as their issuer.
+    #[error(
+        "{subject:?} cannot be written as an issuer: its subject repeats an attribute, has several in one level, or \
+         one of an invalid type; make a CA below it whose subject names each attribute once"
+    )]
+    Subject {
+        /// Subject of the certificate.
+        subject: String,
+    },
     /// Key and certificate do not belong together.
     #[error("the CA private key does not belong to the certificate {subject:?}")]
     KeyMismatch {
@@ -236,6 +245,11 @@ impl Authority {
             .is_some_and(|usage| !usage.key_cert_sign)
         {
             return Err(Error::MustNotSign { subject: subject() });
+        }
+        let is_writable = parse_x509_certificate(&certificate)
+            .is_ok_and(|(_, parsed)| distinguished_name::is_writable(parsed.subject()));
+        if !is_writable {
+            return Err(Error::Subject { subject: subject() });
         }
         if load_key(&key)?.subject_public_key_info() != inspected.public_key_info {
             return Err(Error::KeyMismatch { subject: subject() });

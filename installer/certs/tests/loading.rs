@@ -131,3 +131,34 @@ fn authority_made_by_openssl_can_sign() {
     // A server may use that form: only signing needs PKCS#8.
     verify::key_matches(&read("ca.pem"), &read("old.pem")).unwrap();
 }
+
+/// Its certificates would name another issuer: better to say so than to fail with each of them.
+#[test]
+fn authority_whose_subject_repeats_an_attribute_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = openssl(
+        folder.path(),
+        &[
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-keyout",
+            "key.pem",
+            "-out",
+            "ca.pem",
+            "-subj",
+            "/DC=com/DC=example/CN=Example Root",
+        ],
+    );
+    if made.is_none() {
+        eprintln!("skipped: openssl is not installed");
+        return;
+    }
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let refused = Authority::from_pem(&read("ca.pem"), &read("key.pem")).unwrap_err();
+    assert!(matches!(refused, Error::Subject { .. }), "{refused}");
+}
