@@ -10,7 +10,7 @@ use silica_api::{
     labels,
 };
 
-use crate::timeout;
+use crate::timeout::{self, Timeout};
 
 /// The facts about a pool member that decide whether it can be claimed.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +87,8 @@ pub struct Claim {
     pub deadline: Option<Timestamp>,
     /// What happens then.
     pub on_timeout: OnTimeout,
+    /// Timeout with which traffic resumes the sandbox; nothing when it shall stay paused.
+    pub auto_resume: Option<Timeout>,
     /// The user's metadata.
     pub metadata: BTreeMap<String, String>,
     /// Hash of idempotency key and body.
@@ -109,6 +111,9 @@ impl Claim {
         ]);
         if let Some(hash) = &self.idempotency {
             annotations.insert(labels::IDEMPOTENCY, hash.clone());
+        }
+        if let Some(timeout) = self.auto_resume {
+            annotations.insert(labels::AUTO_RESUME, timeout.seconds().to_string());
         }
         if let Some(sealed) = &self.sealed_env {
             annotations.insert(labels::SEALED_ENV, sealed.clone());
@@ -230,6 +235,7 @@ mod tests {
             now: Timestamp::UNIX_EPOCH,
             deadline: Some(Timestamp::from_second(300).unwrap()),
             on_timeout: OnTimeout::Kill,
+            auto_resume: None,
             metadata: BTreeMap::from([("user".into(), "alice".into())]),
             idempotency: None,
             sealed_env: None,

@@ -36,6 +36,11 @@ impl Timeout {
         Ok(Self(SignedDuration::from_secs(seconds)))
     }
 
+    /// Its length.
+    pub fn seconds(self) -> i64 {
+        self.0.as_secs()
+    }
+
     /// The deadline when the clock starts now.
     pub fn deadline(self, now: Timestamp) -> Timestamp {
         now.saturating_add(self.0).unwrap_or(Timestamp::MAX)

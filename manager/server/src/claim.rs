@@ -43,6 +43,8 @@ pub(crate) struct Order {
     /// Nothing for a sandbox without a deadline.
     pub(crate) timeout: Option<Timeout>,
     pub(crate) on_timeout: OnTimeout,
+    /// Timeout with which traffic resumes the sandbox; nothing when it shall stay paused.
+    pub(crate) auto_resume: Option<Timeout>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) extensions: Extensions,
     pub(crate) env: BTreeMap<String, String>,
@@ -62,6 +64,7 @@ impl Order {
             now,
             deadline: self.timeout.map(|timeout| timeout.deadline(now)),
             on_timeout: self.on_timeout,
+            auto_resume: self.auto_resume,
             metadata: self.metadata.clone(),
             idempotency: self.idempotency.clone(),
             secure: self.secure,

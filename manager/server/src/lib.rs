@@ -7,6 +7,7 @@
 mod admin;
 mod api;
 mod auth;
+mod change;
 mod claim;
 mod config;
 mod daemon;
@@ -14,6 +15,7 @@ mod dispatch;
 mod error;
 mod idempotency;
 mod listener;
+mod locks;
 mod lookup;
 #[cfg(test)]
 mod loopback_tests;

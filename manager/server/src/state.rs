@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use kube::Client;
 use silica_core::{api_key::KeyRing, route::Router};
 
-use crate::{Config, idempotency::Locks, lookup::Lookups, metrics::Metrics, store::Store};
+use crate::{Config, locks::Locks, lookup::Lookups, metrics::Metrics, store::Store};
 
 /// What every request can reach.
 pub(crate) struct App {
@@ -16,7 +16,10 @@ pub(crate) struct App {
     pub(crate) keys: ArcSwap<KeyRing>,
     pub(crate) routes: Router,
     pub(crate) lookups: Lookups,
+    /// By the hash of an idempotent call.
     pub(crate) idempotency: Locks,
+    /// By the id of a sandbox that is resumed.
+    pub(crate) resumptions: Locks,
     pub(crate) metrics: Metrics,
 }
 
@@ -32,6 +35,7 @@ impl App {
             routes,
             lookups: Lookups::default(),
             idempotency: Locks::default(),
+            resumptions: Locks::default(),
             metrics: Metrics::default(),
         }
     }

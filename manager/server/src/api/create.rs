@@ -140,10 +140,6 @@ impl Body {
         let auto_pause = self.auto_pause.unwrap_or(false);
         for (asked, text) in [
             (
-                self.auto_resume.is_some_and(|resume| resume.enabled),
-                "autoResume is not supported: connect resumes",
-            ),
-            (
                 self.auto_pause_memory == Some(false),
                 "autoPauseMemory: false is not supported",
             ),
@@ -198,6 +194,10 @@ impl Body {
             } else {
                 OnTimeout::Kill
             },
+            auto_resume: self
+                .auto_resume
+                .is_some_and(|resume| resume.enabled)
+                .then_some(timeout),
             metadata: user,
             extensions,
             env,
@@ -280,9 +280,17 @@ mod tests {
     }
 
     #[test]
+    fn a_sandbox_that_traffic_resumes_remembers_its_timeout() {
+        let body = json!({"timeout": 60, "autoPause": true, "autoResume": {"enabled": true}});
+        let asked = order(body, Version::V2).unwrap();
+        assert_eq!(asked.auto_resume.map(Timeout::seconds), Some(60));
+        let silent = order(json!({"autoPause": true}), Version::V2).unwrap();
+        assert_eq!(silent.auto_resume, None);
+    }
+
+    #[test]
     fn what_cannot_be_honoured_is_refused_and_the_unknown_ignored() {
         for refused in [
-            json!({"autoResume": {"enabled": true}}),
             json!({"autoPauseMemory": false}),
             json!({"allow_internet_access": false}),
             json!({"iam": {"tokens": {"a": {}}}}),

@@ -1,9 +1,6 @@
 //! Calls on one sandbox: get, kill, deadlines, connect, pause and resume.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     extract::State as Shared,
@@ -11,13 +8,10 @@ use axum::{
 };
 use http::StatusCode;
 use jiff::Timestamp;
-use kube::api::Patch;
 use serde::Deserialize;
-use serde_json::{Value, json};
-use silica_api::{crd::Phase, labels, types::SandboxId};
+use serde_json::json;
+use silica_api::{crd::Phase, types::SandboxId};
 use silica_core::{
-    claim::OnTimeout,
-    sealed,
     state::State,
     timeout::{DEFAULT_SECONDS, MAX_REFRESH_SECONDS, Timeout},
 };
@@ -28,16 +22,13 @@ use super::{
 };
 use crate::{
     auth::Caller,
-    claim::{Chain, delete, patch_params, sandboxes, wait_until_up},
-    daemon,
+    change::{self, CHANGE_LIMIT, deadline, extend, write},
+    claim::{delete, wait_until_up},
     dispatch::RequestDomain,
     error::{ApiError, json_response},
     state::App,
     store::Entry,
 };
-
-/// Longest wait for a pause or a resume: SDKs give up after a minute.
-const CHANGE_LIMIT: Duration = Duration::from_secs(55);
 
 /// The caller's sandbox and its state; everything else is the same 404.
 pub(super) async fn find(
@@ -157,7 +148,7 @@ pub(super) async fn connect_v2(
         app.config.max_timeout,
     )?;
     let (entry, status) = match state {
-        State::Paused => (resume_and_wait(&app, &entry, timeout).await?, StatusCode::CREATED),
+        State::Paused => (change::resume(&app, &entry, timeout).await?, StatusCode::CREATED),
         State::Running => {
             extend(&app, &entry, timeout).await?;
             // Another client may be resuming it.
@@ -191,7 +182,7 @@ pub(super) async fn resume(
             format!("Sandbox {id} is already running"),
         ));
     }
-    let entry = resume_and_wait(&app, &entry, timeout).await?;
+    let entry = change::resume(&app, &entry, timeout).await?;
     Ok(json_response(
         StatusCode::CREATED,
         &view::session(&app, &entry, &domain),
@@ -241,74 +232,4 @@ async fn pause_and_wait(app: &App, entry: &Entry) -> Result<(), ApiError> {
     tokio::time::timeout(CHANGE_LIMIT, paused)
         .await
         .map_err(|_| late())?
-}
-
-async fn resume_and_wait(app: &App, entry: &Entry, timeout: Timeout) -> Result<Arc<Entry>, ApiError> {
-    let mut spec = if entry.never_timeout {
-        json!({})
-    } else {
-        deadline(entry, timeout)
-    };
-    spec["paused"] = json!(false);
-    // Two clients may resume at once; the first one's deadline counts.
-    let entry = write(app, entry, json!({ "spec": spec })).await?;
-    let up = wait_until_up(app, &entry, CHANGE_LIMIT).await?;
-    let env = read_env(app, &up).await?;
-    if let Err(error) = daemon::init(app, &up, &env).await {
-        tracing::warn!(error = %Chain(&error), sandbox = %up.id, "failed to initialise a resumed sandbox");
-        return Err(ApiError::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the sandbox's runtime did not start",
-        ));
-    }
-    Ok(up)
-}
-
-/// The environment variables of the create call, which the new pod does not have yet.
-async fn read_env(app: &App, entry: &Entry) -> Result<sealed::Env, ApiError> {
-    let object = sandboxes(app, entry).get_metadata(entry.id.name()).await?;
-    let annotations = object.metadata.annotations.unwrap_or_default();
-    let (Some(text), Some(lock)) = (annotations.get(labels::SEALED_ENV), annotations.get(labels::LOCK))
-    else {
-        return Ok(sealed::Env::new());
-    };
-    let env = sealed::open(&app.config.token_key, entry.id.as_str(), lock, text);
-    Ok(env.unwrap_or_else(|| {
-        tracing::warn!(sandbox = %entry.id, "environment variables were encrypted with another key and are lost");
-        sealed::Env::new()
-    }))
-}
-
-fn deadline(entry: &Entry, timeout: Timeout) -> Value {
-    let on_timeout = if entry.pause_time.is_some() {
-        OnTimeout::Pause
-    } else {
-        OnTimeout::Kill
-    };
-    on_timeout.render_deadline(Some(timeout.deadline(Timestamp::now())))
-}
-
-/// Writes the deadline unless the sandbox lives long enough already.
-async fn extend(app: &App, entry: &Entry, timeout: Timeout) -> Result<(), ApiError> {
-    if timeout.extension(Timestamp::now(), entry.deadline()).is_some() {
-        write(app, entry, json!({ "spec": deadline(entry, timeout) })).await?;
-    }
-    Ok(())
-}
-
-async fn write(app: &App, entry: &Entry, mut patch: Value) -> Result<Arc<Entry>, ApiError> {
-    // The UID makes sure that it is still this sandbox.
-    patch["metadata"] = json!({ "uid": &*entry.uid });
-    match sandboxes(app, entry)
-        .patch(entry.id.name(), &patch_params(), &Patch::Merge(patch))
-        .await
-    {
-        Ok(object) => Entry::new(object)
-            .map(|entry| app.store.apply(entry))
-            .ok_or_else(|| ApiError::sandbox_not_found(entry.id.as_str())),
-        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => {
-            Err(ApiError::sandbox_not_found(entry.id.as_str()))
-        }
-        Err(error) => Err(error.into()),
-    }
 }

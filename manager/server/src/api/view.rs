@@ -30,7 +30,7 @@ pub(super) fn detail(app: &App, entry: &Entry, state: State, domain: &str) -> Va
     };
     view.insert(
         "lifecycle".to_owned(),
-        json!({ "autoResume": false, "onTimeout": on_timeout }),
+        json!({ "autoResume": entry.auto_resume.is_some(), "onTimeout": on_timeout }),
     );
     insert_tokens(app, entry, &mut view);
     Value::Object(view)

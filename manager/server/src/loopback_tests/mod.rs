@@ -29,7 +29,7 @@ use k8s_openapi::ByteString;
 use kube::Client;
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::{Value, json};
-use silica_api::{crd::Sandbox, labels};
+use silica_api::labels;
 use silica_core::token::TokenKey;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -93,7 +93,13 @@ fn add_sandbox(store: &Arc<Store>, name: &str, annotations: &Value) -> Arc<Entry
 }
 
 fn add_sandbox_at(address: IpAddr, store: &Arc<Store>, name: &str, annotations: &Value) -> Arc<Entry> {
-    let sandbox: Sandbox = serde_json::from_value(json!({
+    let sandbox = serde_json::from_value(sandbox(address, name, annotations)).unwrap();
+    store.apply(Entry::new(sandbox).unwrap())
+}
+
+/// A claimed sandbox that runs.
+fn sandbox(address: IpAddr, name: &str, annotations: &Value) -> Value {
+    json!({
         "apiVersion": "agents.kruise.io/v1alpha1",
         "kind": "Sandbox",
         "metadata": {
@@ -105,9 +111,7 @@ fn add_sandbox_at(address: IpAddr, store: &Arc<Store>, name: &str, annotations: 
             "phase": "Running", "podInfo": { "podIP": address },
             "conditions": [{ "type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z" }],
         },
-    }))
-    .unwrap();
-    store.apply(Entry::new(sandbox).unwrap())
+    })
 }
 
 /// A server inside a sandbox; returns its port and counts its connections.

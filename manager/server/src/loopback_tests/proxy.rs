@@ -86,6 +86,33 @@ async fn internal_routes_of_the_daemon_are_closed() {
     }
 }
 
+/// The Kubernetes API is away: who would be resumed is told so, the others do not exist.
+#[tokio::test]
+async fn only_a_sandbox_that_wants_it_is_resumed_by_traffic() {
+    let fixture = serve(Auth::Off, None).await;
+    for (name, annotations, expected) in [
+        ("stays", json!({}), StatusCode::BAD_GATEWAY),
+        (
+            "wakes",
+            json!({ labels::AUTO_RESUME: "60" }),
+            StatusCode::SERVICE_UNAVAILABLE,
+        ),
+        (
+            "private",
+            json!({ labels::AUTO_RESUME: "60", labels::PRIVATE_TRAFFIC: "true" }),
+            StatusCode::FORBIDDEN,
+        ),
+    ] {
+        let mut paused = sandbox(LOCALHOST, name, &annotations);
+        paused["spec"]["paused"] = json!(true);
+        paused["status"]["phase"] = json!("Paused");
+        let paused = serde_json::from_value(paused).unwrap();
+        fixture.app.store.apply(Entry::new(paused).unwrap());
+        let (status, _, body) = get(fixture.address, &host(1, name), "/").await;
+        assert_eq!(status, expected, "{name}: {}", json_of(&body));
+    }
+}
+
 #[tokio::test]
 async fn private_traffic_needs_its_token() {
     let fixture = serve(Auth::Off, None).await;

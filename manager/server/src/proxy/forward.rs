@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use axum::body::Body;
+use axum::{body::Body, response::IntoResponse as _};
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{self},
@@ -23,6 +23,7 @@ use super::{
     loopback::Loopback,
     upgrade::tunnel,
     upstream::{self, DialPatience, Target},
+    wake,
 };
 use crate::{dispatch::Peer, state::App, store::Entry};
 
@@ -39,13 +40,22 @@ pub(crate) async fn forward(
     target: PathAndQuery,
 ) -> Result<Response<Body>, Aborted> {
     let now = Timestamp::now();
-    let found = app.lookup(id).await.filter(|entry| entry.is_routable(now));
-    let Some((entry, address)) = found.and_then(|entry| entry.address.map(|address| (entry, address))) else {
+    let is_reachable = |entry: &Arc<Entry>| entry.is_routable(now) || wake::is_due(entry, now);
+    let Some(mut entry) = app.lookup(id).await.filter(is_reachable) else {
         return Ok(error::not_found(id.as_str()));
     };
     if let Some(refusal) = refuse(app, &entry, port, &target, request.headers()) {
         return Ok(refusal);
     }
+    if wake::is_due(&entry, now) {
+        entry = match wake::wake(app, &entry).await {
+            Ok(awake) => awake,
+            Err(error) => return Ok(error.into_response()),
+        };
+    }
+    let Some(address) = entry.address else {
+        return Ok(error::not_found(id.as_str()));
+    };
     let client_upgrade = (request.version() == Version::HTTP_11)
         .then(|| headers::wanted_upgrade(request.headers()))
         .flatten()

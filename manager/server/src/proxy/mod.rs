@@ -8,6 +8,7 @@ mod internal;
 mod loopback;
 mod upgrade;
 mod upstream;
+mod wake;
 
 pub(crate) use error::{Aborted, invalid};
 pub(crate) use forward::forward;

@@ -56,6 +56,8 @@ pub(crate) struct Entry {
     pub(crate) metadata: BTreeMap<String, String>,
     /// Hash of idempotency key and body.
     pub(crate) idempotency: Option<Box<str>>,
+    /// Seconds of the timeout with which traffic resumes it; nothing when it does not.
+    pub(crate) auto_resume: Option<i64>,
     /// No deadline was wanted.
     pub(crate) never_timeout: bool,
     /// Clients need a token for the in-sandbox daemon.
@@ -151,6 +153,10 @@ impl Entry {
             ready,
             address: address.and_then(|address| address.parse().ok()),
             started_at: claimed_at.unwrap_or(created),
+            auto_resume: annotations
+                .get(labels::AUTO_RESUME)
+                .and_then(|seconds| seconds.parse().ok())
+                .filter(|seconds| *seconds > 0),
             never_timeout: is(labels::NEVER_TIMEOUT, "true"),
             secure: !is(labels::SECURE, "false"),
             private_traffic: is(labels::PRIVATE_TRAFFIC, "true"),
