@@ -80,7 +80,7 @@ impl Addresses {
         };
         let inventory = facts::read_inventory(cluster).await?;
         Ok(Self {
-            chosen: inventory.map_or_else(Vec::new, |inventory| inventory.addresses),
+            chosen: inventory.map_or_else(Vec::new, |inventory| inventory.addresses()),
             ingress: ingress
                 .and_then(|ingress| ingress.status?.load_balancer?.ingress)
                 .map_or_else(Vec::new, |points| {

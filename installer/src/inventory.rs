@@ -17,6 +17,7 @@ const OBJECTS: &str = "objects";
 const STATE: &str = "state";
 const VERSION: &str = "version";
 const DOMAINS: &str = "domains";
+/// Among the values; version 0.1 wrote it beside them.
 const ADDRESSES: &str = "addresses";
 const VALUES: &str = "values";
 
@@ -108,9 +109,6 @@ pub struct Inventory {
     pub version: String,
     /// The domains it answers for.
     pub domains: Vec<String>,
-    /// Where clients reach it, when that was said (`--address`); empty when the
-    /// cluster reports it.
-    pub addresses: Vec<String>,
     /// The values that were chosen, as a tree with the keys of the settings file.
     /// They are what the next run starts from.
     pub values: Map<String, Value>,
@@ -131,10 +129,14 @@ impl Inventory {
         };
         // Version 0.1 kept nothing but the domains.
         let domains = list(DOMAINS);
-        let values = data
+        let mut values: Map<String, Value> = data
             .get(VALUES)
             .and_then(|text| serde_saphyr::from_str(text).ok())
             .unwrap_or_else(|| Map::from_iter([("e2b".to_owned(), json!({"domain": domains}))]));
+        let addresses = list(ADDRESSES);
+        if !addresses.is_empty() {
+            values.entry(ADDRESSES).or_insert_with(|| addresses.into());
+        }
         Self {
             state: match text(STATE) {
                 "complete" => State::Complete,
@@ -143,7 +145,6 @@ impl Inventory {
             },
             version: text(VERSION).to_owned(),
             domains,
-            addresses: list(ADDRESSES),
             values,
             objects: text(OBJECTS)
                 .lines()
@@ -163,7 +164,6 @@ impl Inventory {
             (STATE, self.state.as_str().to_owned()),
             (VERSION, self.version.clone()),
             (DOMAINS, self.domains.join(",")),
-            (ADDRESSES, self.addresses.join(",")),
             // A tree of text and numbers, which can always be written.
             (VALUES, serde_saphyr::to_string(&self.values).unwrap_or_default()),
             (OBJECTS, lines.join("\n")),
@@ -182,6 +182,16 @@ impl Inventory {
             ),
             ..ConfigMap::default()
         }
+    }
+
+    /// Where clients reach it, when that was said (`--address`); empty when the
+    /// cluster reports it.
+    pub fn addresses(&self) -> Vec<String> {
+        let said = self.values.get(ADDRESSES).and_then(Value::as_array);
+        said.into_iter()
+            .flatten()
+            .filter_map(|one| one.as_str().map(str::to_owned))
+            .collect()
     }
 
     /// What the next installation writes first: both lists in one, since after
@@ -216,10 +226,9 @@ mod tests {
             state: State::Complete,
             version: "1".into(),
             domains: vec!["a.example".into(), "b.example".into()],
-            addresses: vec!["192.0.2.1".into()],
             values:
                 json!({"e2b": {"domain": ["a.example", "b.example"]}, "nodeSelector": {"a": "1", "b": "true"},
-                           "controller": {"logLevel": 2, "resources": {"requests": {"cpu": "2"}}}})
+                           "addresses": ["192.0.2.1"], "controller": {"logLevel": 2, "resources": {"requests": {"cpu": "2"}}}})
                 .as_object()
                 .cloned()
                 .unwrap(),
@@ -244,6 +253,27 @@ mod tests {
             Value::Object(Inventory::from_config_map(&map).values),
             json!({"e2b": {"domain": ["a.example", "b.example"]}})
         );
+    }
+
+    #[test]
+    fn addresses_are_among_the_values_and_were_once_beside_them() {
+        let written = inventory(&[]);
+        let mut map = written.to_config_map();
+        assert_eq!(written.addresses(), ["192.0.2.1"]);
+        let data = map.data.as_mut().unwrap();
+        assert!(data.insert(ADDRESSES.into(), "192.0.2.1".into()).is_none());
+        assert_eq!(Inventory::from_config_map(&map), written);
+        // Values that do not have them, and no values at all.
+        for values in [Some("e2b: {domain: [a.example]}"), None] {
+            for (beside, expected) in [("192.0.2.7,b.example", 2), ("", 0)] {
+                let data = map.data.as_mut().unwrap();
+                data.remove(VALUES);
+                data.extend(values.map(|text| (VALUES.to_owned(), text.to_owned())));
+                data.insert(ADDRESSES.into(), beside.into());
+                let read = Inventory::from_config_map(&map).addresses();
+                assert_eq!((read.join(","), read.len()), (beside.to_owned(), expected));
+            }
+        }
     }
 
     #[test]

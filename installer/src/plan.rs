@@ -98,7 +98,6 @@ pub fn plan(
         state: State::Complete,
         version: env!("CARGO_PKG_VERSION").into(),
         domains: options.domains.iter().map(ToString::to_string).collect(),
-        addresses: settings.addresses.clone(),
         values: settings.resolved.kept(),
         objects: entries.into_iter().collect(),
     };

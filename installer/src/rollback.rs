@@ -103,7 +103,6 @@ mod tests {
         let inventory = |names: &[(&str, &str)]| Inventory {
             state: State::Complete,
             version: "1".into(),
-            addresses: Vec::new(),
             values: serde_json::Map::new(),
             domains: Vec::new(),
             objects: names

@@ -98,7 +98,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
         Command::Uninstall(args) => commands::uninstall::run(context, &args).await,
         Command::Status(args) => commands::status::run(context, &args).await,
         Command::Doctor(args) => Box::pin(commands::doctor::run(context, &args)).await,
-        Command::Render(args) => commands::render::run(context, &args),
+        Command::Render(args) => Box::pin(commands::render::run(context, &args)).await,
         Command::Images(args) => commands::images::run(context, &args),
         Command::Rbac(args) => commands::rbac::run(context, &args),
         Command::RotateCerts(args) => commands::rotate_certs::run(context, &args).await,

@@ -15,6 +15,7 @@ mod harness;
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     io::Write as _,
     path::Path,
     process::{Command, Output, Stdio},
@@ -76,6 +77,7 @@ async fn settings_on_a_real_api_server() {
     without_a_domain_anywhere_the_user_is_asked_for_one(&harness);
     all_domains_are_served(&harness).await;
     what_was_chosen_stays_chosen(&harness).await;
+    objects_rendered_from_the_cluster_are_those_that_stand(&harness);
     a_domain_that_is_dropped_is_gone_everywhere(&harness).await;
     the_values_can_be_reset(&harness);
     let uninstall = ["uninstall", "--delete-sandboxes"];
@@ -259,16 +261,67 @@ fn the_values_can_be_reset(harness: &Harness) {
     );
 }
 
-/// Only Secrets are missing, and the name of the field manager.
-fn rendered_objects_are_those_of_install(harness: &Harness) {
-    let Some(kubernetes) = std::env::var_os("SILICA_KUBERNETES") else {
+fn objects_rendered_from_the_cluster_are_those_that_stand(harness: &Harness) {
+    let Some(kubernetes) = kubernetes() else { return };
+    let unusual = [
+        "--log-level=3",
+        "--controller-cpu=75m",
+        "--manager-memory-limit=300Mi",
+        "--node-selector=pool=silica",
+        "--toleration=only=silica:NoSchedule",
+        "--ingress-annotation=example.com/a=b",
+        "--address=192.0.2.9",
+        "--node-port-https=30555",
+    ];
+    expect(
+        &harness.silica(&with(&["install", "--no-wait"], &unusual)),
+        0,
+        &[],
+    );
+    let diff = |flags: &[&str]| {
+        let rendered = harness.silica(&with(&["render", "--from-cluster"], flags));
+        expect(&rendered, 0, &[]);
+        kubectl(Path::new(&kubernetes), harness, "diff", &rendered.stdout)
+    };
+    expect(&diff(&[]), 0, &[]);
+    // What is said now wins, and what was kept is the rest.
+    let one = diff(&["--manager-replicas", "7"]);
+    expect(&one, 1, &["-  replicas: 5", "+  replicas: 7"]);
+    let changed = stdout(&one);
+    let changed = changed.lines().filter(|line| line.starts_with("+ "));
+    // Kubernetes counts the change.
+    let changed = changed.filter(|line| !line.contains("generation:"));
+    assert_eq!(changed.count(), 1, "{}", stdout(&one));
+    // Without the flag nobody is asked: this server does not exist.
+    let nowhere = harness.unreachable();
+    expect(
+        &harness.silica_as(&nowhere, &["render"]),
+        65,
+        &["no domain is given"],
+    );
+    let alone = with(&["render", "--domain", "a.example.com"], &COMMON);
+    expect(&harness.silica_as(&nowhere, &alone), 0, &["replicas: 3"]);
+    let asked = with(&alone, &["--from-cluster"]);
+    expect(&harness.silica_as(&nowhere, &asked), 69, &["127.0.0.1:1"]);
+    let usual = ["--node-selector=", "--toleration=", "--address="];
+    expect(&harness.silica(&with(&["install", "--no-wait"], &usual)), 0, &[]);
+}
+
+fn kubernetes() -> Option<OsString> {
+    let found = std::env::var_os("SILICA_KUBERNETES");
+    if found.is_none() {
         assert!(
             std::env::var("CI").as_deref() != Ok("true"),
             "SILICA_KUBERNETES must be set on CI"
         );
         println!("not run: SILICA_KUBERNETES does not name an executable with kubectl");
-        return;
-    };
+    }
+    found
+}
+
+/// Only Secrets are missing, and the name of the field manager.
+fn rendered_objects_are_those_of_install(harness: &Harness) {
+    let Some(kubernetes) = kubernetes() else { return };
     let flags = [&["--domain", "a.example.com"][..], &COMMON, &TEMPLATES].concat();
     let rendered = harness.silica(&with(&["render"], &flags));
     expect(&rendered, 0, &[]);
@@ -298,13 +351,18 @@ fn rendered_objects_are_those_of_install(harness: &Harness) {
 }
 
 fn kubectl_apply(kubernetes: &Path, harness: &Harness, text: &[u8]) -> bool {
+    kubectl(kubernetes, harness, "apply", text).status.success()
+}
+
+fn kubectl(kubernetes: &Path, harness: &Harness, verb: &str, text: &[u8]) -> Output {
     let mut child = Command::new(kubernetes)
-        .args(["kubectl", "apply", "--filename", "-", "--kubeconfig"])
+        .args(["kubectl", verb, "--filename", "-", "--kubeconfig"])
         .arg(harness.kubeconfig())
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     child.stdin.take().unwrap().write_all(text).unwrap();
-    child.wait().unwrap().success()
+    child.wait_with_output().unwrap()
 }

@@ -53,6 +53,41 @@ pub enum Error {
         status: u16,
         why: String,
     },
+    /// The token server does not know who we are, or gives no token for this.
+    #[error(
+        "the token server {server} of registry {registry} refused scope {scope}: status {status}, {user}"
+    )]
+    TokenRefused {
+        registry: String,
+        server: String,
+        scope: String,
+        status: u16,
+        user: String,
+    },
+    /// The token server gives none for another reason.
+    #[error(
+        "failed to get a token for {scope} from {server}, the token server of registry {registry}: {why}"
+    )]
+    TokenServer {
+        registry: String,
+        server: String,
+        scope: String,
+        why: String,
+    },
+    /// A new token does not allow it, so no token will.
+    #[error(
+        "registry {registry} refused to {action} {repository}: the token that {server} gave {} for {scope} does \
+         not allow it",
+        if *is_anonymous { "to nobody in particular" } else { "to this user" }
+    )]
+    NoRight {
+        registry: String,
+        server: String,
+        scope: String,
+        action: &'static str,
+        repository: String,
+        is_anonymous: bool,
+    },
     /// The registry answered something that the protocol does not have.
     #[error("failed to {action} {repository} on registry {registry}: {why}")]
     Protocol {
@@ -70,8 +105,27 @@ impl Error {
     /// What to do next, with the command that does it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Unauthorized { registry, .. } => {
+            Self::Unauthorized { registry, .. }
+            | Self::TokenRefused { registry, .. }
+            | Self::NoRight {
+                registry,
+                is_anonymous: true,
+                ..
+            } => {
                 format!("docker login {registry}, then run the same command again")
+            }
+            Self::NoRight {
+                registry, repository, ..
+            } => {
+                format!(
+                    "give this user the right to push to {repository}, or log in as one that has it: docker login \
+                     {registry}"
+                )
+            }
+            Self::TokenServer { server, .. } => {
+                format!(
+                    "check that {server} can be reached from here and works; the registry sends everybody there"
+                )
             }
             Self::Refused {
                 status: 403,
@@ -141,12 +195,16 @@ impl Attempt<'_> {
                 why: explanation(error),
             },
             (None, OciDistributionError::RequestError(error)) => self.unreachable(error),
-            (None, error) => Error::Protocol {
-                registry: self.registry.to_owned(),
-                repository: self.repository.to_owned(),
-                action: self.action,
-                why: error.to_string(),
-            },
+            (None, error) => self.protocol(error.to_string()),
+        }
+    }
+
+    pub(crate) fn protocol(&self, why: String) -> Error {
+        Error::Protocol {
+            registry: self.registry.to_owned(),
+            repository: self.repository.to_owned(),
+            action: self.action,
+            why,
         }
     }
 

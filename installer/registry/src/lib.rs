@@ -8,6 +8,7 @@ mod address;
 pub mod credentials;
 mod error;
 mod push;
+mod session;
 mod token;
 
 pub use address::{Address, AddressError};

@@ -5,47 +5,93 @@ use silica_api::names;
 use silica_manifests::{Images, documents, objects};
 
 use super::install::InstallArgs;
-use crate::{bundle, delivery, error::Error, exit::Exit, plan, run::Context, settings::Settings};
+use crate::{
+    bundle,
+    check::Verdict,
+    cluster::Cluster,
+    delivery::{self, Delivery, pack::Packing},
+    error::Error,
+    exit::Exit,
+    pipeline::read_resolved,
+    plan,
+    run::Context,
+    settings::{Layer, Said, Settings},
+};
 
 /// Flags of `silica render`: those of `silica install`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
   silica render --domain sandbox.example.com > silica.yaml
-  silica render --values silica.yaml | kubectl diff -f -")]
+  silica render --values silica.yaml | kubectl diff -f -
+  silica render --from-cluster | kubectl diff -f -      # what install without flags would change")]
 pub struct RenderArgs {
     #[command(flatten)]
     pub install: InstallArgs,
+    /// Start from the values that are kept in the cluster, and choose the way of the images by its nodes, as install does; without it no cluster is asked
+    #[arg(long, conflicts_with = "reset_values")]
+    pub from_cluster: bool,
 }
 
 /// Prints the objects. Secrets are not among them: their content is made by
 /// `install` and never leaves for a file.
-pub fn run(context: &Context, args: &RenderArgs) -> Result<Exit, Error> {
-    let settings = Settings::read(&args.install, None)?;
-    let packing = if !plan::needs_bundle(&settings) {
-        plan::images(&settings, None)?.into()
-    } else if bundle::is_present() {
-        delivery::without_cluster(&settings, &bundle::unpack()?, None)?
+pub async fn run(context: &Context, args: &RenderArgs) -> Result<Exit, Error> {
+    // What can be told without a connection is told before.
+    let said = Said::read(&args.install)?;
+    let (settings, cluster) = if args.from_cluster {
+        let cluster = context.cluster().await?;
+        let settings = read_resolved(context, &cluster, &args.install, &said).await?;
+        (settings, Some(cluster))
     } else {
-        let version = env!("CARGO_PKG_VERSION");
-        context
-            .printer
-            .warn("this silica carries no server binaries: the image tags are placeholders");
-        Images {
-            manager: settings
-                .images
-                .manager
-                .clone()
-                .unwrap_or_else(|| names::local_image(names::MANAGER_IMAGE, version)),
-            runtime: settings
-                .images
-                .runtime
-                .clone()
-                .unwrap_or_else(|| names::local_image(names::RUNTIME_IMAGE, version)),
-        }
-        .into()
+        (Settings::of(&args.install, said.over(Layer::new()))?, None)
     };
+    let packing = packing(context, &settings, cluster.as_ref()).await?;
     let objects = objects(&plan::options(&settings, packing));
     context.printer.result(documents(objects.iter())?)?;
     Ok(Exit::Success)
+}
+
+/// What pods name, and what travels in ConfigMaps; with a cluster what `install` would choose.
+async fn packing(
+    context: &Context,
+    settings: &Settings,
+    cluster: Option<&Cluster>,
+) -> Result<Packing, Error> {
+    let printer = &context.printer;
+    if plan::needs_bundle(settings) && !bundle::is_present() {
+        printer.warn("this silica carries no server binaries: the image tags are placeholders");
+        return Ok(stand_in(settings).into());
+    }
+    let bundle = plan::needs_bundle(settings).then(bundle::unpack).transpose()?;
+    let Some(cluster) = cluster else {
+        return match bundle {
+            Some(bundle) => delivery::without_cluster(settings, &bundle, None),
+            None => Ok(plan::images(settings, None)?.into()),
+        };
+    };
+    let delivery = Delivery::decide(cluster, settings, bundle.as_ref()).await?;
+    for check in delivery
+        .checks
+        .iter()
+        .filter(|check| check.verdict == Verdict::Fail)
+    {
+        printer.warn(format!(
+            "install would stop here: {}: {}",
+            check.title, check.detail
+        ));
+    }
+    Ok(delivery.packing)
+}
+
+/// References of a bundle that is not there.
+fn stand_in(settings: &Settings) -> Images {
+    let version = env!("CARGO_PKG_VERSION");
+    let or_local = |chosen: &Option<String>, name| {
+        let chosen = chosen.clone();
+        chosen.unwrap_or_else(|| names::local_image(name, version))
+    };
+    Images {
+        manager: or_local(&settings.images.manager, names::MANAGER_IMAGE),
+        runtime: or_local(&settings.images.runtime, names::RUNTIME_IMAGE),
+    }
 }

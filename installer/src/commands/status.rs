@@ -208,7 +208,6 @@ mod tests {
                 state,
                 version: "1".into(),
                 domains: Vec::new(),
-                addresses: Vec::new(),
                 values: serde_json::Map::new(),
                 objects: BTreeSet::new(),
             })

@@ -138,6 +138,23 @@ impl Harness {
         (came, said)
     }
 
+    /// A kubeconfig for a server that is not there.
+    #[allow(dead_code, reason = "not every test asks nobody")]
+    pub(crate) fn unreachable(&self) -> PathBuf {
+        let mut kubeconfig = Kubeconfig::read_from(&self.kubeconfig).unwrap();
+        for cluster in kubeconfig
+            .clusters
+            .iter_mut()
+            .filter_map(|named| named.cluster.as_mut())
+        {
+            // Nothing listens on port 1.
+            cluster.server = Some("https://127.0.0.1:1".into());
+        }
+        let path = self.folder.path().join("unreachable");
+        std::fs::write(&path, serde_json::to_string(&kubeconfig).unwrap()).unwrap();
+        path
+    }
+
     /// A service account without rights, as `NAMESPACE/NAME`, and a kubeconfig for it.
     pub(crate) async fn service_account(&self, name: &str) -> (String, PathBuf) {
         let api: Api<ServiceAccount> = Api::namespaced(self.client(), "default");
