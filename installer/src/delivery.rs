@@ -9,6 +9,7 @@
 //! | [`Target::Carried`] | an image that every node has already |
 //! | [`Target::Nowhere`] | nodes that have the images, or pull them |
 
+pub mod by_hand;
 pub mod choose;
 pub mod machine;
 pub mod nodes;

@@ -39,7 +39,7 @@ impl EnvBlock {
 }
 
 /// Quotes a value for every POSIX shell.
-fn quote(value: &str) -> String {
+pub(crate) fn quote(value: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:@".contains(letter);
     if !value.is_empty() && value.chars().all(plain) {
         return value.to_owned();

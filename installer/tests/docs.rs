@@ -12,6 +12,7 @@ use clap::{Command, CommandFactory};
 use silica::{
     check::{PREFLIGHT, TROUBLESHOOTING},
     cli::Cli,
+    delivery::by_hand,
     exit::Exit,
     settings::parameter,
 };
@@ -134,6 +135,15 @@ fn silica() -> Command {
 fn with_descendants(command: &Command) -> Vec<&Command> {
     let below = command.get_subcommands().flat_map(with_descendants);
     std::iter::once(command).chain(below).collect()
+}
+
+#[test]
+fn the_commands_that_load_an_archive_are_in_the_table() {
+    let page = document("docs/install.md");
+    for (nodes, command) in by_hand::COMMANDS {
+        let row = format!("| {nodes} | `{command}` |");
+        assert!(page.contains(&row), "docs/install.md has no row {row}");
+    }
 }
 
 #[test]

@@ -266,7 +266,7 @@ fn objects_rendered_from_the_cluster_are_those_that_stand(harness: &Harness) {
     let unusual = [
         "--log-level=3",
         "--controller-cpu=75m",
-        "--manager-memory-limit=300Mi",
+        "--proxy-memory-limit=300Mi",
         "--node-selector=pool=silica",
         "--toleration=only=silica:NoSchedule",
         "--ingress-annotation=example.com/a=b",

@@ -1,4 +1,4 @@
-//! Packs images into one tar file in the OCI image layout.
+//! Packs images into one tar file that is an OCI image layout and a Docker archive at once.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
@@ -14,6 +14,10 @@ use crate::{Digest, Error};
 /// Each image is named twice in `index.json`: `io.containerd.image.name` with the full
 /// reference (containerd keeps it as the image's name) and
 /// `org.opencontainers.image.ref.name` with the tag (OCI `annotations.md`).
+///
+/// `manifest.json` names the same blobs for `docker load`, which reads nothing else unless Docker
+/// keeps its images in containerd; `docker save` writes both as well. Who knows the OCI layout
+/// prefers that.
 pub fn write_archive(images: &[Image], output: impl Write) -> Result<(), Error> {
     let mut archive = Archive {
         builder: tar::Builder::new(output),
@@ -30,6 +34,8 @@ pub fn write_archive(images: &[Image], output: impl Write) -> Result<(), Error> 
         source,
     })?;
     archive.add("index.json", index.len() as u64, &mut index.as_slice())?;
+    let manifest = docker_manifest(images)?.to_string();
+    archive.add("manifest.json", manifest.len() as u64, &mut manifest.as_bytes())?;
     for image in images {
         for blob in [image.manifest()?, image.config_blob()?] {
             archive.add_blob(blob.digest, blob.bytes.len() as u64, &mut blob.bytes.as_slice())?;
@@ -69,6 +75,29 @@ fn render_index(images: &[Image]) -> Result<serde_json::Value, Error> {
     }))
 }
 
+/// What `docker load` reads (Docker image specification 1.2, "Combined Image JSON").
+fn docker_manifest(images: &[Image]) -> Result<serde_json::Value, Error> {
+    images
+        .iter()
+        .map(|image| {
+            let layers: Vec<String> = image
+                .layers
+                .iter()
+                .map(|layer| blob_path(layer.digest()))
+                .collect();
+            Ok(json!({
+                "Config": blob_path(image.config_blob()?.digest),
+                "RepoTags": [image.reference],
+                "Layers": layers,
+            }))
+        })
+        .collect()
+}
+
+fn blob_path(digest: Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
 struct Archive<W: Write> {
     builder: tar::Builder<W>,
     written: BTreeSet<Digest>,
@@ -77,7 +106,7 @@ struct Archive<W: Write> {
 impl<W: Write> Archive<W> {
     fn add_blob(&mut self, digest: Digest, size: u64, content: &mut dyn Read) -> Result<(), Error> {
         if self.written.insert(digest) {
-            self.add(&format!("blobs/sha256/{}", digest.hex()), size, content)?;
+            self.add(&blob_path(digest), size, content)?;
         }
         Ok(())
     }
@@ -155,6 +184,22 @@ mod tests {
         let annotations = &index["manifests"][1]["annotations"];
         assert_eq!(annotations["io.containerd.image.name"], "silica.invalid/two:1");
         assert_eq!(annotations["org.opencontainers.image.ref.name"], "1");
+    }
+
+    #[test]
+    fn docker_finds_names_configuration_and_layers() {
+        let layer = Layer::from_entries(vec![Entry::file("/a", 0o755, *b"1")], Compression::Gzip).unwrap();
+        let files = contents(&archive(&[image("one", &layer)]));
+        let manifest: serde_json::Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
+        assert_eq!(manifest[0]["RepoTags"][0], "silica.invalid/one:1");
+        let config: serde_json::Value =
+            serde_json::from_slice(&files[manifest[0]["Config"].as_str().unwrap()]).unwrap();
+        let layers = manifest[0]["Layers"].as_array().unwrap();
+        assert_eq!(
+            config["rootfs"]["diff_ids"].as_array().unwrap().len(),
+            layers.len()
+        );
+        assert!(files.contains_key(layers[0].as_str().unwrap()));
     }
 
     #[test]

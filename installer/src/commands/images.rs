@@ -3,13 +3,14 @@
 use std::{
     fs::File,
     io::{BufWriter, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::{
     bundle::{self, Architecture},
+    delivery::by_hand,
     error::Error,
     exit::Exit,
     images,
@@ -29,18 +30,17 @@ pub struct ImagesArgs {
 /// What to do with them.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ImagesCommand {
-    /// Write an archive that containerd, Docker, Podman, kind and k3d load
+    /// Write an archive that containerd, Docker, Podman and what is built on them load
     Export(ExportArgs),
 }
 
 /// Flags of `silica images export`.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "\
-Examples:
-  silica images export --output silica-images.tar && ctr --namespace k8s.io images import silica-images.tar
-  silica images export --output silica-images.tar && kind load image-archive silica-images.tar --name kind
-  silica images export --output silica-images.tar && k3d image import silica-images.tar --cluster mycluster
-  silica images export --output silica-images.tar && k3s ctr images import silica-images.tar")]
+#[command(after_help = format!(
+    "Examples:\n  silica images export --output silica-images.tar\n  silica images export --output arm.tar \
+     --architecture arm64\n\nThen load it, and install with --images none:\n{}",
+    by_hand::describe(Path::new(by_hand::ARCHIVE))
+))]
 pub struct ExportArgs {
     /// File to write
     #[arg(long, short, value_name = "FILE")]
@@ -81,5 +81,9 @@ pub fn run(context: &Context, args: &ImagesArgs) -> Result<Exit, Error> {
     output.flush().map_err(failed)?;
     let references: Vec<String> = members.iter().map(|member| member.reference()).collect();
     context.printer.result(references.join("\n"))?;
+    context.printer.info(format!(
+        "Load them, and install with --images none:\n{}",
+        by_hand::describe(&args.output)
+    ));
     Ok(Exit::Success)
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     RegistrySettings, Target, Tool,
+    by_hand::ARCHIVE,
     machine::{Machine, SOCKETS},
     nodes::{NodeFact, common_image},
 };
@@ -13,8 +14,6 @@ use crate::{bundle::Architecture, check::Check, settings::ImageDelivery};
 const ID: &str = "image-delivery";
 /// Label of the processor architecture on nodes.
 const ARCHITECTURE_LABEL: &str = "kubernetes.io/arch";
-/// Where the archive goes in the commands that are shown.
-const ARCHIVE: &str = "silica-images.tar";
 
 /// What is wanted, and what there is.
 #[derive(Clone, Copy)]

@@ -47,7 +47,8 @@ impl Machine {
     }
 }
 
-fn is_on_path(program: &str) -> bool {
+/// Whether a program is on the search path.
+pub(super) fn is_on_path(program: &str) -> bool {
     env::var_os("PATH")
         .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).is_file()))
 }

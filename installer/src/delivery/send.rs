@@ -9,7 +9,7 @@ use std::{
 use silica_registry::{Credentials, Registry, credentials};
 use tokio::process::Command;
 
-use super::{RegistrySettings, Target};
+use super::{RegistrySettings, Target, machine::is_on_path};
 use crate::{
     bundle::{Architecture, Bundle, Member},
     images,
@@ -113,10 +113,25 @@ async fn import(bundle: &Bundle, socket: &Path, architecture: Architecture) -> R
 }
 
 async fn ctr(socket: &Path, action: &'static str, args: &[&str]) -> Result<String, Error> {
-    let mut command = Command::new("ctr");
-    command.arg("--address").arg(PathBuf::from(socket));
+    let (program, first) = client_of_containerd();
+    let mut command = Command::new(program);
+    command.args(first).arg("--address").arg(PathBuf::from(socket));
     command.args(["--namespace", KUBERNETES]).args(args);
-    run("ctr", action, &mut command).await
+    run(program, action, &mut command).await
+}
+
+/// The client of containerd with its first words: k3s has it inside, and RKE2 off the search path.
+fn client_of_containerd() -> (&'static str, &'static [&'static str]) {
+    const RKE2: &str = "/var/lib/rancher/rke2/bin/ctr";
+    if is_on_path("ctr") {
+        ("ctr", &[])
+    } else if is_on_path("k3s") {
+        ("k3s", &["ctr"])
+    } else if Path::new(RKE2).is_file() {
+        (RKE2, &[])
+    } else {
+        ("ctr", &[])
+    }
 }
 
 async fn run(program: &'static str, action: &'static str, command: &mut Command) -> Result<String, Error> {

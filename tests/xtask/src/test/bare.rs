@@ -33,6 +33,8 @@ pub(crate) fn surroundings(cluster: &Cluster) -> Result<Surroundings> {
     let linter = workspace::root().join("installer/certs/tests/lint/requirements.txt");
     let python = python::environment(&cluster.layout().cache, &linter)?;
     variables.push(("SILICA_PKILINT", python.into()));
+    // The node's own is not touched: tests start one for themselves.
+    variables.push(("SILICA_CONTAINERD", "containerd".into()));
     variables.push(("SILICA_KNOT", packages::knot(cluster.layout())?.into()));
     for tool in Tool::ALL {
         variables.push((tool.variable(), build::build_tool(cluster.layout(), tool)?.into()));
