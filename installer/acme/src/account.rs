@@ -1,7 +1,7 @@
 //! An account at a CA (RFC 8555 section 7.3). Its key is made once and kept;
 //! the certificate's key is another one.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use base64::{
     Engine as _,
@@ -23,9 +23,15 @@ pub enum Error {
     /// The connection cannot be set up.
     #[error(transparent)]
     Transport(#[from] transport::Error),
-    /// The kept credentials are damaged.
-    #[error("failed to read the kept credentials of the ACME account")]
-    Credentials(#[source] serde_json::Error),
+    /// The kept credentials are damaged. Without the reader's own words, which
+    /// may quote the key.
+    #[error("the kept credentials of the ACME account are damaged at line {line}, column {column}")]
+    Credentials {
+        /// Where, in the JSON.
+        line: usize,
+        /// Where in that line.
+        column: usize,
+    },
     /// The key of the CA's own account system is not base64.
     #[error("the external account key is not base64")]
     ExternalKey,
@@ -43,10 +49,41 @@ pub enum Error {
     Ca {
         /// The CA.
         directory: Directory,
+        /// When it wants to be asked again: an answer without a problem document
+        /// may say that, too.
+        retry_after: Option<Duration>,
         /// What went wrong.
         #[source]
         source: Box<instant_acme::Error>,
     },
+}
+
+impl Error {
+    /// When the CA wants to be asked again, if it said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { refusal, .. } => refusal.retry_after,
+            Self::Ca { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Type of the problem that the CA reported, without its prefix.
+    pub fn problem(&self) -> Option<&str> {
+        match self {
+            Self::Refused { refusal, .. } => Some(&refusal.kind),
+            _ => None,
+        }
+    }
+
+    /// Takes the place of an error, not its words.
+    #[expect(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
+    fn damaged(error: serde_json::Error) -> Self {
+        Self::Credentials {
+            line: error.line(),
+            column: error.column(),
+        }
+    }
 }
 
 /// Account address and key as JSON. Never printed.
@@ -131,7 +168,7 @@ impl Account {
                 .await;
             match made {
                 Ok((inner, credentials)) => {
-                    let text = serde_json::to_string(&credentials).map_err(Error::Credentials)?;
+                    let text = serde_json::to_string(&credentials).map_err(Error::damaged)?;
                     return Ok(Self {
                         inner,
                         pace,
@@ -153,7 +190,7 @@ impl Account {
         resolver: &Resolver,
     ) -> Result<Self, Error> {
         let parsed: AccountCredentials =
-            serde_json::from_str(credentials.expose()).map_err(Error::Credentials)?;
+            serde_json::from_str(credentials.expose()).map_err(Error::damaged)?;
         let pace = Arc::new(Pace::default());
         let transport = Transport::new(request.roots, resolver.clone(), Arc::clone(&pace))?;
         let inner = instant_acme::Account::builder_with_http(Box::new(transport))
@@ -203,6 +240,7 @@ fn failed(directory: &Directory, error: instant_acme::Error, pace: &Pace) -> Err
         },
         source => Error::Ca {
             directory,
+            retry_after: pace.take(),
             source: Box::new(source),
         },
     }
@@ -211,6 +249,13 @@ fn failed(directory: &Directory, error: instant_acme::Error, pace: &Pace) -> Err
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn damaged_credentials_are_not_quoted() {
+        let damaged = serde_json::from_str::<AccountCredentials>(r#"{"id": 7, "key_pkcs8": "MIGH"}"#);
+        let error = Error::damaged(damaged.err().unwrap());
+        assert!(!format!("{error:?} {error}").contains("MIGH"), "{error}");
+    }
 
     #[test]
     fn credentials_are_not_printed() {

@@ -43,6 +43,9 @@ pub enum Error {
     Ca {
         /// The step.
         step: &'static str,
+        /// When it wants to be asked again: an answer without a problem document
+        /// may say that, too.
+        retry_after: Option<Duration>,
         /// What went wrong.
         #[source]
         source: Box<instant_acme::Error>,
@@ -91,7 +94,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { refusal, .. } => refusal.retry_after,
-            Self::Invalid { retry_after, .. } => *retry_after,
+            Self::Ca { retry_after, .. } | Self::Invalid { retry_after, .. } => *retry_after,
             _ => None,
         }
     }
@@ -348,6 +351,7 @@ fn failed(account: &Account, step: &'static str, error: instant_acme::Error) -> 
         },
         source => Error::Ca {
             step,
+            retry_after: account.pace.take(),
             source: Box::new(source),
         },
     }

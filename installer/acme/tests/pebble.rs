@@ -3,8 +3,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
-mod fixture;
-
 use std::{
     error::Error as _,
     path::Path,
@@ -12,52 +10,19 @@ use std::{
     time::Duration,
 };
 
-use fixture::{BLOCKED, CLOSED, KEY, Knot, Pebble, SECRET, ZONE};
 use silica_acme::{
-    Account, Dns01, Error, Exec, Issued, Manual, Order, Rfc2136, TxtRecord, account, issue,
+    Account, Dns01, Error, Exec, Issued, Manual, Order, TxtRecord, account, issue,
     provider::{self, tsig},
 };
+use silica_acme_stage::{BLOCKED, CLOSED, KEY, Knot, Pebble, SECRET, Stage, ZONE};
 use silica_certs::{inspect, verify};
 
 const WAIT: Duration = Duration::from_secs(10);
 
-struct Stage {
-    knot: Knot,
-    pebble: Pebble,
-}
-
-impl Stage {
-    fn set(nonces: u8) -> Option<Self> {
-        let knot = Knot::start("")?;
-        let pebble = Pebble::start(knot.address, nonces)?;
-        Some(Self { knot, pebble })
-    }
-
-    fn request(&self) -> account::Request<'_> {
-        account::Request {
-            directory: &self.pebble.directory,
-            roots: Some(&self.pebble.roots),
-            email: Some("admin@silica.test"),
-            external: None,
-        }
-    }
-
-    async fn account(&self) -> Account {
-        Account::create(&self.request(), &self.knot.resolver())
-            .await
-            .unwrap()
-    }
-
-    fn updates(&self, key: tsig::Key) -> Rfc2136 {
-        let server = self.knot.address.to_string().parse().unwrap();
-        Rfc2136::new(server, key, self.knot.resolver())
-    }
-
-    async fn issue(&self, provider: impl Dns01, domain: &str) -> Result<Issued, Error> {
-        let account = self.account().await;
-        let resolver = self.knot.resolver();
-        issue(&account, &resolver, Arc::new(provider), &order(domain), &|_| {}).await
-    }
+async fn obtain(stage: &Stage, provider: impl Dns01, domain: &str) -> Result<Issued, Error> {
+    let account = stage.account().await;
+    let resolver = stage.knot.resolver();
+    issue(&account, &resolver, Arc::new(provider), &order(domain), &|_| {}).await
 }
 
 fn order(domain: &str) -> Order {
@@ -94,7 +59,9 @@ fn whole(error: &Error) -> String {
 #[tokio::test]
 async fn signed_updates_prove_apex_and_wildcard_and_are_taken_back() {
     let Some(stage) = Stage::set(0) else { return };
-    let issued = stage.issue(stage.updates(Knot::key()), &domain()).await.unwrap();
+    let issued = obtain(&stage, stage.updates(Knot::key()), &domain())
+        .await
+        .unwrap();
     check(&issued, &domain());
     assert_eq!(stage.knot.challenges(&domain()), Vec::<String>::new());
 }
@@ -118,7 +85,8 @@ async fn refused_nonces_are_survived_and_the_account_is_used_again() {
 #[tokio::test]
 async fn a_wrong_secret_key_or_zone_is_told_apart() {
     let Some(stage) = Stage::set(0) else { return };
-    let refusal = async |key: tsig::Key, domain: &str| match stage.issue(stage.updates(key), domain).await {
+    let refusal = async |key: tsig::Key, domain: &str| match obtain(&stage, stage.updates(key), domain).await
+    {
         Err(Error::Provider(error)) => error,
         Err(other) => panic!("{}", whole(&other)),
         Ok(_) => panic!("a certificate without proof"),
@@ -146,11 +114,11 @@ async fn a_hook_proves_it_too() {
     let Some(stage) = Stage::set(0) else { return };
     let folder = tempfile::tempdir().unwrap();
     let hook = Exec::new(&stage.knot.hook(folder.path()), WAIT);
-    let issued = stage.issue(hook, &domain()).await.unwrap();
+    let issued = obtain(&stage, hook, &domain()).await.unwrap();
     check(&issued, &domain());
     assert_eq!(stage.knot.challenges(&domain()), Vec::<String>::new());
     let failing = Exec::new(Path::new("/bin/false"), WAIT);
-    let error = stage.issue(failing, &domain()).await.unwrap_err();
+    let error = obtain(&stage, failing, &domain()).await.unwrap_err();
     assert!(
         whole(&error).contains("/bin/false present _acme-challenge."),
         "{}",
@@ -192,7 +160,7 @@ async fn printed_records_are_waited_for_without_a_word_from_the_person() {
         records
     };
     let name = domain();
-    let (issued, records) = tokio::join!(stage.issue(manual, &name), person);
+    let (issued, records) = tokio::join!(obtain(&stage, manual, &name), person);
     check(&issued.unwrap(), &name);
     assert_eq!(printed(&shown.recv().await.unwrap()), records, "what to remove");
 }
@@ -200,8 +168,7 @@ async fn printed_records_are_waited_for_without_a_word_from_the_person() {
 #[tokio::test]
 async fn what_the_ca_refuses_to_sign_is_told_in_its_words() {
     let Some(stage) = Stage::set(0) else { return };
-    let error = stage
-        .issue(stage.updates(Knot::key()), BLOCKED)
+    let error = obtain(&stage, stage.updates(Knot::key()), BLOCKED)
         .await
         .unwrap_err();
     assert_eq!(error.problem(), Some("rejectedIdentifier"), "{}", whole(&error));
@@ -218,8 +185,7 @@ async fn a_proof_that_the_ca_does_not_see_is_explained_and_taken_back() {
         return;
     };
     let stage = Stage { knot, pebble };
-    let error = stage
-        .issue(stage.updates(Knot::key()), &domain())
+    let error = obtain(&stage, stage.updates(Knot::key()), &domain())
         .await
         .unwrap_err();
     let text = whole(&error);
@@ -282,7 +248,7 @@ async fn a_challenge_that_is_an_alias_is_answered_where_it_leads() {
     };
     let stage = Stage { knot, pebble };
     let name = format!("delegated.{ZONE}");
-    let issued = stage.issue(stage.updates(Knot::key()), &name).await.unwrap();
+    let issued = obtain(&stage, stage.updates(Knot::key()), &name).await.unwrap();
     check(&issued, &name);
     assert_eq!(stage.knot.dig(&format!("proof.elsewhere.{ZONE}."), "TXT"), "");
 }
