@@ -3,7 +3,8 @@
 //! No rule reads Secrets cluster-wide. In their own namespace the server role
 //! reads exactly two Secrets by name. The controller reads and patches exactly
 //! those with certificates, which it renews, and makes and deletes one of them:
-//! that of a CA that is about to follow. Their token key is mounted.
+//! that of a CA that is about to follow. It also reads how to order official ones.
+//! Their token key is mounted.
 
 use k8s_openapi::api::{
     core::v1::ServiceAccount,
@@ -89,6 +90,7 @@ fn controller_namespace_rules() -> Vec<PolicyRule> {
             rule("", &["secrets"], &["create", "delete"]),
             &[names::CA_NEXT_SECRET],
         ),
+        named(rule("", &["secrets"], WATCHED), &[names::ACME_SECRET]),
         named(rule("", &["configmaps"], RENEWED), &[names::CA_BUNDLE]),
     ]
 }
@@ -201,9 +203,11 @@ mod tests {
             let of_resource = rules.iter().filter(|rule| mentions(rule, resource));
             of_resource.collect::<Vec<_>>()
         };
-        let [secrets, made] = on("secrets")[..] else {
+        let [secrets, made, read] = on("secrets")[..] else {
             panic!("{rules:?}");
         };
+        assert_eq!(read.resource_names.as_deref().unwrap(), [names::ACME_SECRET]);
+        assert_eq!(read.verbs, ["get", "list", "watch"]);
         assert_eq!(
             secrets.resource_names.as_deref().unwrap(),
             [names::TLS_SECRET, names::CA_SECRET, names::CA_NEXT_SECRET]

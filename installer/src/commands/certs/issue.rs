@@ -44,7 +44,8 @@ Examples:
       --dns rfc2136 --dns-server ns1.example.com --tsig-secret-file acme.key
   silica certs issue --cluster      # again, as it was done before
 
-Nobody renews the certificate: run the command again before it ends.
+The controller renews what --cluster ordered with --dns rfc2136, at two thirds of its
+life. In all other cases run the command again before the certificate ends.
 A hook is called as PROGRAM present|cleanup NAME VALUE.")]
 pub struct IssueArgs {
     /// Domain; its wildcard comes along. With --cluster: those installed
@@ -191,9 +192,10 @@ async fn issue_for_cluster(context: &Context, args: &IssueArgs) -> Result<Exit, 
     let work = Box::pin(import::serve(context, &cluster, &given, Origin::Acme));
     let exit = lock::exclusive(&cluster, work).await?;
     tell_end(context, &issued)?;
-    context
-        .printer
-        .info("nobody renews it: run the same command again before it ends");
+    context.printer.info(match wanted.unattended() {
+        Some(_) => "the controller renews it at two thirds of its life",
+        None => "nobody renews it: run the same command again before it ends",
+    });
     Ok(exit)
 }
 

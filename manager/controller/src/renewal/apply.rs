@@ -10,7 +10,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::json;
-use silica_api::names;
+use silica_api::{labels, names};
 use silica_certs::{
     authority::{self, Authority},
     bundle, inspect,
@@ -21,8 +21,10 @@ use time::OffsetDateTime;
 use tokio::time::timeout;
 
 use super::{
-    decide::{self, Order},
+    clock,
+    decide::Order,
     observe::{self, CA_CERTIFICATE, CERTIFICATE, PRIVATE_KEY},
+    official,
 };
 
 /// A single request to the API server.
@@ -64,6 +66,8 @@ pub(super) enum Error {
         #[source]
         source: Box<kube::Error>,
     },
+    #[error("failed to order a certificate over ACME")]
+    Order(#[from] Box<official::Error>),
     #[error("failed to reach {object} in time")]
     Timeout { object: &'static str },
 }
@@ -89,7 +93,7 @@ pub(super) async fn verify_clock(client: &Client, local: OffsetDateTime) -> Resu
         .map_err(|_elapsed| Error::Timeout { object })?
         .map_err(|source| Error::ServerTime(Box::new(source)))?;
     match server {
-        Some(server) if !decide::is_clock_plausible(local, server) => Err(Error::Clock { local, server }),
+        Some(server) if !clock::is_plausible(local, server) => Err(Error::Clock { local, server }),
         _ => Ok(()),
     }
 }
@@ -147,6 +151,28 @@ pub(super) async fn write_leaf(
             CERTIFICATE: entry(leaf.chain_pem()),
             PRIVATE_KEY: entry(leaf.key_pem().expose()),
             CA_CERTIFICATE: entry(authority.certificate_pem()),
+        },
+    });
+    let api: Api<Secret> = Api::namespaced(client.clone(), &secret.namespace().unwrap_or_default());
+    let name = names::TLS_SECRET;
+    write(name, api.patch(name, &parameters(), &Patch::Merge(patch))).await
+}
+
+/// Writes a certificate that was ordered, with the mark that says so. What
+/// clients were told to trust stays: another order has the same CA.
+pub(super) async fn write_ordered(
+    client: &Client,
+    secret: &Secret,
+    ordered: &official::Ordered,
+) -> Result<(), Error> {
+    let patch = json!({
+        "metadata": {
+            "uid": secret.uid(), "resourceVersion": secret.resource_version(),
+            "annotations": {labels::ACME_FINGERPRINT: ordered.leaf.fingerprint},
+        },
+        "data": {
+            CERTIFICATE: entry(&ordered.chain_pem),
+            PRIVATE_KEY: entry(ordered.key.expose()),
         },
     });
     let api: Api<Secret> = Api::namespaced(client.clone(), &secret.namespace().unwrap_or_default());

@@ -1,28 +1,28 @@
 //! Whether the served certificate is renewed now. Pure: what was found and the
 //! time go in.
+//!
+//! `origin` asks who signed it, `successor` what the next one is like, `official`
+//! is about one that a CA elsewhere signs.
+
+#[cfg(test)]
+mod fixture;
+mod official;
+mod origin;
+mod successor;
 
 use silica_certs::{
-    LEAF_VALIDITY, LEAF_VALIDITY_MAX, NOT_BEFORE_MARGIN,
     authority::Authority,
-    bundle,
     decide::{self, Reason},
     inspect::{self, Inspected},
     leaf::LeafRequest,
-    pem,
-    rotation::{self, Signer, record::Record},
-    verify,
+    rotation::record::Record,
 };
 use time::{Duration, OffsetDateTime};
 
-/// A shorter life is not what anybody chose for good: the CA's end cut it, or
-/// it was a trial. Renewing with it would renew without end, since a life below
-/// half an hour is over by two thirds from the start (`notBefore` lies an hour
-/// back).
-const SHORTEST_LIFE: Duration = Duration::days(1);
-
-/// How far two clocks of a cluster may be apart. Far less than the hour that a
-/// certificate begins in the past.
-const LARGEST_SKEW: Duration = Duration::minutes(10);
+use official::official;
+use origin::{is_of_a_newer_ca, is_ours, is_reissuable, signing};
+use successor::{cross_certificates, renewed_validity};
+pub(crate) use successor::{leaf_life, names};
 
 /// What the cluster holds.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub(crate) struct Found<'a> {
     pub(crate) next: Option<&'a (Authority, Record)>,
     /// The trust bundle.
     pub(crate) bundle: Option<&'a str>,
+    /// Whether a certificate can be ordered over ACME without a person.
+    pub(crate) can_order: bool,
 }
 
 /// The Secret with the served certificate.
@@ -43,6 +45,8 @@ pub(crate) struct FoundLeaf<'a> {
     pub(crate) pair: decide::Existing<'a>,
     /// Whether it carries the label of this product.
     pub(crate) is_labelled: bool,
+    /// Fingerprint of the certificate that was ordered over ACME.
+    pub(crate) ordered: Option<&'a str>,
 }
 
 /// What is to be done about the served certificate.
@@ -70,6 +74,11 @@ pub(crate) enum Verdict {
     },
     /// Due, but the CA ends first: a new one would not live longer.
     Exhausted { not_after: OffsetDateTime },
+    /// An official one is due, and can be ordered anew for these domains.
+    OrderAnew {
+        not_after: OffsetDateTime,
+        domains: Vec<String>,
+    },
     /// A new one is needed.
     Renew {
         not_after: OffsetDateTime,
@@ -96,6 +105,7 @@ impl Verdict {
             | Self::Keep { not_after, .. }
             | Self::TooEarly { not_after, .. }
             | Self::Exhausted { not_after }
+            | Self::OrderAnew { not_after, .. }
             | Self::Renew { not_after, .. } => Some(*not_after),
         }
     }
@@ -119,6 +129,9 @@ pub(crate) fn decide(found: &Found<'_>, now: OffsetDateTime) -> Verdict {
         return Verdict::Absent;
     };
     let not_after = current.not_after;
+    if found.is_official() {
+        return official(current, now);
+    }
     let authority = match signing(found) {
         Some(authority)
             if leaf.is_labelled && is_reissuable(current) && is_ours(chain_pem, current, found) =>
@@ -163,46 +176,6 @@ pub(crate) fn decide(found: &Found<'_>, now: OffsetDateTime) -> Verdict {
     }
 }
 
-/// The CA that signs now: in a rotation its phase says which.
-fn signing<'a>(found: &Found<'a>) -> Option<&'a Authority> {
-    let current = found.authority?;
-    let fingerprint = &current.inspected().fingerprint;
-    // A rotation that began with another CA says nothing about this one.
-    let Some((next, record)) = found.next.filter(|(_, record)| record.former == *fingerprint) else {
-        return Some(current);
-    };
-    match rotation::signer(Some(&record.state)) {
-        Signer::Former => Some(current),
-        Signer::NextBehindCross | Signer::Next => Some(next),
-    }
-}
-
-/// The life that the next certificate gets.
-pub(crate) fn leaf_life(found: &Found<'_>) -> Duration {
-    let chain = found.leaf.and_then(|leaf| leaf.pair.chain_pem);
-    let current = chain.and_then(|chain| inspect::parse_chain(chain).ok()?.into_iter().next());
-    match (current, signing(found)) {
-        (Some(current), Some(authority)) => renewed_validity(&current, authority.inspected()),
-        _ => LEAF_VALIDITY,
-    }
-}
-
-/// The names of the served certificate.
-pub(crate) fn names(chain_pem: &str) -> Vec<String> {
-    let chain = inspect::parse_chain(chain_pem).unwrap_or_default();
-    chain
-        .into_iter()
-        .next()
-        .map(|leaf| leaf.names)
-        .unwrap_or_default()
-}
-
-/// Whether the local clock may date a certificate, given the API server's. A
-/// clock that jumped ahead would make one that nobody accepts yet.
-pub(crate) fn is_clock_plausible(local: OffsetDateTime, server: OffsetDateTime) -> bool {
-    (local - server).abs() <= LARGEST_SKEW
-}
-
 fn foreign(current: &Inspected, now: OffsetDateTime) -> Verdict {
     // Later than any automatic issuer renews: cert-manager and ACME clients
     // have done it by two thirds.
@@ -213,139 +186,11 @@ fn foreign(current: &Inspected, now: OffsetDateTime) -> Verdict {
     }
 }
 
-/// Whether its names can be had again from the CA, which signs DNS names only.
-fn is_reissuable(current: &Inspected) -> bool {
-    !current.names.is_empty() && current.addresses.is_empty()
-}
-
-/// Whether the current CA or one that clients were told to trust has signed it.
-fn is_ours(chain_pem: &str, current: &Inspected, found: &Found<'_>) -> bool {
-    // An expired certificate is still ours: ask for a moment of its life.
-    let moment = current.not_before;
-    let signed = |root: &str| {
-        current.names.first().is_some_and(|name| {
-            !matches!(
-                verify::chain(chain_pem, root, name, moment),
-                Err(verify::Error::UnknownIssuer | verify::Error::BadSignature)
-            )
-        })
-    };
-    let former = bundle::members(&[found.bundle.unwrap_or_default()], moment).unwrap_or_default();
-    let authorities = found
-        .authority
-        .into_iter()
-        .chain(found.next.map(|(next, _)| next));
-    authorities
-        .into_iter()
-        .any(|authority| signed(authority.certificate_pem()))
-        || former.iter().any(|(_, root)| signed(root))
-}
-
-/// Whether a CA of the bundle signed it that was made after the current one.
-fn is_of_a_newer_ca(chain_pem: &str, current: &Inspected, found: &Found<'_>) -> bool {
-    let (Some(authority), Some(name)) = (found.authority, current.names.first()) else {
-        return false;
-    };
-    let moment = current.not_before;
-    let members = bundle::members(&[found.bundle.unwrap_or_default()], moment).unwrap_or_default();
-    members.iter().any(|(member, root)| {
-        member.not_before > authority.inspected().not_before
-            && verify::chain(chain_pem, root, name, moment).is_ok()
-    })
-}
-
-/// The life that its maker gave it, where that was a choice.
-fn renewed_validity(current: &Inspected, authority: &Inspected) -> Duration {
-    let life = current.not_after - current.not_before - NOT_BEFORE_MARGIN;
-    let was_cut = current.not_after == authority.not_after;
-    if was_cut || !(SHORTEST_LIFE..=LEAF_VALIDITY_MAX).contains(&life) {
-        LEAF_VALIDITY
-    } else {
-        life
-    }
-}
-
-fn cross_certificates(chain_pem: &str, authority: &Authority, now: OffsetDateTime) -> String {
-    let certificates = pem::certificates(chain_pem).unwrap_or_default();
-    certificates
-        .iter()
-        .skip(1)
-        .filter(|der| {
-            inspect::parse_der(der).is_ok_and(|one| {
-                one.public_key_info == authority.inspected().public_key_info
-                    && !one.is_self_issued
-                    && one.is_valid_at(now)
-            })
-        })
-        .map(|der| pem::encode_certificate(der))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use silica_certs::{
-        authority::AuthorityRequest,
-        leaf::Leaf,
-        rotation::{Course, Phase, State},
-    };
+    use silica_certs::LEAF_VALIDITY;
 
-    use super::*;
-
-    const DOMAIN: &str = "sandbox.example.com";
-
-    fn start() -> OffsetDateTime {
-        OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()
-    }
-
-    fn authority_for(life: Duration) -> Authority {
-        let request = AuthorityRequest {
-            validity: life,
-            ..AuthorityRequest::new(vec![DOMAIN.to_owned()], Vec::new())
-        };
-        Authority::create(&request, start()).unwrap()
-    }
-
-    fn authority() -> Authority {
-        authority_for(Duration::days(3650))
-    }
-
-    fn names() -> Vec<String> {
-        vec![DOMAIN.to_owned(), format!("*.{DOMAIN}")]
-    }
-
-    fn leaf_for(authority: &Authority, validity: Duration) -> Leaf {
-        let request = LeafRequest {
-            names: names(),
-            validity,
-        };
-        authority.issue(&request, start()).unwrap()
-    }
-
-    fn leaf(authority: &Authority) -> Leaf {
-        leaf_for(authority, LEAF_VALIDITY)
-    }
-
-    fn found<'a>(leaf: &'a Leaf, authority: &'a Authority) -> Found<'a> {
-        Found {
-            leaf: Some(FoundLeaf {
-                pair: decide::Existing {
-                    chain_pem: Some(leaf.chain_pem()),
-                    key_pem: Some(leaf.key_pem().expose()),
-                },
-                is_labelled: true,
-            }),
-            authority: Some(authority),
-            next: None,
-            bundle: None,
-        }
-    }
-
-    fn order(verdict: Verdict) -> Order {
-        match verdict {
-            Verdict::Renew { order, .. } => *order,
-            other => panic!("{other:?}"),
-        }
-    }
+    use super::{fixture::*, *};
 
     #[test]
     fn a_leaf_is_kept_until_two_thirds_of_its_life_and_renewed_with_the_same_names_after() {
@@ -369,7 +214,7 @@ mod tests {
                 verdict => {
                     let order = order(verdict);
                     assert!(is_renewed, "renewed at {age}: {}", order.reason);
-                    assert_eq!(order.request.names, names());
+                    assert_eq!(order.request.names, both_names());
                     assert_eq!(order.request.validity, LEAF_VALIDITY);
                 }
             }
@@ -384,6 +229,7 @@ mod tests {
             authority: Some(&authority),
             next: None,
             bundle: None,
+            can_order: false,
         };
         assert_eq!(decide(&found, start()), Verdict::Absent);
     }
@@ -422,69 +268,11 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_of_an_unknown_ca_is_never_written() {
-        let (authority, other) = (authority(), authority());
-        let leaf = leaf(&other);
-        let mut found = found(&leaf, &authority);
-        let late = start() + Duration::days(80);
-        assert!(matches!(decide(&found, late), Verdict::Foreign { .. }));
-        found.authority = None;
-        assert!(matches!(decide(&found, late), Verdict::Foreign { .. }));
-    }
-
-    #[test]
-    fn a_changed_ca_renews_the_leaf_of_a_former_one_in_the_bundle() {
-        let (former, current) = (authority(), authority());
-        let leaf = leaf(&former);
-        let bundle = format!("{}{}", former.certificate_pem(), current.certificate_pem());
-        let mut found = found(&leaf, &current);
-        found.bundle = Some(&bundle);
-        let order = order(decide(&found, start() + Duration::DAY));
-        assert_eq!(order.reason, Reason::OtherAuthority);
-        assert_eq!(order.request.names, names());
-    }
-
-    #[test]
-    fn a_leaf_of_a_ca_that_a_rotation_is_about_to_install_is_kept() {
-        let (current, later) = (authority(), start() + Duration::MINUTE);
-        let request = AuthorityRequest::new(vec![DOMAIN.to_owned()], Vec::new());
-        let next = Authority::create(&request, later).unwrap();
-        let request = LeafRequest::new(names());
-        let leaf = next.issue(&request, later).unwrap();
-        let bundle = format!("{}{}", current.certificate_pem(), next.certificate_pem());
-        let mut found = found(&leaf, &current);
-        found.bundle = Some(&bundle);
-        assert!(matches!(decide(&found, later), Verdict::Keep { .. }));
-    }
-
-    #[test]
-    fn a_chain_with_a_cross_certificate_keeps_it() {
-        let (former, current) = (authority(), authority());
-        let cross = former.cross_certify(&current, start()).unwrap();
-        let leaf = leaf(&current).with_cross(&cross);
-        let order = order(decide(&found(&leaf, &current), start() + Duration::days(70)));
-        assert_eq!(order.cross_pem, cross);
-        // Before the CA is switched the same chain is good for the former one.
-        assert!(matches!(
-            decide(&found(&leaf, &former), start()),
-            Verdict::Keep { .. }
-        ));
-    }
-
-    #[test]
     fn a_clock_that_is_late_makes_no_certificate() {
         let authority = authority();
         let leaf = leaf(&authority);
         let verdict = decide(&found(&leaf, &authority), start() - Duration::days(300));
         assert!(matches!(verdict, Verdict::TooEarly { .. }), "{verdict:?}");
-    }
-
-    #[test]
-    fn a_clock_far_from_the_servers_dates_nothing() {
-        for (seconds, is_plausible) in [(0, true), (600, true), (-600, true), (601, false), (-601, false)] {
-            let local = start() + Duration::seconds(seconds);
-            assert_eq!(is_clock_plausible(local, start()), is_plausible, "{seconds}");
-        }
     }
 
     #[test]
@@ -503,67 +291,5 @@ mod tests {
         assert_eq!(leaf.not_after(), authority.inspected().not_after);
         let verdict = decide(&found(&leaf, &authority), start() + Duration::days(25));
         assert!(matches!(verdict, Verdict::Exhausted { .. }), "{verdict:?}");
-    }
-
-    #[test]
-    fn the_phase_of_a_rotation_says_whose_certificate_is_renewed() {
-        let (current, next) = (authority(), authority());
-        let bundle = format!("{}{}", current.certificate_pem(), next.certificate_pem());
-        let cross = current.cross_certify(&next, start()).unwrap();
-        let (old, new) = (leaf(&current), leaf(&next).with_cross(&cross));
-        let late = start() + Duration::days(70);
-        let record = |done, course| Record {
-            state: State {
-                done: Some(done),
-                course,
-                since: start(),
-                old_leaf_until: start(),
-            },
-            ..Record::begin(&current.inspected().fingerprint, "test", start())
-        };
-        let ask = |leaf, record: Record, moment| {
-            let rotation = (next.clone(), record);
-            let mut found = found(leaf, &current);
-            found.next = Some(&rotation);
-            found.bundle = Some(&bundle);
-            let signer = signing(&found).unwrap().inspected().fingerprint.clone();
-            (decide(&found, moment), signer == next.inspected().fingerprint)
-        };
-        // Before the switch the former CA renews, after it the next one does.
-        for (phase, leaf, is_next) in [
-            (Phase::Prepare, &old, false),
-            (Phase::Spread, &old, false),
-            (Phase::Switch, &new, true),
-            (Phase::Soak, &new, true),
-        ] {
-            let (verdict, by_next) = ask(leaf, record(phase, Course::Ahead), late);
-            assert!(
-                matches!(order(verdict).reason, Reason::RenewalDue { .. }),
-                "{phase}"
-            );
-            assert_eq!(by_next, is_next, "{phase}");
-            let (verdict, _) = ask(leaf, record(phase, Course::Ahead), start());
-            assert!(matches!(verdict, Verdict::Keep { .. }), "{phase} {verdict:?}");
-        }
-        // A certificate that fell behind the switch catches up at once.
-        let (verdict, _) = ask(&old, record(Phase::Switch, Course::Ahead), start());
-        assert_eq!(order(verdict).reason, Reason::OtherAuthority);
-        // On the way back the next CA signs nothing any more.
-        let (verdict, by_next) = ask(&new, record(Phase::Switch, Course::Undoing), start());
-        assert!(matches!(verdict, Verdict::Keep { .. }) && !by_next);
-    }
-
-    #[test]
-    fn a_chosen_life_is_kept_and_a_trial_is_not() {
-        let authority = authority();
-        for (life, renewed) in [
-            (Duration::days(30), Duration::days(30)),
-            (Duration::days(820), Duration::days(820)),
-            (Duration::minutes(2), LEAF_VALIDITY),
-        ] {
-            let leaf = leaf_for(&authority, life);
-            let order = order(decide(&found(&leaf, &authority), leaf.not_after()));
-            assert_eq!(order.request.validity, renewed);
-        }
     }
 }

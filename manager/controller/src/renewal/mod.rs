@@ -2,17 +2,22 @@
 //! when the CA's key pair changed, keeps the CA in the trust bundle, and has a
 //! CA that nears its end followed by another one.
 //!
-//! `observe` (watches), `decide`, `succession` and `schedule` (pure), `apply`
+//! `observe` (watches), `decide`, `succession`, `schedule` and `reorder` (pure), `apply`
 //! and, for the CA, `rotate` under `lock` (API), in the order that `keeper`
 //! gives them. Only a certificate that this product made
 //! and whose CA is here is written; any other is reported. Trust comes first:
 //! the CA is in the bundle before a certificate that needs it is served.
+//! `official` orders anew what `silica certs issue --cluster` ordered over ACME,
+//! when its proof takes no person.
 
 mod apply;
+mod clock;
 mod decide;
 mod keeper;
 mod lock;
 mod observe;
+mod official;
+mod reorder;
 mod rotate;
 mod schedule;
 mod succession;

@@ -29,6 +29,7 @@ pub(super) enum Change {
     Authority(Option<Secret>),
     Next(Option<Secret>),
     Bundle(Option<ConfigMap>),
+    Official(Option<Secret>),
 }
 
 /// What the watches reported last.
@@ -38,6 +39,7 @@ pub(super) struct Sight {
     authority: Known<Secret>,
     next: Known<Secret>,
     bundle: Known<ConfigMap>,
+    official: Known<Secret>,
 }
 
 /// One object as its watch reported it.
@@ -86,7 +88,10 @@ pub(super) fn changes(client: &Client, namespace: &str) -> impl Stream<Item = Ch
             reported(watched(names::CA_SECRET), names::CA_SECRET).map(Change::Authority),
         ),
         stream::select(
-            reported(watched(names::CA_NEXT_SECRET), names::CA_NEXT_SECRET).map(Change::Next),
+            stream::select(
+                reported(watched(names::CA_NEXT_SECRET), names::CA_NEXT_SECRET).map(Change::Next),
+                reported(watched(names::ACME_SECRET), names::ACME_SECRET).map(Change::Official),
+            ),
             reported(
                 watcher::watch_object(maps, names::CA_BUNDLE).default_backoff(),
                 names::CA_BUNDLE,
@@ -116,10 +121,12 @@ impl Sight {
             Change::Authority(now) => self.authority.note(now),
             Change::Next(now) => self.next.note(now),
             Change::Bundle(now) => self.bundle.note(now),
+            Change::Official(now) => self.official.note(now),
         }
     }
 
-    /// Whether every watch has reported.
+    /// Whether every watch has reported that a decision takes. That of ACME
+    /// matters to few, and must not hold up the others.
     pub(super) fn is_complete(&self) -> bool {
         self.leaf.is_known() && self.authority.is_known() && self.next.is_known() && self.bundle.is_known()
     }
@@ -139,6 +146,10 @@ impl Sight {
     pub(super) fn bundle(&self) -> Option<&ConfigMap> {
         self.bundle.get()
     }
+
+    pub(super) fn official(&self) -> Option<&Secret> {
+        self.official.get()
+    }
 }
 
 /// The API server's clock, from the `Date` of an answer; `None` when there is
@@ -157,7 +168,7 @@ fn parse_http_date(date: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(date, &Rfc2822).ok()
 }
 
-fn text<'a>(secret: &'a Secret, key: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(secret: &'a Secret, key: &str) -> Option<&'a str> {
     let bytes = &secret.data.as_ref()?.get(key)?.0;
     std::str::from_utf8(bytes).ok()
 }
@@ -169,6 +180,10 @@ pub(super) fn read_leaf(secret: &Secret) -> FoundLeaf<'_> {
             key_pem: text(secret, PRIVATE_KEY),
         },
         is_labelled: is_labelled(secret),
+        ordered: secret
+            .annotations()
+            .get(labels::ACME_FINGERPRINT)
+            .map(String::as_str),
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) struct Rotation<'a> {
     pub(super) identity: &'a str,
     /// Fingerprint of the CA that this was decided for.
     pub(super) authority: &'a str,
+    /// The served chain that this was decided for.
+    pub(super) served: &'a str,
     pub(super) waits: Waits,
     pub(super) request: LeafRequest,
 }
@@ -73,6 +75,10 @@ impl Rotation<'_> {
             self.read(names::CA_BUNDLE).await?,
         );
         let current: Secret = self.read(names::CA_SECRET).await?;
+        // What came in between may be from elsewhere, and not to be replaced.
+        if observe::read_leaf(&leaf).pair.chain_pem != Some(self.served) {
+            return Ok((Done::Nothing, None));
+        }
         let material = self.material(&leaf, &current, &bundle).await?;
         // Somebody may have replaced the CA, or forbidden it, a moment ago.
         let is_same = material.current.inspected().fingerprint == self.authority;

@@ -21,6 +21,9 @@ pub(crate) enum Plan {
     Ending,
     /// Somebody else replaces it, at their own pace.
     Theirs,
+    /// A certificate from elsewhere is served: nobody depends on the CA, and its
+    /// replacement would end with a certificate of our own in that one's place.
+    Unused,
     /// A rotation that we began cannot go on.
     Stuck(Refusal),
 }
@@ -30,6 +33,8 @@ pub(crate) enum Plan {
 pub(crate) struct Found<'a> {
     pub(crate) authority: &'a Authority,
     pub(crate) next: Option<&'a (Authority, Record)>,
+    /// Whether the served certificate is its, or of a CA that it replaces.
+    pub(crate) is_used: bool,
     /// Whether this product made it, and nobody forbids to replace it.
     pub(crate) is_renewable: bool,
     /// The life of the next server certificate.
@@ -54,12 +59,16 @@ pub(crate) fn plan(found: &Found<'_>, settings: &AuthorityRenewal, now: OffsetDa
         let due = material::succession_due(found.authority.inspected(), found.leaf_life);
         return match now >= due {
             false => Plan::Wait(due),
+            true if !found.is_used => Plan::Unused,
             true if settings.is_on && found.is_renewable => Plan::Act,
             true => Plan::Ending,
         };
     };
     if record.started_by != names::CONTROLLER || !settings.is_on {
         return Plan::Theirs;
+    }
+    if !found.is_used {
+        return Plan::Unused;
     }
     let material = Material {
         current: found.authority.clone(),
@@ -107,6 +116,7 @@ mod tests {
         Found {
             authority,
             next: None,
+            is_used: true,
             is_renewable: true,
             leaf_life: Duration::days(90),
         }
@@ -131,6 +141,29 @@ mod tests {
         assert_eq!(plan(&foreign, &ON, start()), Plan::Ending);
         let off = AuthorityRenewal { is_on: false, ..ON };
         assert_eq!(plan(&found(&authority), &off, start()), Plan::Ending);
+    }
+
+    #[test]
+    fn nothing_happens_to_a_ca_while_a_certificate_from_elsewhere_is_served() {
+        let (current, next) = (authority(10), authority(3650));
+        let mut unused = found(&current);
+        unused.is_used = false;
+        assert_eq!(plan(&unused, &ON, start()), Plan::Unused);
+        // Also when its replacement has begun: the next step is a certificate.
+        let record = Record {
+            state: State {
+                done: Some(Phase::Spread),
+                course: Course::Ahead,
+                since: start(),
+                old_leaf_until: start() + Duration::days(10),
+            },
+            ..Record::begin(&current.inspected().fingerprint, names::CONTROLLER, start())
+        };
+        let rotation = (next, record);
+        unused.next = Some(&rotation);
+        assert_eq!(plan(&unused, &ON, start()), Plan::Unused);
+        unused.is_used = true;
+        assert_eq!(plan(&unused, &ON, start()), Plan::Act);
     }
 
     #[test]

@@ -43,16 +43,25 @@ impl Installed {
     }
 
     pub(crate) fn authority_for(days: i64) -> Authority {
+        Self::authority_of(DOMAIN, days)
+    }
+
+    pub(crate) fn authority_of(domain: &str, days: i64) -> Authority {
         let request = AuthorityRequest {
             validity: time::Duration::days(days),
-            ..AuthorityRequest::new(vec![DOMAIN.to_owned()], Vec::new())
+            ..AuthorityRequest::new(vec![domain.to_owned()], Vec::new())
         };
         Authority::create(&request, OffsetDateTime::now_utc()).unwrap()
     }
 
     /// One of which more than two thirds are over.
     pub(crate) fn near_its_end(authority: &Authority, minutes_left: i64) -> Self {
-        let names = [DOMAIN.to_owned(), format!("*.{DOMAIN}")];
+        Self::near_its_end_of(DOMAIN, authority, minutes_left)
+    }
+
+    /// The same for another domain.
+    pub(crate) fn near_its_end_of(domain: &str, authority: &Authority, minutes_left: i64) -> Self {
+        let names = [domain.to_owned(), format!("*.{domain}")];
         // A CA signs nothing from before its time: a short life instead, of
         // which the hour that lies before now is more than two thirds.
         let request = LeafRequest {
@@ -70,10 +79,16 @@ impl Installed {
     fn of(secret: &Secret) -> Self {
         let data = secret.data.clone().unwrap();
         let text = |key: &str| String::from_utf8(data[key].0.clone()).unwrap();
+        // One of a public CA comes without.
+        let authority = if data.contains_key("ca.crt") {
+            text("ca.crt")
+        } else {
+            String::new()
+        };
         Self {
             chain: text("tls.crt"),
             key: text("tls.key"),
-            authority: text("ca.crt"),
+            authority,
         }
     }
 
@@ -107,7 +122,7 @@ impl Installed {
 }
 
 impl Harness {
-    async fn apply<K>(&self, name: &str, object: Value)
+    pub(super) async fn apply<K>(&self, name: &str, object: Value)
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
             + DeserializeOwned

@@ -1,8 +1,11 @@
 //! A controller under test, a namespace of its own, and a played kubelet.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 mod account;
 mod certificates;
 mod kubelet;
+mod official;
 mod running;
 
 use std::{env, fmt::Debug, time::Duration};
