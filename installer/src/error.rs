@@ -3,11 +3,17 @@
 use std::{io, path::PathBuf};
 
 use silica_api::names;
-use silica_certs::files;
+use silica_certs::{authority, files, pem};
 
 use crate::{
-    address::Route, bundle, cluster, commands::certs, delivery, exit::Exit, https, images, inventory::Entry,
-    lock, secrets, settings, verify, wait,
+    address::Route,
+    bundle, cluster,
+    commands::certs::{self, password},
+    delivery,
+    exit::Exit,
+    https, images,
+    inventory::Entry,
+    lock, preflight, secrets, settings, verify, wait,
 };
 
 /// Why a command failed.
@@ -94,6 +100,9 @@ pub enum Error {
     /// Something is left after a removal.
     #[error("failed to remove {}", left.iter().map(Entry::title).collect::<Vec<_>>().join(", "))]
     LeftBehind { left: Vec<Entry> },
+    /// Certificates made now would not be valid everywhere.
+    #[error("nothing was changed: {why}")]
+    Clock { why: String },
     /// The new certificate does not pass.
     #[error("failed to verify the new certificate before using it")]
     NewCertificate(#[source] silica_certs::verify::Error),
@@ -146,7 +155,10 @@ impl Error {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Settings(_) => Exit::Config,
+            Self::Settings(_)
+            | Self::Files(files::Error::Authority { .. } | files::Error::HalfAuthority { .. }) => {
+                Exit::Config
+            }
             Self::Certs(error) => error.exit(),
             Self::Cluster(error)
             | Self::Wait(wait::Error::Cluster(error))
@@ -166,7 +178,7 @@ impl Error {
             Self::Preflight {
                 is_permission: true, ..
             } => Exit::Forbidden,
-            Self::Preflight { .. } => Exit::Findings,
+            Self::Preflight { .. } | Self::Clock { .. } => Exit::Findings,
             _ => Exit::Failed,
         }
     }
@@ -183,7 +195,12 @@ impl Error {
             }
             Self::Settings(_) => "silica config explain shows every value and where it comes from".to_owned(),
             Self::NoPage { .. } => "silica help".to_owned(),
+            Self::Clock { .. } => preflight::CLOCK_HINT.to_owned(),
             Self::Certs(error) => error.hint()?,
+            Self::Files(files::Error::Authority {
+                source: authority::Error::KeyPem(pem::Error::Encrypted),
+                ..
+            }) => password::HINT.to_owned(),
             Self::Cluster(error)
             | Self::Wait(wait::Error::Cluster(error))
             | Self::Lock(lock::Error::Cluster(error)) => cluster_hint(error)?,

@@ -14,7 +14,7 @@ use crate::{
     lock,
 };
 
-mod clock;
+pub(crate) mod clock;
 mod definitions;
 mod existing;
 mod ingress_classes;

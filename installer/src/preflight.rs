@@ -21,6 +21,8 @@ mod domain;
 const SKEW_WARN: u64 = 60;
 /// Seconds above which new certificates are refused by somebody.
 const SKEW_FATAL: u64 = 300;
+/// What helps against clocks that differ.
+pub(crate) const CLOCK_HINT: &str = "set the clocks: timedatectl set-ntp true, here and on the nodes";
 /// Oldest minor version of Kubernetes 1: native sidecars, which the runtime
 /// injection of users' own templates relies on, are on by default since 1.29.
 const MINOR_FLOOR: u32 = 29;
@@ -61,7 +63,7 @@ pub fn without_rights(missing: &[Right]) -> Report {
 
 /// Certificates are valid from now on: a client whose clock is behind refuses
 /// new ones, and tokens and leases suffer as well.
-fn clock(skew: Option<i64>, makes_certificates: bool) -> Check {
+pub(crate) fn clock(skew: Option<i64>, makes_certificates: bool) -> Check {
     let id = "clock";
     let title = "the clocks of cluster and this machine agree";
     let Some(skew) = skew else {
@@ -73,7 +75,7 @@ fn clock(skew: Option<i64>, makes_certificates: bool) -> Check {
     }
     let side = if skew > 0 { "ahead of" } else { "behind" };
     let detail = format!("the cluster is {seconds} s {side} this machine");
-    let hint = "set the clocks: timedatectl set-ntp true, here and on the nodes";
+    let hint = CLOCK_HINT;
     if seconds > SKEW_FATAL && makes_certificates {
         let why = format!("{detail}; new certificates would not be valid everywhere");
         return Check::fail(id, title, why).hint(hint);

@@ -3,10 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
 use std::{
+    io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
     path::Path,
     process::{Command, Output},
+    sync::{Arc, Mutex},
 };
+
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc2822};
 
 fn silica(args: &[&str], folder: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_silica"))
@@ -121,6 +125,65 @@ fn a_server_that_never_answers_runs_into_the_time_limit() {
     );
     assert_eq!(output.status.code(), Some(124), "{}", stderr(&output));
     assert!(stderr(&output).contains("Preflight"), "{}", stderr(&output));
+}
+
+/// A server whose clock is ahead of ours by this much. It tells nothing but its version.
+/// Returns its port and the requests that it got: a real API server has our clock.
+fn server_with_clock(ahead: Duration) -> (u16, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let requests = Arc::<Mutex<Vec<String>>>::default();
+    let seen = Arc::clone(&requests);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let request = lines.next().unwrap().unwrap();
+            let _rest = lines.find(|line| line.as_ref().is_ok_and(String::is_empty));
+            seen.lock().unwrap().push(request);
+            let date = (OffsetDateTime::now_utc() + ahead).format(&Rfc2822).unwrap();
+            let date = date.replace("+0000", "GMT");
+            let answer =
+                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 2";
+            // Whoever asked may be gone.
+            let _ = write!(stream, "{answer}\r\ndate: {date}\r\n\r\n{{}}");
+        }
+    });
+    (port, requests)
+}
+
+#[test]
+fn certificates_are_not_made_by_a_clock_that_differs_from_the_clusters() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |ahead, args: &[&str]| {
+        let (port, requests) = server_with_clock(ahead);
+        let config = kubeconfig(folder.path(), port);
+        let output = silica(&[args, &["--kubeconfig", &config]].concat(), folder.path());
+        let seen = requests.lock().unwrap().clone();
+        (output, seen)
+    };
+    for args in [&["rotate-certs"][..], &["rotate-certs", "--ca", "--yes"]] {
+        for (ahead, says) in [
+            (-Duration::hours(2), "s behind this machine"),
+            (Duration::hours(2), "s ahead of this machine"),
+        ] {
+            let (output, seen) = run(ahead, args);
+            let message = stderr(&output);
+            assert_eq!(output.status.code(), Some(79), "{message}");
+            for part in ["nothing was changed", says, "timedatectl"] {
+                assert!(message.contains(part), "{part:?} is not in:\n{message}");
+            }
+            assert_eq!(seen, ["GET /version HTTP/1.1"]);
+        }
+    }
+    let (output, seen) = run(Duration::ZERO, &["rotate-certs"]);
+    assert_ne!(output.status.code(), Some(79), "{}", stderr(&output));
+    assert!(seen.len() > 1, "it goes on when the clocks agree: {seen:?}");
+    let (_, seen) = run(Duration::hours(2), &["rotate-certs", "status"]);
+    assert!(
+        !seen.contains(&"GET /version HTTP/1.1".to_owned()),
+        "looking takes no clock"
+    );
 }
 
 #[test]

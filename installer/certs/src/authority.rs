@@ -223,14 +223,14 @@ impl Authority {
     /// they can work together. Dates are not looked at: an expired CA still
     /// has to be shown and replaced.
     pub fn from_pem(certificate_pem: &str, key_pem: &str) -> Result<Self, Error> {
-        let mut certificates = pem::certificates(certificate_pem).map_err(Error::CertificatePem)?;
+        let certificate = own_certificate(certificate_pem)?;
         let key = PrivateKeyPem::parse(key_pem).map_err(Error::KeyPem)?;
-        let (Some(certificate), true) = (certificates.pop(), certificates.is_empty()) else {
-            return Err(Error::SeveralCertificates {
-                count: certificates.len() + 1,
-            });
-        };
         Self::new(certificate, key)
+    }
+
+    /// As [`Authority::from_pem`], with a key that was encrypted.
+    pub fn from_parts(certificate_pem: &str, key: PrivateKeyPem) -> Result<Self, Error> {
+        Self::new(own_certificate(certificate_pem)?, key)
     }
 
     fn new(certificate: CertificateDer<'static>, key: PrivateKeyPem) -> Result<Self, Error> {
@@ -378,6 +378,15 @@ impl Authority {
                 permitted: self.inspected.permitted_names.clone().unwrap_or_default(),
             }),
         }
+    }
+}
+
+/// The one certificate of the text.
+fn own_certificate(certificate_pem: &str) -> Result<CertificateDer<'static>, Error> {
+    let mut certificates = pem::certificates(certificate_pem).map_err(Error::CertificatePem)?;
+    match (certificates.pop(), certificates.len()) {
+        (Some(certificate), 0) => Ok(certificate),
+        (_, more) => Err(Error::SeveralCertificates { count: more + 1 }),
     }
 }
 

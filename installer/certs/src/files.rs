@@ -1,18 +1,20 @@
 //! The four files of a self-signed installation, named as in the product's
 //! manual: server certificate and key, CA certificate and key.
 //!
-//! Every file appears whole or not at all, and a key is readable by its owner
-//! only from the moment the file exists. An existing CA is never overwritten:
-//! clients trust it.
+//! They appear together or not at all, each of them whole, and a key is readable
+//! by its owner only from the moment the file exists. An existing CA is never
+//! overwritten: clients trust it.
 
-use std::fs::{self, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+mod publish;
+
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use tempfile::Builder;
+use zeroize::Zeroizing;
 
+use self::publish::Wanted;
 use crate::authority::{self, Authority};
+use crate::inspect;
 use crate::leaf::Leaf;
 use crate::secret::PrivateKeyPem;
 
@@ -83,90 +85,83 @@ pub struct Written {
     pub authority_reused: bool,
 }
 
-/// The CA of the folder, `None` when it has none.
-pub fn read_authority(folder: &Path) -> Result<Option<Authority>, Error> {
-    let (certificate, key) = (folder.join(CA_FULLCHAIN), folder.join(CA_PRIVKEY));
-    let (certificate_pem, key_pem) = match (read(&certificate)?, read(&key)?) {
-        (None, None) => return Ok(None),
-        (Some(_), None) => {
-            return Err(Error::HalfAuthority {
-                found: certificate,
-                missing: key,
-            });
-        }
-        (None, Some(_)) => {
-            return Err(Error::HalfAuthority {
-                found: key,
-                missing: certificate,
-            });
-        }
-        (Some(certificate_pem), Some(key_pem)) => (certificate_pem, zeroize::Zeroizing::new(key_pem)),
+/// The CA of the folder, `None` when it has none. The password opens its key when
+/// that is encrypted; see [`PrivateKeyPem::open`].
+pub fn read_authority(folder: &Path, password: Option<&[u8]>) -> Result<Option<Authority>, Error> {
+    let Some((certificate_pem, key_pem)) = read_pair(folder)? else {
+        return Ok(None);
     };
-    let loaded = Authority::from_pem(&certificate_pem, &key_pem);
+    let loaded = PrivateKeyPem::open(&key_pem, password)
+        .map_err(authority::Error::KeyPem)
+        .and_then(|key| Authority::from_parts(&certificate_pem, key));
     loaded.map(Some).map_err(|source| Error::Authority {
         folder: folder.to_owned(),
         source,
     })
 }
 
+/// The texts of the CA's two files.
+fn read_pair(folder: &Path) -> Result<Option<(String, Zeroizing<String>)>, Error> {
+    let (certificate, key) = (folder.join(CA_FULLCHAIN), folder.join(CA_PRIVKEY));
+    match (read(&certificate)?, read(&key)?) {
+        (None, None) => Ok(None),
+        (Some(certificate_pem), Some(key_pem)) => Ok(Some((certificate_pem, Zeroizing::new(key_pem)))),
+        (Some(_), None) => Err(Error::HalfAuthority {
+            found: certificate,
+            missing: key,
+        }),
+        (None, Some(_)) => Err(Error::HalfAuthority {
+            found: key,
+            missing: certificate,
+        }),
+    }
+}
+
 /// Writes CA and server certificate into the folder, which is made when it does
-/// not exist. A CA that is there must be the same one and is left untouched;
-/// the server's files are replaced.
+/// not exist: all files or none. A CA that is there must be the same one and is
+/// left untouched; the server's files are replaced.
 pub fn write(folder: &Path, authority: &Authority, leaf: &Leaf) -> Result<Written, Error> {
-    make(folder)?;
-    let mut files = Vec::with_capacity(4);
-    let existing = read_authority(folder)?;
-    if let Some(existing) = &existing {
-        if existing.inspected().fingerprint != authority.inspected().fingerprint {
+    let existing = read_pair(folder)?;
+    let mut wanted = Vec::with_capacity(4);
+    if let Some((certificate_pem, _)) = &existing {
+        let found = inspect::parse_chain(certificate_pem).unwrap_or_default();
+        let is_same =
+            matches!(found.as_slice(), [one] if one.fingerprint == authority.inspected().fingerprint);
+        if !is_same {
             return Err(Error::OtherAuthority {
                 path: folder.join(CA_FULLCHAIN),
             });
         }
     } else {
         // The key first: a certificate without its key could be published.
-        files.push(create(
-            folder,
-            CA_PRIVKEY,
-            authority.key_pem().expose(),
-            KEY_MODE,
-        )?);
-        files.push(create(
-            folder,
-            CA_FULLCHAIN,
-            authority.certificate_pem(),
-            CERTIFICATE_MODE,
-        )?);
+        wanted.push(Wanted::new(CA_PRIVKEY, authority.key_pem().expose(), KEY_MODE).once());
+        wanted.push(Wanted::new(CA_FULLCHAIN, authority.certificate_pem(), CERTIFICATE_MODE).once());
     }
-    files.push(replace(folder, PRIVKEY, leaf.key_pem().expose(), KEY_MODE)?);
-    files.push(replace(folder, FULLCHAIN, leaf.chain_pem(), CERTIFICATE_MODE)?);
+    wanted.extend(server(leaf.chain_pem(), leaf.key_pem()));
     Ok(Written {
-        files,
+        files: publish::all(folder, &wanted)?,
         authority_reused: existing.is_some(),
     })
 }
 
 /// Writes a server certificate that another CA issued into the folder, which is
-/// made when it does not exist; files of the same names are replaced.
+/// made when it does not exist; files of the same names are replaced, both or none.
 pub fn write_server(folder: &Path, chain_pem: &str, key: &PrivateKeyPem) -> Result<Vec<PathBuf>, Error> {
-    make(folder)?;
-    Ok(vec![
-        replace(folder, PRIVKEY, key.expose(), KEY_MODE)?,
-        replace(folder, FULLCHAIN, chain_pem, CERTIFICATE_MODE)?,
-    ])
+    publish::all(folder, &server(chain_pem, key))
+}
+
+fn server<'a>(chain_pem: &'a str, key: &'a PrivateKeyPem) -> [Wanted<'a>; 2] {
+    [
+        Wanted::new(PRIVKEY, key.expose(), KEY_MODE),
+        Wanted::new(FULLCHAIN, chain_pem, CERTIFICATE_MODE),
+    ]
 }
 
 /// Writes a text that only its owner may read, in a folder that is made when it
 /// does not exist.
 pub fn write_private(folder: &Path, name: &str, text: &str) -> Result<PathBuf, Error> {
-    make(folder)?;
-    replace(folder, name, text, KEY_MODE)
-}
-
-fn make(folder: &Path) -> Result<(), Error> {
-    fs::create_dir_all(folder).map_err(|source| Error::Write {
-        path: folder.to_owned(),
-        source,
-    })
+    publish::all(folder, &[Wanted::new(name, text, KEY_MODE)])?;
+    Ok(folder.join(name))
 }
 
 fn read(path: &Path) -> Result<Option<String>, Error> {
@@ -178,35 +173,4 @@ fn read(path: &Path) -> Result<Option<String>, Error> {
             source,
         }),
     }
-}
-
-/// Writes a file that must not exist, also not by somebody who was quicker.
-fn create(folder: &Path, name: &str, text: &str, mode: u32) -> Result<PathBuf, Error> {
-    let path = folder.join(name);
-    let done = whole(folder, text, mode).and_then(|file| {
-        file.persist_noclobber(&path)
-            .map(|_| ())
-            .map_err(|error| error.error)
-    });
-    done.map(|()| path.clone())
-        .map_err(|source| Error::Write { path, source })
-}
-
-fn replace(folder: &Path, name: &str, text: &str, mode: u32) -> Result<PathBuf, Error> {
-    let path = folder.join(name);
-    let done = whole(folder, text, mode)
-        .and_then(|file| file.persist(&path).map(|_| ()).map_err(|error| error.error));
-    done.map(|()| path.clone())
-        .map_err(|source| Error::Write { path, source })
-}
-
-/// A complete file under a temporary name, created with its final mode at most.
-fn whole(folder: &Path, text: &str, mode: u32) -> io::Result<tempfile::NamedTempFile> {
-    let mut file = Builder::new()
-        .prefix(".silica-")
-        .permissions(Permissions::from_mode(mode))
-        .tempfile_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    Ok(file)
 }

@@ -67,6 +67,12 @@ pub enum Finding {
         /// The CA.
         subject: String,
     },
+    /// A CA certificate whose key usage does not allow to sign certificates, which
+    /// most verifiers look at and rustls does not.
+    MustNotSign {
+        /// The CA.
+        subject: String,
+    },
     /// The root is sent along, which costs bytes in every handshake.
     RootIncluded,
 }
@@ -136,6 +142,10 @@ impl fmt::Display for Finding {
             Self::NoKeyUsage { subject } => write!(
                 f,
                 "the CA certificate {subject:?} has no key usage; Python from 3.13 on refuses it"
+            ),
+            Self::MustNotSign { subject } => write!(
+                f,
+                "the CA certificate {subject:?} must not sign certificates: its key usage lacks keyCertSign"
             ),
             Self::RootIncluded => f.write_str("the file includes the root, which clients ignore"),
         }
@@ -263,19 +273,29 @@ pub fn review<D: AsRef<str>>(
         findings.push(Finding::Ed25519);
     }
     let roots = roots_pem.and_then(|roots| inspect::parse_chain(roots).ok());
-    let silent = chain
-        .iter()
-        .chain(roots.iter().flatten())
-        .find(|one| one.is_ca && one.key_usage.is_none());
+    let authorities = || chain.iter().chain(roots.iter().flatten()).filter(|one| one.is_ca);
+    let silent = authorities().find(|one| one.key_usage.is_none());
     findings.extend(silent.map(|one| Finding::NoKeyUsage {
+        subject: one.subject.clone(),
+    }));
+    let forbidden = |one: &&Inspected| one.key_usage.as_ref().is_some_and(|usage| !usage.key_cert_sign);
+    findings.extend(authorities().find(forbidden).map(|one| Finding::MustNotSign {
         subject: one.subject.clone(),
     }));
     if chain.len() > 1 && chain.last().is_some_and(|last| last.is_self_issued) {
         findings.push(Finding::RootIncluded);
     }
     // The path is only worth a finding of its own when nothing simpler says it.
-    if findings.iter().all(|finding| !finding.is_refusal()) {
-        findings.extend(path(chain_pem, &chain, roots_pem, now));
+    let is_said = |finding: &Finding| {
+        matches!(
+            finding,
+            Finding::AuthorityFirst | Finding::Order { .. } | Finding::Usage
+        )
+    };
+    if !findings.iter().any(is_said) {
+        // Within the life of the first certificate, whose dates were looked at.
+        let moment = now.max(leaf.not_before).min(leaf.not_after);
+        findings.extend(path(chain_pem, &chain, roots_pem, moment));
     }
     Review { chain, findings }
 }

@@ -17,6 +17,8 @@ pub mod authority;
 pub mod bundle;
 pub mod decide;
 mod distinguished_name;
+#[cfg(feature = "encrypted")]
+mod encrypted;
 pub mod files;
 pub mod import;
 pub mod inspect;

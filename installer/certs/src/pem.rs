@@ -26,9 +26,23 @@ pub enum Error {
         /// How many there are.
         count: usize,
     },
-    /// The key has a passphrase.
-    #[error("the private key is encrypted; remove the passphrase with `openssl pkey -in KEY -out PLAIN`")]
+    /// The key is encrypted, and there is no password.
+    #[error("the private key is encrypted; remove the password with `openssl pkey -in KEY -out PLAIN`")]
     Encrypted,
+    /// The password is not the key's.
+    #[error("the password does not open the private key")]
+    WrongPassword,
+    /// The key is encrypted in a form that is not read here, with or without password.
+    #[error(
+        "the private key is encrypted {form}; convert it with `openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW`"
+    )]
+    ForeignEncryption {
+        /// What is special about it.
+        form: &'static str,
+    },
+    /// The key asks for so much work that opening it could be an attack.
+    #[error("opening the encrypted private key would take too much time or memory")]
+    TooMuchWork,
     /// Sections that do not belong here, such as a key among certificates.
     #[error("found a {found} section among {among}; give certificates and private keys separately")]
     Mixed {
@@ -43,6 +57,16 @@ pub enum Error {
         /// What the decoder said.
         reason: String,
     },
+}
+
+impl Error {
+    /// The encryption is one that nobody opens here.
+    #[cfg(feature = "encrypted")]
+    pub(crate) const fn foreign_encryption() -> Self {
+        Self::ForeignEncryption {
+            form: "with an algorithm that is not read here",
+        }
+    }
 }
 
 /// All certificates of the text in their order. Text outside of the sections is
@@ -63,14 +87,48 @@ pub fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     Ok(certificates)
 }
 
-/// The one private key of the text; overwritten when dropped.
+/// The one private key of the text, which must not be encrypted; overwritten when
+/// dropped.
 pub fn private_key(text: &str) -> Result<Zeroizing<PrivateKeyDer<'static>>, Error> {
-    let mut count = 0;
+    match form(text)? {
+        Form::Plain => PrivateKeyDer::from_pem_slice(text.as_bytes())
+            .map(Zeroizing::new)
+            .map_err(malformed),
+        Form::Encrypted => Err(Error::Encrypted),
+    }
+}
+
+/// The one private key of the text as it is encrypted, in DER; `None` when it is
+/// not encrypted.
+#[cfg(feature = "encrypted")]
+pub(crate) fn encrypted_key(text: &str) -> Result<Option<Vec<u8>>, Error> {
+    use rustls_pki_types::PrivatePkcs8KeyDer;
+
+    match form(text)? {
+        Form::Plain => Ok(None),
+        Form::Encrypted => {
+            // The decoder looks at the label and not at what is inside.
+            let section = text.replace(ENCRYPTED_KEY, PRIVATE_KEYS[0]);
+            let der = PrivatePkcs8KeyDer::from_pem_slice(section.as_bytes()).map_err(malformed)?;
+            Ok(Some(der.secret_pkcs8_der().to_vec()))
+        }
+    }
+}
+
+/// How a private key is kept.
+enum Form {
+    Plain,
+    Encrypted,
+}
+
+/// Looks for exactly one private key and nothing else.
+fn form(text: &str) -> Result<Form, Error> {
+    let (mut plain, mut encrypted) = (0, 0);
     for label in labels(text) {
         match label {
-            ENCRYPTED_KEY => return Err(Error::Encrypted),
+            ENCRYPTED_KEY => encrypted += 1,
             EC_PARAMETERS => {}
-            label if PRIVATE_KEYS.contains(&label) => count += 1,
+            label if PRIVATE_KEYS.contains(&label) => plain += 1,
             label => {
                 return Err(Error::Mixed {
                     found: label.to_owned(),
@@ -79,20 +137,24 @@ pub fn private_key(text: &str) -> Result<Zeroizing<PrivateKeyDer<'static>>, Erro
             }
         }
     }
-    // The older form of encryption keeps the plain label (RFC 1421 section 4.6.1.1).
-    if text
-        .lines()
+    match (plain, encrypted) {
+        (0, 0) => Err(Error::NoPrivateKey),
+        (1, 0) if is_encrypted_inside(text) => Err(Error::ForeignEncryption {
+            form: "in an old form of OpenSSL's (Proc-Type: 4,ENCRYPTED)",
+        }),
+        (1, 0) => Ok(Form::Plain),
+        (0, 1) => Ok(Form::Encrypted),
+        (plain, encrypted) => Err(Error::SeveralPrivateKeys {
+            count: plain + encrypted,
+        }),
+    }
+}
+
+/// Whether the older form of encryption is used, which keeps the plain label (RFC
+/// 1421 section 4.6.1.1).
+fn is_encrypted_inside(text: &str) -> bool {
+    text.lines()
         .any(|line| line.starts_with("Proc-Type:") && line.contains("ENCRYPTED"))
-    {
-        return Err(Error::Encrypted);
-    }
-    match count {
-        0 => Err(Error::NoPrivateKey),
-        1 => PrivateKeyDer::from_pem_slice(text.as_bytes())
-            .map(Zeroizing::new)
-            .map_err(malformed),
-        count => Err(Error::SeveralPrivateKeys { count }),
-    }
 }
 
 /// A certificate as PEM with a line end behind it.
@@ -178,13 +240,18 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_of_encryption_are_recognised() {
+    fn every_form_of_encryption_is_recognised() {
         assert_eq!(
             private_key(&section("ENCRYPTED PRIVATE KEY")).unwrap_err(),
             Error::Encrypted
         );
         let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAQID\n-----END RSA PRIVATE KEY-----\n";
-        assert_eq!(private_key(old).unwrap_err(), Error::Encrypted);
+        assert!(matches!(private_key(old), Err(Error::ForeignEncryption { .. })));
+        let two = section("ENCRYPTED PRIVATE KEY") + &section("PRIVATE KEY");
+        assert_eq!(
+            private_key(&two).unwrap_err(),
+            Error::SeveralPrivateKeys { count: 2 }
+        );
     }
 
     #[test]

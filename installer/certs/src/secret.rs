@@ -25,6 +25,20 @@ impl PrivateKeyPem {
         Ok(Self(owned))
     }
 
+    /// Takes PEM text as [`PrivateKeyPem::parse`] does, or with one PKCS#8 key that
+    /// the password opens. Without the feature `encrypted`, and without a password,
+    /// encrypted keys are refused.
+    pub fn open(text: &str, password: Option<&[u8]>) -> Result<Self, pem::Error> {
+        #[cfg(feature = "encrypted")]
+        if let (Some(password), Some(sealed)) = (password, pem::encrypted_key(text)?) {
+            let opened = crate::encrypted::open(&sealed, password)?;
+            return Ok(Self::from_pkcs8(opened.as_bytes()));
+        }
+        #[cfg(not(feature = "encrypted"))]
+        let _ = password;
+        Self::parse(text)
+    }
+
     /// Writes a PKCS#8 key as PEM.
     pub(crate) fn from_pkcs8(der: &[u8]) -> Self {
         let encoded = Zeroizing::new(STANDARD.encode(der));

@@ -49,10 +49,10 @@ fn first_run_writes_four_files_with_closed_keys() {
 #[test]
 fn second_run_keeps_the_ca_and_replaces_the_leaf() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(files::read_authority(folder.path()).unwrap().is_none());
+    assert!(files::read_authority(folder.path(), None).unwrap().is_none());
     let first = authority();
     files::write(folder.path(), &first, &leaf(&first)).unwrap();
-    let read = files::read_authority(folder.path()).unwrap().unwrap();
+    let read = files::read_authority(folder.path(), None).unwrap().unwrap();
     let written = files::write(folder.path(), &read, &leaf(&read)).unwrap();
     assert!(written.authority_reused);
     assert_eq!(
@@ -85,7 +85,7 @@ fn half_a_ca_is_an_error_and_not_a_reason_for_a_new_one() {
     assert!(matches!(error, Error::HalfAuthority { .. }), "{error}");
     fs::write(folder.path().join(CA_PRIVKEY), "damaged").unwrap();
     assert!(matches!(
-        files::read_authority(folder.path()),
+        files::read_authority(folder.path(), None),
         Err(Error::Authority { .. })
     ));
 }

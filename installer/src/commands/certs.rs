@@ -5,6 +5,7 @@ pub mod error;
 pub mod import;
 pub mod inspect;
 pub mod issue;
+pub mod password;
 pub mod trust;
 
 use std::{path::PathBuf, time::Duration as StdDuration};
@@ -96,7 +97,8 @@ Examples:
   silica certs generate --domain api.example.com --days 730
   silica certs generate -d myapp.example.com --key-type rsa2048
 
-A CA that is in the folder already signs the new certificate.")]
+A CA that is in the folder already signs the new certificate. Its key may be encrypted:
+  silica certs generate -d myapp.example.com --key-password-file ca-password")]
 pub struct GenerateArgs {
     /// Domain of the certificate; its wildcard is covered, too
     #[arg(long, short, default_value = "example.com")]
@@ -110,6 +112,8 @@ pub struct GenerateArgs {
     /// Key of the server certificate: p256, p384, rsa2048, rsa3072 or rsa4096
     #[arg(long, value_name = "TYPE", default_value_t)]
     pub key_type: KeyType,
+    #[command(flatten)]
+    pub password: password::KeyPasswordArgs,
 }
 
 /// Runs the chosen command.
@@ -133,13 +137,15 @@ fn generate(context: &Context, args: &GenerateArgs) -> Result<Exit, Error> {
         source,
     })?];
     let now = OffsetDateTime::now_utc();
-    let authority = if let Some(found) = files::read_authority(&args.output)? {
-        found
-    } else {
-        let (domains, permitted) = secrets::permitted_names(&domain);
-        let wanted = AuthorityRequest::new(domains, permitted);
-        Authority::create(&wanted, now).map_err(secrets::Error::Authority)?
-    };
+    let password = args.password.read().map_err(error::Error::from)?;
+    let authority =
+        if let Some(found) = files::read_authority(&args.output, password.as_deref().map(Vec::as_slice))? {
+            found
+        } else {
+            let (domains, permitted) = secrets::permitted_names(&domain);
+            let wanted = AuthorityRequest::new(domains, permitted);
+            Authority::create(&wanted, now).map_err(secrets::Error::Authority)?
+        };
     let request = LeafRequest {
         names: served_names(&domain),
         validity: Duration::days(args.days),

@@ -23,14 +23,15 @@ use time::OffsetDateTime;
 
 use self::{authority::Rotation, deliver::Delivered, query::Status};
 use crate::{
+    check::Verdict,
     cli::{self, Format},
     cluster::Cluster,
     commands::certs::error::Error as CertsError,
     error::Error,
     exit::Exit,
-    facts,
+    facts::{self, clock},
     inventory::Inventory,
-    lock,
+    lock, preflight,
     report::Output,
     run::Context,
     secrets::{self, Decision, contents},
@@ -111,8 +112,23 @@ pub async fn run(context: &Context, args: &RotateCertsArgs) -> Result<Exit, Erro
     // Boxed: the futures are large.
     match args.query {
         Some(Query::Status) => Box::pin(status(context, &cluster)).await,
-        None => lock::exclusive(&cluster, Box::pin(replace(context, &cluster, args))).await,
+        None => {
+            check_clock(context, &cluster).await?;
+            lock::exclusive(&cluster, Box::pin(replace(context, &cluster, args))).await
+        }
     }
+}
+
+/// Compares the clocks, as the preflight of an installation does: the dates of new
+/// certificates are this machine's.
+async fn check_clock(context: &Context, cluster: &Cluster) -> Result<(), Error> {
+    let check = preflight::clock(clock::read(cluster).await?, true);
+    match check.verdict {
+        Verdict::Fail => return Err(Error::Clock { why: check.detail }),
+        Verdict::Warn => context.printer.check(&check),
+        Verdict::Pass | Verdict::Skip => {}
+    }
+    Ok(())
 }
 
 async fn status(context: &Context, cluster: &Cluster) -> Result<Exit, Error> {

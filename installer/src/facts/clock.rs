@@ -7,7 +7,7 @@ use crate::cluster::{Cluster, Error, request};
 
 /// Seconds by which the server is ahead of us; `None` when it does not tell the
 /// time. The header has whole seconds, which is fine for what depends on it.
-pub(super) async fn read(cluster: &Cluster) -> Result<Option<i64>, Error> {
+pub(crate) async fn read(cluster: &Cluster) -> Result<Option<i64>, Error> {
     let Ok(ask) = http::Request::get("/version").body(Body::empty()) else {
         return Ok(None);
     };

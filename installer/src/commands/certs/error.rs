@@ -9,7 +9,7 @@ use silica_certs::{
     rotation::{self, material},
 };
 
-use super::{issue, trust::store};
+use super::{issue, password, trust::store};
 use crate::exit::Exit;
 
 /// Why a certificate command failed.
@@ -32,6 +32,16 @@ pub enum Error {
         /// The subcommand of openssl that converts it.
         command: &'static str,
     },
+    /// A file that has to be PEM holds certificate and key in one, as Windows exports them.
+    #[error("failed to read {}: it is PKCS#12; take it apart with `openssl pkcs12 -in {} -nokeys -out CERT` and \
+        `openssl pkcs12 -in {} -nocerts -out KEY`", path.display(), path.display(), path.display())]
+    Pkcs12 {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The password of a key cannot be read.
+    #[error(transparent)]
+    Password(#[from] password::Error),
     /// What to look at is neither a file nor an address.
     #[error("{target:?} is neither a file nor HOST[:PORT]")]
     Target {
@@ -108,6 +118,8 @@ impl Error {
         match self {
             Self::Certificates { .. }
             | Self::NotPem { .. }
+            | Self::Password(_)
+            | Self::Pkcs12 { .. }
             | Self::Target { .. }
             | Self::Bundle(_)
             | Self::AllExpired

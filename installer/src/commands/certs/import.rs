@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     fs,
     path::{Path, PathBuf},
 };
@@ -14,21 +15,26 @@ use kube::core::ObjectMeta;
 use serde_json::json;
 use silica_api::{labels, names, types::Domain};
 use silica_certs::{
-    files,
     import::{self as judgement, Finding},
+    pem,
     secret::PrivateKeyPem,
     verify,
 };
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
+use zeroize::Zeroizing;
 
-use super::{error::Error as CertsError, inspect::system_roots};
+use super::{
+    error::Error as CertsError,
+    inspect::system_roots,
+    password::{self, KeyPasswordArgs},
+};
 use crate::{
     cli::Format,
     cluster::Cluster,
     commands::rotate_certs::{deliver, fingerprint_of, installed_domains},
     error::Error,
     exit::Exit,
-    facts,
+    facts::{self, clock},
     inventory::{Entry, Inventory},
     lock,
     pipeline::write_inventory,
@@ -43,6 +49,8 @@ use crate::{
 Examples:
   silica certs import --cert fullchain.pem --key privkey.pem
   silica certs import --cert server.crt --chain intermediates.crt --key server.key --ca company-ca.crt
+  silica certs import --cert fullchain.pem --key encrypted.pem --key-password-file password
+  silica certs import --cert fullchain.pem --key privkey.pem --dry-run -d sandbox.example.com
 
 The certificate has to cover every installed domain and its wildcard. Its key and
 the order of its chain are checked before anything is written.")]
@@ -52,15 +60,23 @@ pub struct ImportArgs {
     /// Server certificate (PEM), alone or with its chain
     #[arg(long, value_name = "FILE")]
     pub cert: PathBuf,
-    /// Its private key (PEM, without passphrase)
+    /// Its private key (PEM)
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
+    #[command(flatten)]
+    pub password: KeyPasswordArgs,
     /// Certificates of its issuers (PEM), in any order
     #[arg(long, value_name = "FILE")]
     pub chain: Option<PathBuf>,
     /// CA that clients trust, for a CA that is not public
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
+    /// Judge the files and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Domain to judge them for instead of those installed; takes no cluster
+    #[arg(long, short, value_name = "NAME", requires = "dry_run")]
+    pub domain: Vec<Domain>,
 }
 
 /// A certificate as it was given. No `Debug`: it holds a key.
@@ -113,7 +129,19 @@ struct Accepted {
 pub async fn run(context: &Context, args: &ImportArgs) -> Result<Exit, Error> {
     // Before anything is asked of the cluster: files can be wrong without one.
     let given = read(args)?;
+    if !args.domain.is_empty() {
+        let now = OffsetDateTime::now_utc();
+        let accepted = judge(&given, &args.domain, Front::Manager, &system_roots(), now)?;
+        return tell(context, &accepted);
+    }
     let cluster = context.cluster().await?;
+    if args.dry_run {
+        let inventory = facts::read_inventory(&cluster)
+            .await?
+            .ok_or(Error::NotInstalled)?;
+        let accepted = judge_for(&cluster, &given, &inventory).await?;
+        return tell(context, &accepted);
+    }
     // Boxed: the future is large.
     let work = Box::pin(serve(context, &cluster, &given, Origin::Files));
     lock::exclusive(&cluster, work).await
@@ -140,8 +168,7 @@ pub(super) async fn serve(
         .into());
     }
     printer.start("Verdict");
-    let front = Front::of(&inventory);
-    let accepted = judge(given, &domains, front, &system_roots(), OffsetDateTime::now_utc())?;
+    let accepted = judge_for(cluster, given, &inventory).await?;
     printer.done("the certificate can be served");
     for warning in &accepted.warnings {
         printer.warn(warning);
@@ -182,49 +209,105 @@ pub(super) async fn serve(
     Ok(Exit::Success)
 }
 
-fn read_text(path: &Path, command: &'static str) -> Result<String, Error> {
-    let bytes = fs::read(path).map_err(|source| files::Error::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    String::from_utf8(bytes).map_err(|_| {
-        Error::Certs(CertsError::NotPem {
-            path: path.to_owned(),
-            command,
-        })
-    })
+/// The files that are read; everything that is wrong with them is told at once.
+#[derive(Default)]
+struct Reader {
+    reasons: Vec<String>,
+}
+
+impl Reader {
+    /// The text of a PEM file; `command` is the subcommand of openssl for such files.
+    fn text(&mut self, path: &Path, command: &'static str) -> Option<Zeroizing<String>> {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => Zeroizing::new(bytes),
+            Err(error) => {
+                self.refuse(path, format!("it cannot be read: {error}"));
+                return None;
+            }
+        };
+        let text = std::str::from_utf8(&bytes).ok().map(ToOwned::to_owned);
+        let text = text.filter(|text| !is_der(&bytes) || text.contains("-----BEGIN "));
+        if text.is_none() {
+            self.reasons.push(not_pem(path, &bytes, command).to_string());
+        }
+        text.map(Zeroizing::new)
+    }
+
+    /// The text of a file with certificates.
+    fn certificates(&mut self, path: &Path) -> Option<Zeroizing<String>> {
+        let text = self.text(path, "x509")?;
+        match silica_certs::inspect::parse_chain(&text) {
+            Ok(_) => Some(text),
+            Err(error) => {
+                self.refuse(path, whole(&error));
+                None
+            }
+        }
+    }
+
+    fn key(&mut self, path: &Path, password: Option<&[u8]>) -> Option<PrivateKeyPem> {
+        let text = self.text(path, "pkey")?;
+        match PrivateKeyPem::open(&text, password) {
+            Ok(key) => Some(key),
+            Err(pem::Error::Encrypted) => {
+                self.refuse(path, format!("the private key is encrypted; {}", password::HINT));
+                None
+            }
+            Err(error) => {
+                self.refuse(path, whole(&error));
+                None
+            }
+        }
+    }
+
+    fn refuse(&mut self, path: &Path, reason: impl Display) {
+        self.reasons.push(format!("{}: {reason}", path.display()));
+    }
+}
+
+/// Whether it begins as an ASN.1 sequence does.
+fn is_der(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&0x30)
+}
+
+/// What to tell of a file that is not PEM.
+fn not_pem(path: &Path, bytes: &[u8], command: &'static str) -> CertsError {
+    // RFC 7292 section 4: a file of PKCS#12 begins with its version, 3, as no
+    // certificate and no key does. The sequence around it has up to 5 bytes.
+    let head = bytes.get(2..8).unwrap_or_default();
+    let path = path.to_owned();
+    if is_der(bytes) && head.windows(3).any(|part| part == [2, 1, 3]) {
+        CertsError::Pkcs12 { path }
+    } else {
+        CertsError::NotPem { path, command }
+    }
 }
 
 /// Reads the files; all that are damaged are named at once.
 fn read(args: &ImportArgs) -> Result<Given, Error> {
-    let mut chain = read_text(&args.cert, "x509")?;
-    if let Some(more) = &args.chain {
-        chain.push('\n');
-        chain.push_str(&read_text(more, "x509")?);
-    }
-    let key = PrivateKeyPem::parse(&read_text(&args.key, "pkey")?);
-    let ca = args
-        .ca
-        .as_deref()
-        .map(|path| read_text(path, "x509"))
-        .transpose()?;
-    let mut reasons = Vec::new();
-    let mut check = |path: &Path, text: &str| {
-        if let Err(error) = silica_certs::inspect::parse_chain(text) {
-            reasons.push(format!("{}: {}", path.display(), whole(&error)));
+    let mut reader = Reader::default();
+    let password = match args.password.read() {
+        Ok(password) => password,
+        Err(error) => {
+            reader.reasons.push(whole(&error));
+            None
         }
     };
-    check(&args.cert, &chain);
-    if let (Some(path), Some(text)) = (&args.ca, &ca) {
-        check(path, text);
-    }
-    if let Err(error) = &key {
-        reasons.push(format!("{}: {error}", args.key.display()));
-    }
-    match key {
-        Ok(key) if reasons.is_empty() => Ok(Given { chain, key, ca }),
+    let chain = reader.certificates(&args.cert);
+    let more = args.chain.as_deref().map(|path| reader.certificates(path));
+    let key = reader.key(&args.key, password.as_deref().map(Vec::as_slice));
+    let ca = args.ca.as_deref().map(|path| reader.certificates(path));
+    match (chain, key) {
+        (Some(chain), Some(key)) if reader.reasons.is_empty() => {
+            let more = more.flatten().map(|more| format!("\n{}", *more));
+            Ok(Given {
+                chain: format!("{}{}", *chain, more.unwrap_or_default()),
+                key,
+                ca: ca.flatten().map(|ca| ca.as_str().to_owned()),
+            })
+        }
         _ => Err(CertsError::Refused {
-            reasons,
+            reasons: reader.reasons,
             is_input: true,
         }
         .into()),
@@ -240,6 +323,57 @@ fn whole(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// The verdict of a dry run.
+fn tell(context: &Context, accepted: &Accepted) -> Result<Exit, Error> {
+    let printer = &context.printer;
+    let fingerprint = fingerprint_of(&accepted.chain)?;
+    match printer.output() {
+        Output::Text => {
+            for warning in &accepted.warnings {
+                printer.warn(warning);
+            }
+            printer.result(format!("the certificate can be served, SHA-256 {fingerprint}"))?;
+        }
+        Output::Json => printer.json(&json!({"fingerprint": fingerprint, "warnings": accepted.warnings}))?,
+    }
+    Ok(Exit::Success)
+}
+
+/// Judges the files for what is installed.
+async fn judge_for(cluster: &Cluster, given: &Given, inventory: &Inventory) -> Result<Accepted, Error> {
+    let domains = installed_domains(inventory)?;
+    let skew = Duration::seconds(clock::read(cluster).await?.unwrap_or_default());
+    let judged = |now| judge(given, &domains, Front::of(inventory), &system_roots(), now);
+    Ok(judge_by_both_clocks(judged, OffsetDateTime::now_utc(), skew)?)
+}
+
+/// Judges by this machine's clock and then by the cluster's, which is ahead of it by
+/// the skew: clients may have either. Pure.
+fn judge_by_both_clocks(
+    judged: impl Fn(OffsetDateTime) -> Result<Accepted, CertsError>,
+    now: OffsetDateTime,
+    skew: Duration,
+) -> Result<Accepted, CertsError> {
+    let accepted = judged(now)?;
+    match judged(now.saturating_add(skew)) {
+        Ok(_) => Ok(accepted),
+        Err(CertsError::Refused { reasons, is_input }) => Err(CertsError::Refused {
+            reasons: reasons
+                .into_iter()
+                .map(|reason| by_other_clock(&reason, skew))
+                .collect(),
+            is_input,
+        }),
+        Err(error) => Err(error),
+    }
+}
+
+fn by_other_clock(reason: &str, skew: Duration) -> String {
+    let side = if skew.is_negative() { "behind" } else { "ahead of" };
+    let seconds = skew.whole_seconds().unsigned_abs();
+    format!("{reason}, by the cluster's clock, which is {seconds} s {side} this machine's")
 }
 
 /// Judges the files for apex and wildcard of the domains. Pure.
@@ -319,15 +453,13 @@ fn secret(accepted: &Accepted, key: &str) -> Secret {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use silica_certs::{
         authority::{Authority, AuthorityRequest},
         key::ServerKey,
         leaf::LeafRequest,
         names::server_names,
     };
-    use time::Duration;
-
-    use super::*;
 
     /// Made for this test by `openssl genpkey -algorithm ed25519`.
     const ED25519: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIIXjMOjmchrcsK2SgcB2K0FsTHmY4tH74RrFbToGaKzZ\n-----END PRIVATE KEY-----\n";
@@ -392,6 +524,29 @@ mod tests {
         assert!(!is_input);
         for part in ["does not belong", "*.a.example.com", "expired"] {
             assert!(all.contains(part), "{part} is missing in {all}");
+        }
+    }
+
+    #[test]
+    fn dates_have_to_be_right_by_the_clock_of_the_cluster_too() {
+        let files = given(&authority(), server_names(&["a.example.com"], &[]));
+        let at = |skew| {
+            let judged = |now| judge(&files, &domains("a.example.com"), Front::Manager, "", now);
+            judge_by_both_clocks(judged, NOW, skew).map(|_| ())
+        };
+        assert!(at(Duration::ZERO).is_ok() && at(-Duration::minutes(50)).is_ok());
+        for (skew, says) in [
+            (-Duration::hours(2), "not valid before"),
+            (Duration::days(91), "expired"),
+        ] {
+            let Err(CertsError::Refused { reasons, .. }) = at(skew) else {
+                panic!("accepted");
+            };
+            assert!(reasons[0].contains(says), "{reasons:?}");
+            assert!(
+                reasons[0].contains("by the cluster's clock, which is"),
+                "{reasons:?}"
+            );
         }
     }
 
