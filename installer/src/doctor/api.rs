@@ -60,9 +60,18 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "create-timeout",
         says: &[&["the sandbox was not ready within"]],
-        cause: "a sandbox beyond the pool took longer than the call may wait",
+        cause: "a sandbox beyond the pool, or one that gets another image, took longer than the call may wait",
         help: &[
             "raise `e2b.agents.kruise.io/wait-ready-timeout-seconds`, or keep warm ones: `spec.replicas`",
+        ],
+    },
+    Case {
+        id: "start-failed",
+        says: &[&["the sandbox failed to start"]],
+        cause: "its container does not start, for the reason behind the colon: often an image that cannot be pulled",
+        help: &[
+            "correct the image: metadata `e2b.agents.kruise.io/image`, else the SandboxSet's template",
+            "metadata `e2b.agents.kruise.io/reserve-failed-sandbox: \"true\"` keeps the pod for a look",
         ],
     },
     Case {

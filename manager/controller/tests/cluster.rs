@@ -16,7 +16,7 @@ mod harness;
 
 use std::time::{Duration, Instant};
 
-use harness::{Harness, Installed, Kubelet};
+use harness::{Harness, Installed, Kubelet, MISSING_IMAGE};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 use silica_api::{
@@ -37,6 +37,7 @@ async fn controller_on_a_real_api_server() {
     sandbox_ends_at_its_shutdown_time(&mut harness).await;
     lost_pod_is_a_failure_and_a_foreign_pod_is_left_alone(&mut harness).await;
     pause_and_resume(&mut harness).await;
+    Box::pin(an_image_is_changed_in_the_running_pod(&mut harness)).await;
     a_certificate_near_its_end_is_renewed(&harness).await;
     a_certificate_follows_its_ca_and_trust_comes_first(&harness).await;
     renewals_are_kept_apart_when_something_else_writes(&harness).await;
@@ -260,6 +261,81 @@ async fn pause_and_resume(harness: &mut Harness) {
         .labels
         .remove(labels::TEMPLATE_HASH);
     assert!(hash.is_some());
+}
+
+async fn an_image_is_changed_in_the_running_pod(harness: &mut Harness) {
+    let name = "other-image";
+    harness
+        .create_sandbox(name, json!({"template": Harness::template("v1")}))
+        .await;
+    harness.wait_phase(name, Phase::Running).await;
+    let ask = |image: &str| json!({"spec": {"inplaceUpdate": {"image": image}}});
+    let before = harness.pod(name).await;
+
+    // The image that it has: the pod stays untouched.
+    harness.patch_sandbox(name, ask("v1")).await;
+    harness.wait_image(name, "v1").await;
+    let same = harness.pod(name).await;
+    assert_eq!(same.metadata.resource_version, before.metadata.resource_version);
+
+    harness.kubelet(Kubelet::Idle);
+    harness.patch_sandbox(name, ask("v2")).await;
+    let changing = harness.wait_ready_reason(name, condition::IMAGE_CHANGING).await;
+    assert_eq!(
+        changing.status.as_ref().unwrap().observed_generation,
+        changing.metadata.generation
+    );
+    assert_eq!(changing.status.unwrap().image, None);
+    harness.kubelet(Kubelet::Ready);
+    harness.touch_pod(name).await;
+    harness.wait_image(name, "v2").await;
+    let after = harness.pod(name).await;
+    assert_eq!(after.metadata.uid, before.metadata.uid);
+    assert_eq!(after.spec.unwrap().containers[0].image.as_deref(), Some("v2"));
+    let container = after.status.unwrap().container_statuses.unwrap().remove(0);
+    assert_eq!(container.restart_count, 1);
+
+    let start = Instant::now();
+    harness.patch_sandbox(name, ask(MISSING_IMAGE)).await;
+    let stuck = harness
+        .wait_ready_reason(name, condition::START_CONTAINER_FAILED)
+        .await
+        .status
+        .unwrap();
+    assert_eq!(stuck.phase, Some(Phase::Running));
+    assert!(stuck.message.unwrap().contains("ErrImagePull: not found"));
+    harness.patch_sandbox(name, ask("v3")).await;
+    harness.wait_image(name, "v3").await;
+    println!(
+        "changed to a missing image and away from it in {} ms",
+        start.elapsed().as_millis()
+    );
+
+    // A new pod has the image from the start.
+    harness
+        .patch_sandbox(name, json!({"spec": {"paused": true}}))
+        .await;
+    harness.wait_gone::<Pod>(name).await;
+    harness
+        .wait_ready_reason(name, condition::STOP_PAUSE_SUCCEEDED)
+        .await;
+    harness
+        .patch_sandbox(name, json!({"spec": {"paused": false}}))
+        .await;
+    harness.wait_phase(name, Phase::Running).await;
+    let resumed = harness.pod(name).await;
+    assert_ne!(resumed.metadata.uid, before.metadata.uid);
+    assert_eq!(resumed.spec.unwrap().containers[0].image.as_deref(), Some("v3"));
+
+    // A sandbox that is made for a claim, from a template that others share.
+    let template = json!({"template": Harness::template("v1")});
+    harness.create_shared_template("shared", template).await;
+    let spec = json!({"templateRef": {"name": "shared"}, "inplaceUpdate": {"image": "v4"}});
+    harness.create_sandbox("born-with-image", spec).await;
+    harness.wait_image("born-with-image", "v4").await;
+    let born = harness.pod("born-with-image").await;
+    let container = born.status.unwrap().container_statuses.unwrap().remove(0);
+    assert_eq!((container.image.as_str(), container.restart_count), ("v4", 0));
 }
 
 async fn a_certificate_near_its_end_is_renewed(harness: &Harness) {

@@ -10,7 +10,10 @@ use silica_api::{
     labels,
 };
 
-use crate::timeout::{self, Timeout};
+use crate::{
+    image::ImageReference,
+    timeout::{self, Timeout},
+};
 
 /// The facts about a pool member that decide whether it can be claimed.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +98,8 @@ pub struct Claim {
     pub idempotency: Option<String>,
     /// Encrypted environment variables, see [`crate::sealed`].
     pub sealed_env: Option<String>,
+    /// Image that the sandbox shall have in place of its template's.
+    pub image: Option<ImageReference>,
     /// Whether clients need a token for the in-sandbox daemon.
     pub secure: bool,
     /// Whether ports other than the daemon's need a traffic token.
@@ -142,8 +147,17 @@ impl Claim {
                 "labels": { labels::CLAIMED: "true" },
                 "annotations": self.annotations(),
             },
-            "spec": self.on_timeout.render_deadline(self.deadline),
+            "spec": self.spec(),
         })
+    }
+
+    /// What a claim changes in the spec; null removes a field.
+    fn spec(&self) -> Value {
+        let mut spec = self.on_timeout.render_deadline(self.deadline);
+        if let Some(image) = &self.image {
+            spec["inplaceUpdate"] = json!({ "image": image.as_str() });
+        }
+        spec
     }
 
     /// A Sandbox that is made for this claim, from the template of a set.
@@ -151,10 +165,8 @@ impl Claim {
         let set_name = set.metadata.name.as_deref().unwrap_or_default();
         let SandboxSpecOfSet(spec) = SandboxSpecOfSet::from(set);
         let mut spec = serde_json::to_value(spec)?;
-        if let (Value::Object(spec), Value::Object(deadline)) =
-            (&mut spec, self.on_timeout.render_deadline(self.deadline))
-        {
-            spec.extend(deadline.into_iter().filter(|(_, time)| !time.is_null()));
+        if let (Value::Object(spec), Value::Object(own)) = (&mut spec, self.spec()) {
+            spec.extend(own.into_iter().filter(|(_, field)| !field.is_null()));
         }
         let template_hash = set
             .status
@@ -239,6 +251,7 @@ mod tests {
             metadata: BTreeMap::from([("user".into(), "alice".into())]),
             idempotency: None,
             sealed_env: None,
+            image: None,
             secure: true,
             private_traffic: false,
         }
@@ -310,6 +323,21 @@ mod tests {
         assert!(patch["spec"]["shutdownTime"].is_null());
         assert_eq!(patch["metadata"]["annotations"][labels::NEVER_TIMEOUT], "true");
         assert_eq!(patch["metadata"]["annotations"][labels::SECURE], "false");
+    }
+
+    #[test]
+    fn an_image_is_part_of_the_one_write_and_absent_unless_asked_for() {
+        let patch = claim().render_patch("u1", "42");
+        assert!(patch["spec"].get("inplaceUpdate").is_none());
+        let asking = Claim {
+            image: Some("other:1".parse().unwrap()),
+            ..claim()
+        };
+        let patch = asking.render_patch("u1", "42");
+        assert_eq!(patch["spec"]["inplaceUpdate"], json!({"image": "other:1"}));
+        let set = SandboxSet::new("code", SandboxSetSpec::default());
+        let sandbox = asking.render_sandbox(&set, "code-abc12").unwrap();
+        assert_eq!(sandbox["spec"]["inplaceUpdate"], json!({"image": "other:1"}));
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod api_key;
 pub mod claim;
 pub mod contract;
 pub mod cursor;
+pub mod image;
 pub mod metadata;
 pub mod percent;
 pub mod resources;

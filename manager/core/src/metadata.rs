@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use silica_api::labels::EXTENSION_PREFIX;
 
-use crate::percent;
+use crate::{
+    image::{self, ImageReference},
+    percent,
+};
 
 /// Wait for a sandbox when the client names no limit.
 pub const DEFAULT_CLAIM_TIMEOUT: Duration = Duration::from_mins(1);
@@ -21,6 +24,13 @@ pub enum Error {
     /// Not a positive number of seconds.
     #[error("metadata {EXTENSION_PREFIX}{key} must be a positive number of seconds, got {value:?}")]
     Seconds { key: &'static str, value: String },
+    /// Not the reference of an image.
+    #[error("metadata {EXTENSION_PREFIX}{key} must be the reference of an image, got {value:?}: {error}")]
+    Image {
+        key: &'static str,
+        value: String,
+        error: image::Error,
+    },
     /// A key that would change what the client gets, if it were supported.
     #[error("metadata {EXTENSION_PREFIX}{key} is not supported: {instead}")]
     Unsupported {
@@ -48,8 +58,11 @@ pub struct Extensions {
     pub skip_init_runtime: bool,
     /// `reserve-failed-sandbox`: a sandbox that failed is kept for inspection.
     pub reserve_failed: bool,
-    /// `wait-ready-timeout-seconds`: longest wait for a new sandbox to get ready.
+    /// `wait-ready-timeout-seconds`: longest wait for a new sandbox, or one whose
+    /// image is changed, to get ready.
     pub wait_ready_timeout: Option<Duration>,
+    /// `image`: the image that the sandbox shall have in place of its template's.
+    pub image: Option<ImageReference>,
 }
 
 impl Default for Extensions {
@@ -61,6 +74,7 @@ impl Default for Extensions {
             skip_init_runtime: false,
             reserve_failed: false,
             wait_ready_timeout: None,
+            image: None,
         }
     }
 }
@@ -105,12 +119,7 @@ impl Extensions {
             "wait-ready-timeout-seconds" => {
                 self.wait_ready_timeout = Some(seconds("wait-ready-timeout-seconds", value)?);
             }
-            "image" => {
-                return Err(Error::Unsupported {
-                    key: "image",
-                    instead: "a sandbox keeps the image that its pool was started with; make a SandboxSet for the image",
-                });
-            }
+            "image" => self.image = Some(image("image", value)?),
             "csi-volume-config" => {
                 return Err(Error::Unsupported {
                     key: "csi-volume-config",
@@ -136,6 +145,10 @@ fn seconds(key: &'static str, value: String) -> Result<Duration, Error> {
         Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds.into())),
         _ => Err(Error::Seconds { key, value }),
     }
+}
+
+fn image(key: &'static str, value: String) -> Result<ImageReference, Error> {
+    value.parse().map_err(|error| Error::Image { key, value, error })
 }
 
 /// Pairs that a listed sandbox must all have.
@@ -206,14 +219,25 @@ mod tests {
     #[test]
     fn what_would_change_the_sandbox_is_refused_not_ignored() {
         assert!(matches!(
-            extension("image", "x:1"),
-            Err(Error::Unsupported { key: "image", .. })
-        ));
-        assert!(matches!(
             extension("csi-volume-config", "[]"),
             Err(Error::Unsupported { .. })
         ));
         assert_eq!(extension("nonsense", "1"), Err(Error::Unknown("nonsense".into())));
+    }
+
+    #[test]
+    fn an_image_is_read_once_and_a_bad_one_is_refused_by_the_name_of_its_key() {
+        let asked = extension("image", "registry.example.com/team/app:1").unwrap();
+        let image = asked.extensions.image.unwrap();
+        assert_eq!(image.as_str(), "registry.example.com/team/app:1");
+        assert!(asked.user.is_empty());
+        let refused = extension("image", "App: 1").unwrap_err().to_string();
+        assert!(
+            refused.starts_with(
+                "metadata e2b.agents.kruise.io/image must be the reference of an image, got \"App: 1\": "
+            ),
+            "{refused}"
+        );
     }
 
     #[test]

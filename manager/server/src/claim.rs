@@ -3,11 +3,7 @@
 //! The write is guarded by the resource version, so a sandbox never has two
 //! owners; a request whose client has gone away undoes what it did.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -19,6 +15,7 @@ use serde_json::json;
 use silica_api::{crd::Sandbox, labels, names};
 use silica_core::{
     claim::{Claim, OnTimeout, member_name},
+    image::{self, ImageReference},
     metadata::Extensions,
     sealed,
     timeout::Timeout,
@@ -29,9 +26,12 @@ use tokio::sync::oneshot;
 use crate::{
     daemon,
     error::ApiError,
+    ready::wait_until_up_with,
     state::App,
     store::{Entry, Reservation, SetEntry},
 };
+
+pub(crate) use crate::ready::wait_until_up;
 
 /// Sandboxes that one request may find broken before it gives up.
 const MAX_FAILURES: u32 = 3;
@@ -67,6 +67,7 @@ impl Order {
             auto_resume: self.auto_resume,
             metadata: self.metadata.clone(),
             idempotency: self.idempotency.clone(),
+            image: self.extensions.image.clone(),
             secure: self.secure,
             private_traffic: self.private_traffic,
         }
@@ -101,7 +102,9 @@ pub(crate) async fn claim(app: &Arc<App>, set: &Arc<SetEntry>, order: Order) -> 
             Attempt::Failed(error) => {
                 app.metrics.claim_failures.increment();
                 failures += 1;
-                if failures >= MAX_FAILURES || start.elapsed() >= order.extensions.claim_timeout {
+                // A bad image would spoil one sandbox after the other.
+                let is_last = failures >= MAX_FAILURES || order.extensions.image.is_some();
+                if is_last || start.elapsed() >= order.extensions.claim_timeout {
                     return Err(error.without_retry());
                 }
             }
@@ -177,6 +180,7 @@ async fn take(app: &Arc<App>, reservation: Reservation, order: &Order) -> Attemp
     app.metrics.claim_write.observe(start.elapsed());
     match written {
         Ok(object) => {
+            let wants_other_image = order.extensions.image.is_some() && !has_image(&object);
             let Some(claimed) = Entry::new(object) else {
                 return Attempt::Failed(ApiError::new(
                     StatusCode::INTERNAL_SERVER_ERROR,
@@ -185,7 +189,11 @@ async fn take(app: &Arc<App>, reservation: Reservation, order: &Order) -> Attemp
             };
             let claimed = app.store.apply(claimed);
             drop(reservation);
-            init(app, claimed, order).await
+            if wants_other_image {
+                wait_and_init(app, claimed, order).await
+            } else {
+                init(app, claimed, order).await
+            }
         }
         Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => {
             reservation.lose();
@@ -243,14 +251,24 @@ async fn create(app: &Arc<App>, set: &SetEntry, order: &Order) -> Attempt {
         },
         Err(error) => return Attempt::Failed(error.into()),
     };
-    let limit = order
-        .extensions
-        .wait_ready_timeout
-        .unwrap_or(order.extensions.claim_timeout);
-    match wait_until_up(app, &entry, limit).await {
+    wait_and_init(app, entry, order).await
+}
+
+/// Whether the template has the image that the object asks for already.
+fn has_image(object: &Sandbox) -> bool {
+    let template = object.spec.template.as_ref();
+    template.and_then(|template| image::of_template(&template.0)) == object.spec.wanted_image()
+}
+
+/// Waits for a sandbox that the controller has work with, and takes it over.
+async fn wait_and_init(app: &Arc<App>, entry: Arc<Entry>, order: &Order) -> Attempt {
+    let extensions = &order.extensions;
+    let limit = extensions.wait_ready_timeout.unwrap_or(extensions.claim_timeout);
+    let image = extensions.image.as_ref().map(ImageReference::as_str);
+    match wait_until_up_with(app, &entry, image, limit).await {
         Ok(up) => init(app, up, order).await,
         Err(error) => {
-            give_up(app, &entry, &order.extensions).await;
+            give_up(app, &entry, extensions).await;
             Attempt::Failed(error)
         }
     }
@@ -272,32 +290,6 @@ async fn create_object(
         .create(&parameters, body)
         .map_err(kube::Error::BuildRequest)?;
     app.client.request(request).await
-}
-
-/// Waits until a new or resumed sandbox accepts requests.
-pub(crate) async fn wait_until_up(app: &App, entry: &Entry, limit: Duration) -> Result<Arc<Entry>, ApiError> {
-    let uid = entry.uid.clone();
-    let up = app.store.wait_until(entry.id.as_str(), |known| match known {
-        Some(known) if known.uid == uid && known.is_up(Timestamp::now()) => Some(Ok(Arc::clone(known))),
-        Some(known) if known.uid == uid && !known.has_failed() => None,
-        Some(known) => Some(Err(known.message.clone())),
-        None => Some(Err(None)),
-    });
-    match tokio::time::timeout(limit, up).await {
-        Ok(Ok(entry)) => Ok(entry),
-        Ok(Err(message)) => Err(ApiError::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            format!(
-                "the sandbox failed to start: {}",
-                message.as_deref().unwrap_or("it was deleted")
-            ),
-        )),
-        Err(_) => Err(ApiError::new(
-            StatusCode::GATEWAY_TIMEOUT,
-            format!("the sandbox was not ready within {} seconds", limit.as_secs()),
-        )
-        .without_retry()),
-    }
 }
 
 /// Hands the daemon to its owner.

@@ -21,6 +21,7 @@ mod lookup;
 mod loopback_tests;
 mod metrics;
 mod proxy;
+mod ready;
 mod secret;
 mod serve;
 mod state;

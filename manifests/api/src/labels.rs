@@ -42,6 +42,9 @@ pub const SECURE: &str = "agents.kruise.io/secure";
 /// Annotation: `true` when ports other than the in-sandbox daemon's need a traffic token.
 pub const PRIVATE_TRAFFIC: &str = "agents.kruise.io/private-traffic";
 
+/// Annotation on a pod: id of the main container that ended for one of another image.
+pub const REPLACED_CONTAINER: &str = "agents.kruise.io/replaced-container";
+
 /// Annotation on the served certificate's Secret: SHA-256 of the certificate that
 /// was ordered over ACME. Any other certificate in there is somebody else's.
 pub const ACME_FINGERPRINT: &str = "silica/acme-fingerprint";

@@ -84,6 +84,8 @@ pub fn local_image(name: &str, tag: &str) -> String {
     format!("{IMAGE_HOST}/{name}:{tag}")
 }
 
+/// Name of the container that is the sandbox; else it is the first of its pod.
+pub const MAIN_CONTAINER: &str = "sandbox";
 /// Name of the init container that brings the runtime into a sandbox pod, both
 /// in a user's own template and when the controller injects it.
 pub const RUNTIME_CONTAINER: &str = "runtime";

@@ -15,7 +15,7 @@ use silica_api::{
 
 use super::{
     decide::Step,
-    desired,
+    desired, image,
     observe::{self, Seen},
     status::{Outcome, Trouble},
 };
@@ -66,6 +66,7 @@ pub(crate) async fn step(
             Ok(Done::Observed(seen.into()))
         }
         Step::CreatePod => create_pod(sandbox, context).await,
+        Step::ChangeImage => change_image(sandbox, seen, context).await,
         Step::RecordLoss => Ok(Done::Observed(Outcome::Lost)),
         Step::Track => Ok(Done::Observed(seen.into())),
     }
@@ -145,6 +146,42 @@ async fn delete_pod(pod: &Pod, context: &Context) -> Result<(), Error> {
     }
 }
 
+/// Changes the image in the pod. A refusal of the API server is an outcome, as with
+/// a new pod.
+async fn change_image(sandbox: &Sandbox, seen: Seen, context: &Context) -> Result<Done, Error> {
+    let (Seen::Own(pod), Some(wanted)) = (&seen, image::pending(sandbox)) else {
+        return Ok(Done::Observed(seen.into()));
+    };
+    let Some(patch) = image::render_patch(pod, wanted) else {
+        return Ok(Done::Observed(seen.into()));
+    };
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), &pod.namespace().unwrap_or_default());
+    let parameters = PatchParams {
+        field_manager: Some(names::FIELD_MANAGER_CONTROLLER.to_owned()),
+        ..PatchParams::default()
+    };
+    match api
+        .patch(&pod.name_any(), &parameters, &Patch::Strategic(patch))
+        .await
+    {
+        Ok(pod) => {
+            tracing::info!(
+                namespace = sandbox.namespace(),
+                sandbox = sandbox.name_any(),
+                image = wanted,
+                "changed the image of the pod"
+            );
+            Ok(Done::Observed(Outcome::Pod(Arc::new(pod))))
+        }
+        // The pod changed at the same time; the watch shows how.
+        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(Done::Again),
+        Err(error) => {
+            let message = refusal("change of the image", &error);
+            Ok(Done::Observed(Outcome::Trouble(Trouble::ImageRefused(message))))
+        }
+    }
+}
+
 /// Creates the volume claims and the pod. What the API server or the template
 /// refuses is an outcome, not an error: it belongs into the status.
 async fn create_pod(sandbox: &Sandbox, context: &Context) -> Result<Done, Error> {
@@ -212,7 +249,7 @@ fn is_terminating_namespace(status: &kube::core::Status) -> bool {
 fn refusal(what: &str, error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("the API server refused the {what}: {}", status.message),
-        other => format!("failed to create the {what}: {other}"),
+        other => format!("failed to write the {what}: {other}"),
     }
 }
 

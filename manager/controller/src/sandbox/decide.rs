@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
 use silica_api::crd::{Phase, Sandbox};
 
-use super::observe::Seen;
+use super::{
+    image::{self, Progress},
+    observe::Seen,
+};
 
 /// What to do next. Whatever it is, the status is computed afterwards.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -21,6 +24,8 @@ pub(crate) enum Step {
     DeletePod,
     /// Create the pod.
     CreatePod,
+    /// Give the pod's main container the image that is wanted.
+    ChangeImage,
     /// The recorded pod vanished.
     RecordLoss,
     /// Nothing but the status.
@@ -61,6 +66,7 @@ pub(crate) fn step(sandbox: &Sandbox, seen: &Seen, now: Timestamp) -> Step {
     }
     let recorded = status.is_some_and(|status| status.pod_info.is_some());
     match seen {
+        Seen::Own(pod) if needs_image(sandbox, pod) => Step::ChangeImage,
         Seen::Own(_) | Seen::Foreign { .. } => Step::Track,
         Seen::Absent if recorded && phase != Some(Phase::Paused) => Step::RecordLoss,
         Seen::Absent => Step::CreatePod,
@@ -82,6 +88,14 @@ pub(crate) fn until_deadline(sandbox: &Sandbox, now: Timestamp) -> Option<Durati
         .flatten()
         .map(|time| Duration::try_from(now.duration_until(time.0)).unwrap_or(Duration::ZERO))
         .min()
+}
+
+/// Whether the pod has another image than the one that is wanted, and can have it.
+fn needs_image(sandbox: &Sandbox, pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    let is_over = is_leaving(pod) || matches!(phase, Some("Succeeded" | "Failed"));
+    !is_over
+        && image::pending(sandbox).is_some_and(|wanted| image::progress(pod, wanted) == Progress::Differs)
 }
 
 /// Whether the pod is being deleted.
@@ -240,6 +254,59 @@ mod tests {
         let status = json!({"phase": "Paused", "podInfo": {"podUID": "old"}});
         check(json!({"paused": false}), status.clone(), &pod(true), Step::Track);
         check(json!({"paused": false}), status, &Seen::Absent, Step::CreatePod);
+    }
+
+    #[test]
+    fn a_pod_of_another_image_than_the_wanted_one_is_changed_while_it_lives() {
+        let of_image = |leaving: bool, phase: &str| {
+            let mut pod: Pod = serde_json::from_value(json!({
+                "metadata": {}, "status": {"phase": phase},
+                "spec": {"containers": [{"name": "sandbox", "image": "v1"}]},
+            }))
+            .unwrap();
+            pod.metadata.deletion_timestamp = leaving.then(|| Time(now()));
+            Seen::Own(Arc::new(pod))
+        };
+        let asks = |image: &str| json!({"inplaceUpdate": {"image": image}});
+        let running = json!({"phase": "Running"});
+        check(
+            asks("v2"),
+            running.clone(),
+            &of_image(false, "Running"),
+            Step::ChangeImage,
+        );
+        check(
+            asks("v2"),
+            json!({}),
+            &of_image(false, "Pending"),
+            Step::ChangeImage,
+        );
+        check(
+            asks("v1"),
+            running.clone(),
+            &of_image(false, "Running"),
+            Step::Track,
+        );
+        check(
+            asks("v2"),
+            json!({"phase": "Running", "image": "v2"}),
+            &pod(false),
+            Step::Track,
+        );
+        check(
+            asks("v2"),
+            running.clone(),
+            &of_image(true, "Running"),
+            Step::Track,
+        );
+        check(
+            asks("v2"),
+            running.clone(),
+            &of_image(false, "Failed"),
+            Step::Track,
+        );
+        let paused = json!({"paused": true, "inplaceUpdate": {"image": "v2"}});
+        check(paused, running, &of_image(false, "Running"), Step::BeginPause);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod apply;
 mod decide;
 mod desired;
 mod failure;
+mod image;
 mod observe;
 mod status;
 

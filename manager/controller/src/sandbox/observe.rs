@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 use silica_api::crd::Sandbox;
 
+use super::image;
 use crate::{context::Context, orphan::is_owned_by};
 
 /// Why the pod could not be looked up.
@@ -49,11 +50,14 @@ impl Seen {
 
 /// The pod by the cache. The cache may be behind, and a pod that vanished is a
 /// verdict of death, so the API server is asked before a recorded pod counts as
-/// gone.
+/// gone, and while an image is pending: the cache does not keep images.
 pub(crate) async fn pod(sandbox: &Sandbox, context: &Context) -> Result<Seen, Error> {
     let (namespace, name) = (sandbox.namespace().unwrap_or_default(), sandbox.name_any());
     let uid = sandbox.uid().unwrap_or_default();
     if let Some(pod) = context.caches.pod(&namespace, &name) {
+        if image::pending(sandbox).is_some() {
+            return read(context, &namespace, &name, &uid).await;
+        }
         return Ok(Seen::from_pod(pod, &uid));
     }
     let recorded = sandbox

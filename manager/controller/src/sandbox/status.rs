@@ -10,7 +10,12 @@ use silica_api::{
     labels,
 };
 
-use super::{decide::is_leaving, failure, observe::Seen};
+use super::{
+    decide::is_leaving,
+    failure,
+    image::{self, Progress},
+    observe::Seen,
+};
 
 /// What the status is computed from.
 #[derive(Clone, Debug)]
@@ -32,6 +37,7 @@ pub(crate) enum Outcome {
 pub(crate) enum Trouble {
     InvalidTemplate(String),
     CreateFailed(String),
+    ImageRefused(String),
     ForeignPod { owner: String },
 }
 
@@ -114,8 +120,14 @@ pub(crate) fn next(sandbox: &Sandbox, outcome: &Outcome, now: Timestamp) -> Sand
             conditions.set(condition::READY, false, reason, &message);
             (old.phase.unwrap_or(Phase::Pending), Some(message))
         }
-        Outcome::Pod(pod) => running(pod, old.phase, &mut conditions),
+        Outcome::Pod(pod) => running(pod, old.phase, image::pending(sandbox), &mut conditions),
     };
+    let is_ready =
+        matches!(outcome, Outcome::Pod(_)) && phase == Phase::Running && conditions.holds(condition::READY);
+    let wanted = sandbox.spec.wanted_image();
+    status.image = wanted
+        .filter(|wanted| is_ready || old.image.as_deref() == Some(wanted))
+        .map(str::to_owned);
     status.phase = Some(phase);
     status.message = message;
     match outcome {
@@ -131,7 +143,8 @@ pub(crate) fn next(sandbox: &Sandbox, outcome: &Outcome, now: Timestamp) -> Sand
 /// A failure that the new status shows and the old one does not: reason and
 /// message of an Event. A message that merely changes is no news.
 pub(crate) fn news(old: Option<&SandboxStatus>, new: &SandboxStatus) -> Option<(String, String)> {
-    const HARMLESS: [&str; 4] = [
+    const HARMLESS: [&str; 5] = [
+        condition::IMAGE_CHANGING,
         condition::POD_READY,
         condition::POD_TERMINATING,
         condition::PAUSE_PENDING,
@@ -169,6 +182,7 @@ fn pausing(conditions: &mut Conditions<'_>) -> (Phase, Option<String>) {
 fn describe(trouble: &Trouble) -> (&'static str, String) {
     match trouble {
         Trouble::InvalidTemplate(message) => (condition::INVALID_TEMPLATE, message.clone()),
+        Trouble::ImageRefused(message) => (condition::IMAGE_CHANGE_FAILED, message.clone()),
         Trouble::CreateFailed(message) => (condition::POD_CREATE_FAILED, message.clone()),
         Trouble::ForeignPod { owner } => (
             condition::POD_OWNER_MISMATCH,
@@ -177,8 +191,14 @@ fn describe(trouble: &Trouble) -> (&'static str, String) {
     }
 }
 
-/// Phase and conditions that follow from a pod that is wanted.
-fn running(pod: &Pod, old: Option<Phase>, conditions: &mut Conditions<'_>) -> (Phase, Option<String>) {
+/// Phase and conditions that follow from a pod that is wanted, with the image that
+/// it does not have yet.
+fn running(
+    pod: &Pod,
+    old: Option<Phase>,
+    pending: Option<&str>,
+    conditions: &mut Conditions<'_>,
+) -> (Phase, Option<String>) {
     // A resumed sandbox has no phase Pending of its own.
     let starting = match old {
         Some(Phase::Paused | Phase::Resuming) => Phase::Resuming,
@@ -212,15 +232,21 @@ fn running(pod: &Pod, old: Option<Phase>, conditions: &mut Conditions<'_>) -> (P
         conditions.set(condition::READY, false, condition::POD_ENDED, &end);
         return (phase, Some(end));
     }
-    if pod_phase == Some("Running") && is_ready(pod) {
+    let changing = pending.filter(|wanted| image::progress(pod, wanted) != Progress::Runs);
+    if pod_phase == Some("Running") && is_ready(pod) && changing.is_none() {
         conditions.set(condition::READY, true, condition::POD_READY, "");
         if starting == Phase::Resuming {
             conditions.set(condition::RESUMED, true, condition::CREATE_POD, "");
         }
         return (Phase::Running, None);
     }
-    let (reason, message) = failure::explain(pod)
-        .unwrap_or_else(|| (condition::POD_READY, "the pod is not ready yet".to_owned()));
+    let (reason, message) = failure::explain(pod).unwrap_or_else(|| match changing.filter(|_| has_run) {
+        Some(image) => {
+            let message = format!("the main container is being replaced by one of image {image}");
+            (condition::IMAGE_CHANGING, message)
+        }
+        None => (condition::POD_READY, "the pod is not ready yet".to_owned()),
+    });
     conditions.set(condition::READY, false, reason, &message);
     (if has_run { Phase::Running } else { starting }, Some(message))
 }
@@ -263,6 +289,13 @@ pub(crate) struct Conditions<'a> {
 }
 
 impl Conditions<'_> {
+    /// Whether a condition is true.
+    fn holds(&self, kind: &str) -> bool {
+        self.list
+            .iter()
+            .any(|condition| condition.kind == kind && condition.status == ConditionStatus::True)
+    }
+
     /// Sets one condition; the transition time changes with the status only.
     pub(crate) fn set(&mut self, kind: &str, holds: bool, reason: &str, message: &str) {
         let status = if holds {
@@ -471,6 +504,70 @@ mod tests {
         assert_eq!(ready(&status).1, condition::POD_OWNER_MISMATCH);
         assert!(ready(&status).2.contains("web"));
         assert_eq!(status.pod_info, None);
+    }
+
+    #[test]
+    fn a_change_of_the_image_is_over_when_another_container_is_ready() {
+        let changed = |container: Value, ready: bool| {
+            let Outcome::Pod(pod) = pod("Running", ready) else {
+                unreachable!()
+            };
+            let mut pod = serde_json::to_value(&*pod).unwrap();
+            pod["metadata"]["annotations"] = json!({labels::REPLACED_CONTAINER: "c1"});
+            pod["spec"]["containers"] = json!([{"name": "sandbox", "image": "v2"}]);
+            let known =
+                json!({"name": "sandbox", "image": "i", "imageID": "", "ready": ready, "restartCount": 0});
+            pod["status"]["containerStatuses"] = json!([known]);
+            for (key, value) in container.as_object().unwrap() {
+                pod["status"]["containerStatuses"][0][key] = value.clone();
+            }
+            Outcome::Pod(Arc::new(serde_json::from_value(pod).unwrap()))
+        };
+        let running = |id: &str, ready| changed(json!({"containerID": id, "state": {"running": {}}}), ready);
+        let mut sandbox = sandbox(json!({}));
+        let warm = play(&mut sandbox, &[pod("Running", true)]);
+        assert_eq!(warm.image, None);
+        sandbox.spec.inplace_update = Some(silica_api::crd::InplaceUpdate {
+            image: Some("v2".to_owned()),
+        });
+
+        let asked = play(&mut sandbox, &[running("c1", true)]);
+        assert_eq!(ready(&asked).1, condition::IMAGE_CHANGING);
+        assert_eq!(
+            (asked.phase, asked.image.as_deref()),
+            (Some(Phase::Running), None)
+        );
+        assert_eq!(news(Some(&warm), &asked), None);
+
+        let waiting = json!({"waiting": {"reason": "ErrImagePull", "message": "not found"}});
+        let failed = play(
+            &mut sandbox,
+            &[changed(json!({"containerID": "c1", "state": waiting}), false)],
+        );
+        assert_eq!(ready(&failed).1, condition::START_CONTAINER_FAILED);
+        assert!(
+            failed
+                .message
+                .as_deref()
+                .unwrap()
+                .contains("ErrImagePull: not found")
+        );
+        assert!(news(Some(&asked), &failed).is_some());
+
+        let started = play(&mut sandbox, &[running("c2", false)]);
+        assert_eq!((ready(&started).0, started.image), (ConditionStatus::False, None));
+        let done = play(&mut sandbox, &[running("c2", true)]);
+        assert_eq!(ready(&done), (ConditionStatus::True, condition::POD_READY, ""));
+        assert_eq!((done.image.as_deref(), done.message), (Some("v2"), None));
+
+        // The cached pod has no image any more, and none is needed.
+        let later = play(&mut sandbox, &[pod("Running", false), pod("Running", true)]);
+        assert_eq!(
+            (ready(&later).0, later.image.as_deref()),
+            (ConditionStatus::True, Some("v2"))
+        );
+        sandbox.spec.inplace_update = None;
+        assert_eq!(play(&mut sandbox, &[pod("Running", true)]).image, None);
     }
 
     #[test]

@@ -28,13 +28,15 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use silica_api::{
-    crd::{Phase, Sandbox, SandboxSet, SandboxSetStatus, condition},
+    crd::{
+        Condition, ConditionStatus, Phase, Sandbox, SandboxSet, SandboxSetStatus, SandboxTemplate, condition,
+    },
     labels, names,
 };
 use tokio::time::timeout;
 
 pub(crate) use certificates::Installed;
-pub(crate) use kubelet::Kubelet;
+pub(crate) use kubelet::{Kubelet, MISSING_IMAGE};
 use running::Running;
 
 /// Longest wait for anything.
@@ -179,6 +181,14 @@ impl Harness {
         .await;
     }
 
+    pub(crate) async fn create_shared_template(&self, name: &str, spec: Value) {
+        self.create::<SandboxTemplate>(json!({
+            "apiVersion": "agents.kruise.io/v1alpha1", "kind": "SandboxTemplate",
+            "metadata": {"name": name}, "spec": spec,
+        }))
+        .await;
+    }
+
     pub(crate) async fn create_foreign_pod(&self, name: &str) {
         let mut pod = Self::template("v1");
         pod["apiVersion"] = json!("v1");
@@ -228,6 +238,33 @@ impl Harness {
             .delete(name, &DeleteParams::default())
             .await
             .unwrap();
+    }
+
+    /// The pod of a sandbox.
+    pub(crate) async fn pod(&self, name: &str) -> Pod {
+        self.api().get(name).await.unwrap()
+    }
+
+    /// Makes the played kubelet look at a pod again.
+    pub(crate) async fn touch_pod(&self, name: &str) {
+        let patch = json!({"metadata": {"annotations": {"touched": "yes"}}});
+        self.api::<Pod>()
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .unwrap();
+    }
+
+    /// Waits until the sandbox is ready with the image that its spec asks for.
+    pub(crate) async fn wait_image(&self, name: &str, image: &str) -> Sandbox {
+        self.wait(name, image, |sandbox: &Sandbox| {
+            let Some(status) = &sandbox.status else {
+                return false;
+            };
+            let is_ready =
+                |one: &Condition| one.kind == condition::READY && one.status == ConditionStatus::True;
+            status.image.as_deref() == Some(image) && status.conditions.iter().any(is_ready)
+        })
+        .await
     }
 
     /// Deletes the set and, as the garbage collector would, its members.

@@ -39,6 +39,10 @@ pub(crate) struct Entry {
     pub(crate) unclaimed: bool,
     /// Condition `Ready`.
     pub(crate) ready: bool,
+    /// Its pod does not start, or not with the image that was asked for.
+    pub(crate) has_start_failure: bool,
+    /// Image that was asked for and that it was ready with.
+    pub(crate) image: Option<Box<str>>,
     /// Address of the pod.
     pub(crate) address: Option<IpAddr>,
     /// Team that owns it.
@@ -127,10 +131,14 @@ impl Entry {
             .or(pool.map(String::as_str))
             .unwrap_or_default();
         let address = status.pod_info.and_then(|pod| pod.pod_ip).or(status.sandbox_ip);
-        let ready = status
+        let readiness = status
             .conditions
             .iter()
-            .any(|condition| condition.kind == condition::READY && condition.status == ConditionStatus::True);
+            .find(|condition| condition.kind == condition::READY);
+        let ready = readiness.is_some_and(|condition| condition.status == ConditionStatus::True);
+        let has_start_failure = readiness.is_some_and(|condition| {
+            [condition::START_CONTAINER_FAILED, condition::IMAGE_CHANGE_FAILED].contains(&&*condition.reason)
+        });
         let paused = status.conditions.iter().find(|condition| {
             condition.kind == condition::PAUSED && condition.status == ConditionStatus::True
         });
@@ -151,6 +159,8 @@ impl Entry {
             },
             unclaimed: label(labels::CLAIMED) == Some("false"),
             ready,
+            has_start_failure,
+            image: status.image.map(Into::into),
             address: address.and_then(|address| address.parse().ok()),
             started_at: claimed_at.unwrap_or(created),
             auto_resume: annotations

@@ -6,8 +6,8 @@ mod sandbox_template;
 mod template;
 
 pub use sandbox::{
-    Condition, ConditionStatus, PauseStrategy, PauseStrategyType, Phase, PodInfo, RuntimeRef, Sandbox,
-    SandboxSpec, SandboxStatus, condition,
+    Condition, ConditionStatus, InplaceUpdate, PauseStrategy, PauseStrategyType, Phase, PodInfo, RuntimeRef,
+    Sandbox, SandboxSpec, SandboxStatus, condition,
 };
 pub use sandbox_set::{SandboxSet, SandboxSetSpec, SandboxSetStatus, ScaleStrategy, UpdateStrategy};
 pub use sandbox_template::{SandboxTemplate, SandboxTemplateSpec};

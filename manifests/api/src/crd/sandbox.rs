@@ -55,9 +55,23 @@ pub struct SandboxSpec {
     /// The pod template itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<PodTemplate>,
+    /// Changes to the pod that need no new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inplace_update: Option<InplaceUpdate>,
     /// Claims for volumes that outlive the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_claim_templates: Option<Vec<VolumeClaimTemplate>>,
+}
+
+/// Changes to the pod that need no new one.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InplaceUpdate {
+    /// Image of the main container (the one named `sandbox`, else the first) in
+    /// place of the template's. In a running pod this one container is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub image: Option<String>,
 }
 
 /// A runtime to inject, by name.
@@ -106,6 +120,9 @@ pub struct SandboxStatus {
     /// The pod as last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_info: Option<PodInfo>,
+    /// `spec.inplaceUpdate.image`, once the sandbox was ready with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// Hash of the template that the pod was made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_revision: Option<String>,
@@ -152,6 +169,13 @@ pub enum Phase {
     Terminating,
 }
 
+impl SandboxSpec {
+    /// The image that the main container shall have in place of the template's.
+    pub fn wanted_image(&self) -> Option<&str> {
+        self.inplace_update.as_ref()?.image.as_deref()
+    }
+}
+
 /// One condition (KEP-1623 shape).
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -192,6 +216,10 @@ pub mod condition {
     pub const POD_CREATE_FAILED: &str = "PodCreateFailed";
     /// Reason of a false [`READY`]: a container does not start.
     pub const START_CONTAINER_FAILED: &str = "StartContainerFailed";
+    /// Reason of a false [`READY`]: the main container is being replaced by one of another image.
+    pub const IMAGE_CHANGING: &str = "ImageChanging";
+    /// Reason of a false [`READY`]: the API server refused the other image.
+    pub const IMAGE_CHANGE_FAILED: &str = "ImageChangeFailed";
     /// Reason of a false [`READY`]: the template cannot become a pod.
     pub const INVALID_TEMPLATE: &str = "InvalidTemplate";
     /// Reason of a false [`READY`]: a pod of the same name belongs to somebody else.

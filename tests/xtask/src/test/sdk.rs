@@ -9,6 +9,7 @@ use silica_cluster::Cluster;
 use silica_cluster::layout::NODE_ADDRESS;
 use silica_oci::Digest;
 
+use crate::images::{self, Name};
 use crate::suites::Suite;
 use crate::{command, environment, python, workspace};
 
@@ -17,12 +18,17 @@ use crate::{command, environment, python, workspace};
 const IN_CLUSTER_NAME: &str = "sandbox-manager.sandbox-system.svc.cluster.local";
 /// The forwarder's address for plain http.
 const SINGLE_HOST: &str = "http://127.0.0.1:7788";
+/// Names an image on the node that is not the one of the template `base`.
+const OTHER_IMAGE: &str = "SILICA_TEST_OTHER_IMAGE";
 
 /// Runs one suite and returns its runner's closing line.
 pub(crate) fn run(cluster: &Cluster, suite: Suite) -> Result<String> {
     let folder = workspace::root().join("tests/sdk").join(suite.name());
     let lines = match suite {
-        Suite::Current => pytest(cluster, &folder, &Resolver::Own, &[])?,
+        Suite::Current => {
+            let other = images::reference(Name::CodeInterpreter)?;
+            pytest(cluster, &folder, &Resolver::Own, &[(OTHER_IMAGE, &other)])?
+        }
         Suite::Pinned => pytest(cluster, &folder, &Resolver::Cluster, &[])?,
         Suite::Seed => pytest(
             cluster,

@@ -61,7 +61,10 @@ pub(crate) fn objects(
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use silica_api::crd::PodTemplate;
+    use silica_api::{
+        crd::{InplaceUpdate, PodTemplate},
+        labels,
+    };
     use silica_core::token::TokenKey;
 
     use crate::RuntimeSource;
@@ -121,6 +124,32 @@ mod tests {
             volumes,
             [&json!({"name": "data", "persistentVolumeClaim": {"claimName": "data-pool-abcde"}})]
         );
+    }
+
+    #[test]
+    fn the_image_that_was_asked_for_replaces_that_of_the_main_container_alone() {
+        let blueprint = Blueprint {
+            template: PodTemplate(json!({"spec": {"containers": [
+                {"name": "proxy", "image": "p"}, {"name": "sandbox", "image": "v1"}]}})),
+            ..Blueprint::default()
+        };
+        let mut sandbox = sandbox();
+        let images = |sandbox: &Sandbox| {
+            let objects = objects(sandbox, &blueprint, &settings()).unwrap();
+            let revision = objects.pod.metadata.labels.unwrap()[labels::TEMPLATE_HASH].clone();
+            let containers = objects.pod.spec.unwrap().containers;
+            let images: Vec<_> = containers
+                .into_iter()
+                .filter_map(|container| container.image)
+                .collect();
+            (images.join(" "), revision)
+        };
+        let (before, revision) = images(&sandbox);
+        assert_eq!(before, "p v1");
+        sandbox.spec.inplace_update = Some(InplaceUpdate {
+            image: Some("v2".to_owned()),
+        });
+        assert_eq!(images(&sandbox), ("p v2".to_owned(), revision));
     }
 
     #[test]

@@ -2,14 +2,12 @@
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, PodSpec, PodTemplateSpec};
 use kube::{Resource, ResourceExt, api::ObjectMeta};
-use silica_api::{crd::Sandbox, labels};
+use silica_api::{crd::Sandbox, labels, names};
 use silica_core::token;
 
 use super::Error;
 use crate::context::Settings;
 
-/// Name of the container that is the sandbox; else it is the first one.
-const MAIN_CONTAINER: &str = "sandbox";
 /// Tells the in-sandbox daemon which token to ask for, without revealing it.
 const TOKEN_FINGERPRINT_ENV: &str = "SILICA_ACCESS_TOKEN_SHA256";
 /// Longest value of a label.
@@ -17,7 +15,7 @@ const LABEL_VALUE_MAX: usize = 63;
 
 /// The template as a pod of this Sandbox: its name and owner, no credentials
 /// for the cluster unless the template asks for them, and the fingerprint of the
-/// access token in the main container.
+/// access token in the main container, which has the image that the Sandbox wants.
 pub(super) fn pod(
     sandbox: &Sandbox,
     template: PodTemplateSpec,
@@ -29,11 +27,11 @@ pub(super) fn pod(
     // Names of unrelated Services are nothing for untrusted code.
     spec.enable_service_links.get_or_insert(false);
     let token = settings.token_key.envd_token(&sandbox.uid().unwrap_or_default());
-    set_env(
-        main_container(&mut spec)?,
-        TOKEN_FINGERPRINT_ENV,
-        token::fingerprint(&token),
-    );
+    let main = main_container(&mut spec)?;
+    set_env(main, TOKEN_FINGERPRINT_ENV, token::fingerprint(&token));
+    if let Some(image) = sandbox.spec.wanted_image() {
+        main.image = Some(image.to_owned());
+    }
     Ok(Pod {
         metadata: metadata(sandbox, template.metadata.unwrap_or_default(), revision),
         spec: Some(spec),
@@ -64,7 +62,7 @@ pub(super) fn main_container(spec: &mut PodSpec) -> Result<&mut Container, Error
     let index = spec
         .containers
         .iter()
-        .position(|container| container.name == MAIN_CONTAINER)
+        .position(|container| container.name == names::MAIN_CONTAINER)
         .unwrap_or(0);
     spec.containers.get_mut(index).ok_or(Error::NoContainer)
 }

@@ -1,0 +1,147 @@
+//! Waiting for a sandbox that the controller has work with: one that is new or
+//! resumed, or one whose image changes.
+
+use std::{sync::Arc, time::Duration};
+
+use http::StatusCode;
+use jiff::Timestamp;
+
+use crate::{error::ApiError, state::App, store::Entry};
+
+/// Waits until a new or resumed sandbox accepts requests.
+pub(crate) async fn wait_until_up(app: &App, entry: &Entry, limit: Duration) -> Result<Arc<Entry>, ApiError> {
+    wait_until_up_with(app, entry, None, limit).await
+}
+
+/// As [`wait_until_up`], with this image if one is named.
+pub(crate) async fn wait_until_up_with(
+    app: &App,
+    entry: &Entry,
+    image: Option<&str>,
+    limit: Duration,
+) -> Result<Arc<Entry>, ApiError> {
+    let judge = |known: Option<&Arc<Entry>>| {
+        let known = known.filter(|known| known.uid == entry.uid);
+        judge(known, image, Timestamp::now())
+    };
+    let with = image.map_or_else(String::new, |image| format!(" with image {image:?}"));
+    match tokio::time::timeout(limit, app.store.wait_until(entry.id.as_str(), judge)).await {
+        Ok(Ok(entry)) => Ok(entry),
+        Ok(Err(Failed(message))) => Err(ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!(
+                "the sandbox failed to start{with}: {}",
+                message.as_deref().unwrap_or("it was deleted")
+            ),
+        )),
+        Err(_) => {
+            let known = app.store.find(entry.id.as_str());
+            let why = known.and_then(|known| known.message.as_ref().map(|message| format!(": {message}")));
+            Err(ApiError::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                format!(
+                    "the sandbox was not ready within {} seconds{with}{}",
+                    limit.as_secs(),
+                    why.unwrap_or_default()
+                ),
+            )
+            .without_retry())
+        }
+    }
+}
+
+/// The sandbox will not become ready, for this reason if there is one.
+#[derive(Debug, Eq, PartialEq)]
+struct Failed(Option<Box<str>>);
+
+/// How the wait ends, nothing as long as it goes on.
+fn judge(
+    known: Option<&Arc<Entry>>,
+    image: Option<&str>,
+    now: Timestamp,
+) -> Option<Result<Arc<Entry>, Failed>> {
+    let Some(known) = known else {
+        return Some(Err(Failed(None)));
+    };
+    let has_image = image.is_none() || known.image.as_deref() == image;
+    if known.is_up(now) && has_image {
+        Some(Ok(Arc::clone(known)))
+    } else if known.has_failed() || (image.is_some() && known.has_start_failure) {
+        Some(Err(Failed(known.message.clone())))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use silica_api::{
+        crd::{Sandbox, condition},
+        labels,
+    };
+
+    use super::*;
+
+    fn entry(ready: &str, reason: &str, image: Option<&str>) -> Arc<Entry> {
+        let mut status: Value = json!({
+            "phase": "Running", "podInfo": {"podIP": "10.0.0.1"}, "message": "why",
+            "conditions": [{"type": "Ready", "status": ready, "reason": reason,
+                "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+        });
+        if let Some(image) = image {
+            status["image"] = json!(image);
+        }
+        let sandbox: Sandbox = serde_json::from_value(json!({
+            "apiVersion": "agents.kruise.io/v1alpha1", "kind": "Sandbox",
+            "metadata": {"name": "a", "namespace": "default", "uid": "u", "resourceVersion": "1",
+                "labels": {labels::CLAIMED: "true"}},
+            "spec": {"template": {}}, "status": status,
+        }))
+        .unwrap();
+        Arc::new(Entry::new(sandbox).unwrap())
+    }
+
+    fn ends(known: &Arc<Entry>, image: Option<&str>) -> Option<bool> {
+        judge(Some(known), image, Timestamp::now()).map(|end| end.is_ok())
+    }
+
+    #[test]
+    fn a_ready_sandbox_ends_the_wait_only_with_the_image_that_was_asked_for() {
+        let warm = entry("True", condition::POD_READY, None);
+        assert_eq!(ends(&warm, None), Some(true));
+        assert_eq!(
+            ends(&warm, Some("v2")),
+            None,
+            "the controller has not seen the claim"
+        );
+        assert_eq!(
+            ends(&entry("True", condition::POD_READY, Some("v1")), Some("v2")),
+            None
+        );
+        assert_eq!(
+            ends(&entry("False", condition::IMAGE_CHANGING, None), Some("v2")),
+            None
+        );
+        assert_eq!(
+            ends(&entry("True", condition::POD_READY, Some("v2")), Some("v2")),
+            Some(true)
+        );
+    }
+
+    #[test]
+    fn a_bad_image_ends_the_wait_at_once_with_the_reason() {
+        for reason in [condition::START_CONTAINER_FAILED, condition::IMAGE_CHANGE_FAILED] {
+            let stuck = entry("False", reason, None);
+            let end = judge(Some(&stuck), Some("v2"), Timestamp::now()).unwrap();
+            assert_eq!(end.err(), Some(Failed(Some("why".into()))));
+            assert_eq!(ends(&stuck, None), None, "without an image it may recover");
+        }
+    }
+
+    #[test]
+    fn a_sandbox_that_is_gone_ends_the_wait() {
+        let end = judge(None, None, Timestamp::now()).unwrap();
+        assert_eq!(end.err(), Some(Failed(None)));
+    }
+}
