@@ -16,7 +16,7 @@ mod harness;
 
 use std::time::{Duration, Instant};
 
-use harness::{Harness, Installed, Kubelet, MISSING_IMAGE};
+use harness::{Harness, Installed, Kubelet};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 use silica_api::{
@@ -296,7 +296,7 @@ async fn an_image_is_changed_in_the_running_pod(harness: &mut Harness) {
     assert_eq!(container.restart_count, 1);
 
     let start = Instant::now();
-    harness.patch_sandbox(name, ask(MISSING_IMAGE)).await;
+    harness.patch_sandbox(name, ask(Kubelet::MISSING_IMAGE)).await;
     let stuck = harness
         .wait_ready_reason(name, condition::START_CONTAINER_FAILED)
         .await

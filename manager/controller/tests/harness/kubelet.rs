@@ -10,9 +10,6 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-/// An image that cannot be pulled.
-pub(crate) const MISSING_IMAGE: &str = "missing";
-
 /// What becomes of new pods.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kubelet {
@@ -22,6 +19,11 @@ pub(crate) enum Kubelet {
     Fail,
     /// Nothing happens to them, nor to those that run.
     Idle,
+}
+
+impl Kubelet {
+    /// An image that cannot be pulled.
+    pub(crate) const MISSING_IMAGE: &str = "missing";
 }
 
 pub(crate) struct Handle {
@@ -104,7 +106,7 @@ fn start(container: &Container, restarts: i32) -> Value {
     let image = container.image.as_deref().unwrap_or_default();
     let status = json!({"name": container.name, "image": image, "imageID": format!("id of {image}"),
         "restartCount": restarts});
-    let (ready, state, id) = if image == MISSING_IMAGE {
+    let (ready, state, id) = if image == Kubelet::MISSING_IMAGE {
         let waiting = json!({"waiting": {"reason": "ErrImagePull", "message": "not found"}});
         (false, waiting, restarts - 1)
     } else {

@@ -36,7 +36,7 @@ use silica_api::{
 use tokio::time::timeout;
 
 pub(crate) use certificates::Installed;
-pub(crate) use kubelet::{Kubelet, MISSING_IMAGE};
+pub(crate) use kubelet::Kubelet;
 use running::Running;
 
 /// Longest wait for anything.
