@@ -1,0 +1,150 @@
+//! `silica certs import` and `export` against a real API server, named by the
+//! kubeconfig in `SILICA_TEST_KUBECONFIG`: what is refused leaves the cluster as it
+//! was, and an encrypted key arrives without its password. No node is needed.
+
+#![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+
+#[allow(dead_code, reason = "this test needs little of it")]
+mod harness;
+
+use std::{
+    fs::File,
+    path::Path,
+    process::{Command, Output},
+};
+
+use harness::Harness;
+use silica_api::names;
+
+const INSTALL: [&str; 14] = [
+    "install",
+    "--no-wait",
+    "--domain",
+    "silica.localhost",
+    "--expose",
+    "direct",
+    "--service-type",
+    "NodePort",
+    "--images",
+    "none",
+    "--manager-image",
+    "silica.invalid/manager:1",
+    "--runtime-image",
+    "silica.invalid/runtime:1",
+];
+const PASSWORD: &str = "correct horse 9";
+
+#[track_caller]
+fn expect(output: &Output, code: i32, parts: &[&str]) {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(!text.contains(PASSWORD), "{text}");
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+}
+
+/// A pair of openssl's for the domain, with its key encrypted; and one that lacks the wildcard.
+fn files(folder: &Path) {
+    std::fs::write(folder.join("password"), PASSWORD).unwrap();
+    std::fs::write(folder.join("wrong"), "battery staple 7").unwrap();
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=ca";
+    let ca = "-addext keyUsage=critical,keyCertSign -keyout ca.key -out ca.pem";
+    let leaf = "-CA ca.pem -CAkey ca.key -addext basicConstraints=critical,CA:FALSE \
+                -addext subjectAltName=DNS:silica.localhost";
+    for line in [
+        format!("req -x509 {key} {ca}"),
+        format!("req -x509 {key} {leaf},DNS:*.silica.localhost -keyout good.key -out good.pem"),
+        format!("req -x509 {key} {leaf} -keyout apex.key -out apex.pem"),
+        "pkcs8 -topk8 -v2 aes-256-cbc -in good.key -passout file:password -out locked.key".to_owned(),
+    ] {
+        let output = Command::new("openssl")
+            .args(line.split_whitespace())
+            .current_dir(folder)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "openssl {line}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_is_good_reaches_the_cluster() {
+    let Some(harness) = Harness::connect().await else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    files(folder.path());
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    expect(&harness.silica(&INSTALL), 0, &[]);
+    let before = (harness.secrets().await, harness.state().await);
+
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let mut export = Command::new(env!("CARGO_BIN_EXE_silica"));
+    export
+        .args(["certs", "export", "--kubeconfig"])
+        .arg(harness.kubeconfig());
+    expect(&export.output().unwrap(), 0, &[]);
+    expect(
+        &export.stdout(full).output().unwrap(),
+        1,
+        &["failed to write the result to standard output", "No space left"],
+    );
+
+    let import = |cert: &str, key: &str, more: &[&str]| {
+        let (cert, key) = (path(cert), path(key));
+        let args = ["certs", "import", "--cert", &cert, "--key", &key];
+        harness.silica(&[&args, more].concat())
+    };
+    let (password, wrong, ca) = (path("password"), path("wrong"), path("ca.pem"));
+    expect(
+        &import("locked.key", "locked.key", &[]),
+        65,
+        &["ENCRYPTED PRIVATE KEY section", "is encrypted"],
+    );
+    let opened = ["--ca", &ca, "--key-password-file", &password];
+    let not_opened = ["--ca", &ca, "--key-password-file", &wrong];
+    expect(
+        &import("good.pem", "locked.key", &not_opened),
+        65,
+        &["does not open"],
+    );
+    expect(
+        &import("apex.pem", "good.key", &["--ca", &ca]),
+        79,
+        &["*.silica.localhost", "does not belong"],
+    );
+    let dry = [&opened[..], &["--dry-run"]].concat();
+    expect(&import("good.pem", "locked.key", &dry), 0, &[]);
+    assert!(
+        (harness.secrets().await, harness.state().await) == before,
+        "the cluster is not as before"
+    );
+
+    expect(&import("good.pem", "locked.key", &opened), 0, &[]);
+    let served = harness.secrets().await[names::TLS_SECRET].clone();
+    let shown = Command::new("openssl")
+        .args(["pkey", "-in"])
+        .arg(folder.path().join("good.key"))
+        .output()
+        .unwrap();
+    assert_eq!(
+        served["tls.key"],
+        base64(&shown.stdout),
+        "the key is kept in the clear"
+    );
+    expect(
+        &harness.silica(&["uninstall", "--delete-sandboxes", "--delete-crds"]),
+        0,
+        &[],
+    );
+    harness.remove_namespace().await;
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
