@@ -25,7 +25,7 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 something would change (install --dry-run --exit-code), 64 wrong command line, 65 bad setting, 69 cluster unreachable, \
-75 another command is at work, 77 right missing, 79 check has findings, 124 time limit reached, 130 interrupted (run again to resume)";
+75 another command is at work, 77 right missing, 79 check has findings, 124 time limit reached, 130 interrupted and 143 terminated (run again to resume)";
 
 /// Flags that every command takes.
 #[derive(Args, Clone, Debug)]

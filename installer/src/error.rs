@@ -13,7 +13,9 @@ use crate::{
     exit::Exit,
     https, images,
     inventory::Entry,
-    lock, preflight, secrets, settings, verify, wait,
+    lock, preflight, secrets, settings,
+    signal::Signal,
+    verify, wait,
 };
 
 /// Why a command failed.
@@ -132,9 +134,9 @@ pub enum Error {
     /// The time is up.
     #[error("the time limit was reached{}", during(phase.as_ref()))]
     TimedOut { phase: Option<String> },
-    /// Ctrl-C.
-    #[error("interrupted{}", during(phase.as_ref()))]
-    Interrupted { phase: Option<String> },
+    /// Ctrl-C, or SIGTERM.
+    #[error("{signal}{}", during(phase.as_ref()))]
+    Interrupted { signal: Signal, phase: Option<String> },
 }
 
 fn during(phase: Option<&String>) -> String {
@@ -173,7 +175,7 @@ impl Error {
             }
             Self::RolledBack { cause } | Self::NotRolledBack { cause, .. } => cause.exit(),
             Self::Lock(_) => Exit::Busy,
-            Self::Interrupted { .. } => Exit::Interrupted,
+            Self::Interrupted { signal, .. } => signal.exit(),
             Self::CannotAsk | Self::NoPage { .. } => Exit::Usage,
             Self::Preflight {
                 is_permission: true, ..
@@ -284,7 +286,9 @@ mod tests {
         );
         assert_eq!(Error::Settings(settings::Error::NoDomain).exit(), Exit::Config);
         assert_eq!(Error::TimedOut { phase: None }.exit(), Exit::Timeout);
-        assert_eq!(Error::Interrupted { phase: None }.exit(), Exit::Interrupted);
+        let interrupted = |signal| Error::Interrupted { signal, phase: None }.exit();
+        assert_eq!(interrupted(Signal::Interrupt), Exit::Interrupted);
+        assert_eq!(interrupted(Signal::Terminate), Exit::Terminated);
         assert_eq!(
             Error::Preflight {
                 count: 1,
@@ -298,6 +302,7 @@ mod tests {
     #[test]
     fn an_interrupted_run_names_its_phase_and_how_to_go_on() {
         let error = Error::Interrupted {
+            signal: Signal::Interrupt,
             phase: Some("Workloads".into()),
         };
         assert_eq!(error.to_string(), "interrupted in phase \"Workloads\"");

@@ -13,6 +13,7 @@
 //! | 79 | a check has findings |
 //! | 124 | the time limit was reached |
 //! | 130 | interrupted; running the same command again resumes |
+//! | 143 | terminated, as 130 |
 
 use std::process::ExitCode;
 
@@ -42,6 +43,8 @@ pub enum Exit {
     Timeout = 124,
     /// Interrupted by the user.
     Interrupted = 130,
+    /// Ended from outside by SIGTERM.
+    Terminated = 143,
 }
 
 impl From<Exit> for ExitCode {

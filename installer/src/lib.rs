@@ -40,5 +40,6 @@ pub mod rollback;
 pub mod run;
 pub mod secrets;
 pub mod settings;
+pub mod signal;
 pub mod verify;
 pub mod wait;

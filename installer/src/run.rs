@@ -9,6 +9,7 @@ use crate::{
     error::Error,
     exit::Exit,
     report::{Output, Printer},
+    signal,
 };
 
 /// What commands get beside their own flags.
@@ -64,10 +65,11 @@ pub fn run(cli: Cli) -> Exit {
     let outcome = runtime.block_on(async {
         let deadline = tokio::time::Instant::now() + timeout;
         let context = Context { global: cli.global, printer: printer.clone(), deadline };
+        let interruption = signal::watch();
         tokio::select! {
             outcome = dispatch(&context, cli.command) => outcome,
             () = tokio::time::sleep_until(deadline + GRACE) => Err(Error::TimedOut { phase: printer.phase() }),
-            _ = tokio::signal::ctrl_c() => Err(Error::Interrupted { phase: printer.phase() }),
+            signal = interruption => Err(Error::Interrupted { signal, phase: printer.phase() }),
         }
     });
     // A thread that still waits for an answer on the terminal must not hold us.

@@ -176,11 +176,11 @@ pub async fn issue<P: Dns01>(
         Ok(()) => sign(account, &mut order, &request, tell).await,
         Err(error) => Err(error),
     };
-    let swept = sweep.finish(tell).await;
-    let chain_pem = signed?;
-    if let Err(error) = swept {
+    // Told in every outcome, and never instead of why there is no certificate.
+    if let Err(error) = sweep.finish(tell).await {
         tell(&format!("the TXT records could not be removed: {error}"));
     }
+    let chain_pem = signed?;
     verify::key_matches(&chain_pem, request.key_pem().expose()).map_err(Error::OtherKey)?;
     Ok(Issued {
         chain_pem,

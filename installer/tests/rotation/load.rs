@@ -2,6 +2,7 @@
 //! and what they counted.
 
 use std::{
+    collections::BTreeSet,
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
@@ -140,6 +141,23 @@ impl Client {
             child,
             total: Counts::default(),
         }
+    }
+
+    /// Sends it a signal, which it is not asked about.
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args([signal, &id]).status().unwrap();
+        assert!(status.success(), "kill {signal} {}", self.title);
+    }
+
+    /// Its open sockets, by the numbers that the system gives each only once.
+    pub(crate) fn sockets(&self) -> BTreeSet<PathBuf> {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        files
+            // One may be closed meanwhile.
+            .filter_map(|file| std::fs::read_link(file.unwrap().path()).ok())
+            .filter(|target| target.to_string_lossy().starts_with("socket:"))
+            .collect()
     }
 
     /// The counts since the last call.

@@ -52,6 +52,9 @@ const INSTALL: [&str; 13] = [
     "silica.invalid/manager:1",
     "--runtime-image=silica.invalid/runtime:1",
 ];
+/// The server gives up a handshake that takes longer, and with it a client that was
+/// frozen in one.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 const UNINSTALL: [&str; 3] = ["uninstall", "--delete-sandboxes", "--delete-crds"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,6 +76,7 @@ async fn a_rotation_fails_nobody() {
     fleet.expose(&harness).await;
 
     under_load(&harness, &fleet, &stacks, folder.path()).await;
+    frozen_clients_go_on(&harness, &fleet, &stacks, folder.path()).await;
     a_new_certificate_is_served_within_a_second(&harness, &fleet).await;
     a_damaged_secret_keeps_the_certificate(&harness, &fleet).await;
     an_outage_of_the_api_server_is_caught_up(&harness, &fleet, &outage).await;
@@ -279,6 +283,49 @@ async fn settle(held: &Held, groups: &mut [&mut Vec<Client>], when: &str) {
         warm(group).await;
     }
     held.verify_alive().await;
+}
+
+/// Processes that stand still, as on a laptop that is asleep, while certificate and
+/// CA are replaced: the kept connection is still the same, and new ones work with
+/// the CA that was read before.
+async fn frozen_clients_go_on(harness: &Harness, fleet: &Fleet, stacks: &[Stack], folder: &Path) {
+    let (host, ports) = (format!("api.{}", fleet::DOMAIN), fleet.ports());
+    let file = folder.join("before-the-sleep.pem");
+    std::fs::write(&file, bundle(harness).await).unwrap();
+    let begin = |is_fresh: bool| -> Vec<Client> {
+        let start = |stack| Client::start(stack, is_fresh, &host, &ports, &file);
+        stacks.iter().map(start).collect()
+    };
+    let (mut fresh, mut kept) = (begin(true), begin(false));
+    warm(&mut fresh).await;
+    warm(&mut kept).await;
+    let start = Instant::now();
+    for client in fresh.iter().chain(&kept) {
+        client.signal("-STOP");
+    }
+    let sockets: Vec<_> = kept.iter().map(Client::sockets).collect();
+    rotate(harness, &[]);
+    for step in ["prepare", "spread", "switch"] {
+        rotate(harness, &["--ca", "--step", step]);
+    }
+    let slept = start.elapsed();
+    for client in fresh.iter().chain(&kept) {
+        client.signal("-CONT");
+    }
+    warm(&mut kept).await;
+    let after: Vec<_> = kept.iter().map(Client::sockets).collect();
+    assert_eq!(after, sockets, "a kept connection was replaced");
+    if slept < HANDSHAKE {
+        warm(&mut fresh).await;
+    } else {
+        println!("new connections of frozen clients: not checked, a handshake may have been given up");
+    }
+    println!(
+        "{} clients were frozen for {} ms",
+        fresh.len() + kept.len(),
+        slept.as_millis()
+    );
+    rotate(harness, &["--ca", "--abort"]);
 }
 
 async fn a_new_certificate_is_served_within_a_second(harness: &Harness, fleet: &Fleet) {

@@ -22,9 +22,12 @@ Example:
 
 Without a name it starts the local cluster and installs into it when needed, and leaves it running. Each figure stands
 beside a reference taken in the same run: one write to the same API server, which no claim can beat,
-or the limit that the design sets.")]
+or the limit that the design sets.
+
+certs times the release executable that cargo xtask build made, beside mkcert and OpenSSL. With a local installation it also
+replaces that one's certificate and CA while clients ask, and writes the new CA to target/silica/ca.pem.")]
 pub(crate) struct Arguments {
-    /// What to time: the sandboxes of an installation, or the making of certificates, which needs none.
+    /// What to time: the sandboxes of an installation, or certificates.
     #[arg(value_enum, default_value_t)]
     what: What,
     /// Sandboxes to create one after the other.

@@ -10,8 +10,9 @@ use crate::{
     provider::{Dns01, Error, TxtRecord},
 };
 
-/// How long the removal may hold up somebody who gave up.
-const LAST_MOMENT: Duration = Duration::from_secs(10);
+/// How long the removal may hold up somebody who gave up. Hooks that ask a
+/// provider's API for each record take seconds.
+const LAST_MOMENT: Duration = Duration::from_secs(30);
 
 /// Records that have to be gone in the end.
 pub(super) struct Sweep<P: Dns01> {

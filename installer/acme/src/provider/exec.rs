@@ -1,12 +1,18 @@
 //! A program of the user puts the records into DNS:
 //! `PROGRAM present|cleanup NAME VALUE`, once for each record, without a shell.
+//!
+//! It runs in a process group of its own. Ctrl-C on the terminal does not reach
+//! it, so that it can still clean up; and when it is given up, everything that it
+//! started ends with it, so that nothing is created behind the cleanup.
 
 use std::{
     path::{Path, PathBuf},
+    pin::pin,
     process::{Output, Stdio},
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{process::Command, time::timeout};
 
 use super::{Dns01, Error, TTL, TxtRecord};
@@ -41,12 +47,27 @@ impl Exec {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            .process_group(0)
             .kill_on_drop(true)
-            .output();
-        let ended = timeout(self.limit, child).await;
+            .spawn();
+        let child = match child {
+            Ok(child) => child,
+            Err(source) => return Err(Error::Run { program, source }),
+        };
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        let work = pin!(child.wait_with_output());
+        // Behind the work, and thus dropped before it: the leader's id is still its own.
+        let mut group = Group(id.and_then(Pid::from_raw));
+        let ended = timeout(self.limit, work).await;
         let output = match ended {
-            Ok(Ok(output)) => output,
-            Ok(Err(source)) => return Err(Error::Run { program, source }),
+            Ok(output) => {
+                // What it left running on purpose stays.
+                group.0 = None;
+                match output {
+                    Ok(output) => output,
+                    Err(source) => return Err(Error::Run { program, source }),
+                }
+            }
             Err(_elapsed) => {
                 return Err(Error::Endless {
                     program,
@@ -66,6 +87,18 @@ impl Exec {
             status: output.status.to_string(),
             output: tail(&output),
         })
+    }
+}
+
+/// The processes of a call that is not over; they end with this value.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            // They may have ended just now.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
     }
 }
 
@@ -124,12 +157,16 @@ mod tests {
     async fn a_program_that_does_not_end_is_stopped() {
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("hook");
-        std::fs::write(&script, "#!/bin/sh\nsleep 60\n").unwrap();
-        std::os::unix::fs::PermissionsExt::set_mode(&mut script.metadata().unwrap().permissions(), 0o755);
+        let late = folder.path().join("late");
+        // Another process does the work, as in most scripts.
+        let text = format!("#!/bin/sh\n(sleep 1; touch {})\n", late.display());
+        std::fs::write(&script, text).unwrap();
         std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let exec = Exec::new(&script, Duration::from_millis(100));
-        let late = exec.call("cleanup", &record()).await.unwrap_err();
-        assert!(matches!(late, Error::Endless { .. }), "{late}");
+        let error = exec.call("cleanup", &record()).await.unwrap_err();
+        assert!(matches!(error, Error::Endless { .. }), "{error}");
+        tokio::time::sleep(Duration::from_millis(1300)).await;
+        assert!(!late.exists(), "what it started went on");
     }
 
     #[tokio::test]

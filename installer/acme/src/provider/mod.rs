@@ -123,6 +123,14 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether the server was not found or said no: nothing has changed there,
+    /// as opposed to somebody who failed on the way.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Dns(_) | Self::Signature(_) | Self::Refused { .. })
+    }
+}
+
 fn said(output: &str) -> String {
     if output.is_empty() {
         String::new()

@@ -3,6 +3,7 @@
 
 mod kept;
 pub mod settings;
+mod swept;
 
 use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -26,6 +27,7 @@ use crate::{
     run::Context, secrets,
 };
 use kept::{Kept, Place};
+use swept::Swept;
 
 /// How long a hook may run.
 const HOOK: Duration = Duration::from_mins(2);
@@ -244,10 +246,16 @@ async fn order(
     let program = args.dns_exec.clone().unwrap_or_default();
     match &wanted.dns {
         Provider::Rfc2136 { .. } => match wanted.unattended() {
-            Some(provider) => ask(context, &account, wanted, provider, &order).await,
+            Some(provider) => {
+                let provider = Swept::new(provider, printer.clone());
+                ask(context, &account, wanted, provider, &order).await
+            }
             None => Err(CertsError::Order(settings::Error::NoDns).into()),
         },
-        Provider::Exec => ask(context, &account, wanted, Exec::new(&program, HOOK), &order).await,
+        Provider::Exec => {
+            let provider = Swept::new(Exec::new(&program, HOOK), printer.clone());
+            ask(context, &account, wanted, provider, &order).await
+        }
         Provider::Manual => {
             let shown = printer.clone();
             let provider = Manual::new(move |text| shown.info(text));

@@ -1,7 +1,12 @@
-//! Making certificates, beside mkcert in the same run: whole processes, from
-//! start to the files on disk.
+//! Certificates: how fast they are made, beside mkcert and OpenSSL in the same run; what
+//! independent linters find in them; and, where an installation is at hand, how long a
+//! replacement takes and what it costs clients.
 
-use std::path::Path;
+mod lint;
+mod make;
+mod rotation;
+
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs};
@@ -10,67 +15,66 @@ use anyhow::{Context, Result, ensure};
 use silica_cluster::Cluster;
 use silica_cluster::build::{self, Tool};
 
-use super::{median, milliseconds};
+use crate::{python, workspace};
 
 const DOMAIN: &str = "a.example.com";
 
-/// Prints a line for each thing that is made: time, and ratio to mkcert's.
+/// The executables that take part.
+struct Tools {
+    silica: PathBuf,
+    mkcert: PathBuf,
+    zlint: PathBuf,
+    /// A Python with pkilint.
+    pkilint: PathBuf,
+}
+
+/// Prints all tables. It is the release executable that is timed: nothing is built here.
 pub(crate) fn run(cluster: &Cluster, rounds: usize) -> Result<()> {
-    let silica = crate::build::build()?;
-    let mkcert = build::build_tool(cluster.layout(), Tool::Mkcert)?;
+    let silica = crate::build::path();
+    ensure!(
+        silica.exists(),
+        "failed to find {}: cargo xtask build makes it",
+        silica.display()
+    );
+    let requirements = workspace::root().join("installer/certs/tests/lint/requirements.txt");
+    let tools = Tools {
+        silica,
+        mkcert: build::build_tool(cluster.layout(), Tool::Mkcert)?,
+        zlint: build::build_tool(cluster.layout(), Tool::Zlint)?,
+        pkilint: python::environment(&cluster.layout().cache, &requirements)?,
+    };
     let folder = env::temp_dir().join(format!("silica-bench-certs-{}", std::process::id()));
-    let measured = measure(&silica, &mkcert, &folder, rounds.max(1));
+    let rounds = rounds.max(1);
+    let measured = make::run(&tools, &folder.join("made"), rounds)
+        .and_then(|()| lint::run(&tools, &folder.join("linted")))
+        .and_then(|()| rotation::run(cluster, &tools.silica, &folder, rounds));
     // What is left of it is no more than a few keys of nobody's.
     let _ = fs::remove_dir_all(&folder);
     measured
 }
 
-fn measure(silica: &Path, mkcert: &Path, folder: &Path, rounds: usize) -> Result<()> {
-    println!(
-        "{:<34} {:>10} {:>10} {:>7}",
-        "figure, p50 of whole processes", "silica", "mkcert", "ratio"
-    );
-    for (title, key_type, is_ecdsa, with_authority) in [
-        ("CA and certificate, P-256", "p256", true, true),
-        ("certificate, P-256", "p256", true, false),
-        ("certificate, RSA 2048", "rsa2048", false, false),
-    ] {
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        // The first of each makes the CA and is not counted where it must exist.
-        for round in 0..=rounds {
-            let place = if with_authority {
-                format!("{title}-{round}")
-            } else {
-                title.to_owned()
-            };
-            let place = folder.join(place);
-            fs::create_dir_all(&place).with_context(|| format!("failed to create {}", place.display()))?;
-            let mut command = Command::new(silica);
-            command
-                .args(["certs", "generate", "-d", DOMAIN, "--key-type", key_type, "-o"])
-                .arg(&place);
-            let own = time(&mut command)?;
-            let mut command = Command::new(mkcert);
-            command
-                .args(is_ecdsa.then_some("-ecdsa"))
-                .args([DOMAIN, "*.a.example.com"]);
-            command.current_dir(&place).env("CAROOT", &place);
-            let other = time(&mut command)?;
-            if round > 0 {
-                ours.push(own);
-                theirs.push(other);
-            }
-        }
-        let ratio = median(&ours).as_secs_f64() / median(&theirs).as_secs_f64();
-        println!(
-            "{title:<34} {:>10} {:>10} {ratio:>7.2}",
-            milliseconds(median(&ours)),
-            milliseconds(median(&theirs))
-        );
-    }
-    Ok(())
+/// `silica certs generate` into a folder, whose CA is used when it has one.
+fn generate(tools: &Tools, key_type: &str, folder: &Path) -> Command {
+    let mut command = Command::new(&tools.silica);
+    command
+        .args(["certs", "generate", "-d", DOMAIN, "--key-type", key_type, "-o"])
+        .arg(folder);
+    command
 }
 
+/// mkcert for the same names, with its CA in the same folder.
+fn mkcert(tools: &Tools, is_ecdsa: bool, folder: &Path) -> Command {
+    let mut command = Command::new(&tools.mkcert);
+    command
+        .args(is_ecdsa.then_some("-ecdsa"))
+        .args(["-cert-file", "mkcert.pem", "-key-file", "mkcert-key.pem"])
+        .args([DOMAIN, "*.a.example.com"])
+        .current_dir(folder)
+        .env("CAROOT", folder);
+    command
+}
+
+/// How long a whole process takes, from start to end.
 fn time(command: &mut Command) -> Result<Duration> {
     let began = Instant::now();
     let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -78,4 +82,8 @@ fn time(command: &mut Command) -> Result<Duration> {
     let status = status.with_context(|| format!("failed to run {command:?}"))?;
     ensure!(status.success(), "{command:?}: {status}");
     Ok(took)
+}
+
+fn create(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))
 }

@@ -102,7 +102,8 @@ pub(crate) fn clean(cluster: &Cluster, surroundings: &Surroundings) -> Result<()
     cluster.resume_scheduling()
 }
 
-fn is_bare(cluster: &Cluster) -> Result<bool> {
+/// Whether nothing is installed on the running cluster.
+pub(crate) fn is_bare(cluster: &Cluster) -> Result<bool> {
     let namespace = silica_api::names::NAMESPACE;
     let found = command::read(kubectl(cluster)?.args([
         "get",

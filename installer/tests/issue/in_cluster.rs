@@ -1,0 +1,158 @@
+//! Orders that are served: what is kept in the cluster, and that the next order
+//! needs no word.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use silica_api::{labels, names};
+use silica_certs::inspect;
+
+use crate::{
+    fixture::SECRET,
+    harness::Harness,
+    stage::{Run, Stage, by_hand, domain, expect, verify_chain, words},
+};
+
+const UNINSTALL: [&str; 3] = ["uninstall", "--delete-sandboxes", "--delete-crds"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_provider_serves_what_it_ordered() {
+    let Some(stage) = Stage::set() else { return };
+    let Some(harness) = Harness::connect().await else {
+        return;
+    };
+    let domain = domain();
+    let install = [
+        "install",
+        "--no-wait",
+        "--domain",
+        &domain,
+        "--expose=direct",
+        "--service-type=NodePort",
+        "--images=none",
+        "--manager-image=silica.invalid/manager:1",
+        "--runtime-image=silica.invalid/runtime:1",
+    ];
+    expect(&harness.silica(&install), 0, &[]);
+    let own = Served::read(&harness).await;
+    let order = |flags: &[Vec<String>]| {
+        let flags = [&[words(&["certs", "issue", "--cluster"])], flags]
+            .concat()
+            .concat();
+        let args: Vec<&str> = flags.iter().map(String::as_str).collect();
+        harness.silica(&args)
+    };
+
+    let wrong = stage.updates(&stage.knot.address.to_string(), &SECRET.replace("c2V", "c2W"));
+    expect(&order(&[stage.ca(), wrong]), 1, &["BADSIG"]);
+    assert_eq!(
+        Served::read(&harness).await,
+        own,
+        "a failed order changes nothing"
+    );
+    stage.verify_swept();
+
+    // The account of the failed order is kept: nobody has to agree again.
+    let text = expect(
+        &order(&[stage.ca()[..6].to_vec(), stage.good_updates()]),
+        0,
+        &["SHA-256", "valid until"],
+    );
+    let by_updates = Served::read(&harness).await;
+    by_updates.verify(&text);
+    let kept = secret(&harness, names::ACME_SECRET).await;
+    for part in [KEPT_SERVER, SECRET] {
+        assert!(kept[names::ACME_SETTINGS_KEY].contains(part), "{part}");
+    }
+    stage.verify_swept();
+
+    let again = expect(&order(&[]), 0, &[]);
+    let by_memory = Served::read(&harness).await;
+    by_memory.verify(&again);
+    assert_ne!(by_memory, by_updates);
+    assert_eq!(
+        secret(&harness, names::ACME_SECRET).await[names::ACME_ACCOUNT_KEY],
+        kept[names::ACME_ACCOUNT_KEY]
+    );
+    stage.verify_swept();
+
+    let hook = stage.knot.hook(stage.folder.path());
+    expect(&order(&[stage.hook_flags(&hook)]), 0, &[]);
+    let by_hook = Served::read(&harness).await;
+    assert_ne!(by_hook, by_memory);
+    // A path on somebody's machine is not kept.
+    expect(&order(&[]), 65, &["--dns exec needs --dns-exec PROGRAM"]);
+    stage.verify_swept();
+
+    let flags = [words(&["certs", "issue", "--cluster"]), stage.dns(&["manual"])].concat();
+    let args: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let mut run = Run::of(harness.start(&args));
+    let shown = run.records();
+    by_hand(&hook, "present", &shown);
+    let (status, said) = run.end();
+    assert!(status.success(), "{said}");
+    by_hand(&hook, "cleanup", &shown);
+    assert_ne!(Served::read(&harness).await, by_hook);
+    stage.verify_swept();
+
+    // An order is given up: what is served stays.
+    let served = Served::read(&harness).await;
+    let mut run = Run::of(harness.start(&args));
+    run.records();
+    run.signal("-TERM");
+    let (status, said) = run.end();
+    assert_eq!(status.code(), Some(143), "{said}");
+    assert_eq!(Served::read(&harness).await, served);
+
+    // The installation leaves it alone, and takes it along in the end.
+    expect(&harness.silica(&install), 0, &[]);
+    assert_eq!(Served::read(&harness).await, served);
+    expect(&harness.silica(&UNINSTALL), 0, &[]);
+}
+
+/// Part of the kept settings.
+const KEPT_SERVER: &str = "127.0.0.1:";
+
+/// Certificate, key and mark of the Secret that is served.
+#[derive(Debug, Eq, PartialEq)]
+struct Served {
+    chain: String,
+    key: String,
+    mark: Option<String>,
+}
+
+impl Served {
+    async fn read(harness: &Harness) -> Self {
+        let api: Api<Secret> = Api::namespaced(harness.client(), names::NAMESPACE);
+        let object = api.get(names::TLS_SECRET).await.unwrap();
+        assert_eq!(object.type_.as_deref(), Some("kubernetes.io/tls"));
+        let annotations = object.metadata.annotations.unwrap_or_default();
+        let mut data = text(object.data);
+        Self {
+            chain: data.remove("tls.crt").unwrap(),
+            key: data.remove("tls.key").unwrap(),
+            mark: annotations.get(labels::ACME_FINGERPRINT).cloned(),
+        }
+    }
+
+    /// It fits, bears the mark of an order, and its fingerprint was told.
+    fn verify(&self, said: &str) {
+        verify_chain(&self.chain, &self.key);
+        let fingerprint = inspect::parse_chain(&self.chain).unwrap().remove(0).fingerprint;
+        assert_eq!(self.mark.as_ref(), Some(&fingerprint));
+        assert!(said.contains(&fingerprint), "{said}");
+    }
+}
+
+async fn secret(harness: &Harness, name: &str) -> BTreeMap<String, String> {
+    let api: Api<Secret> = Api::namespaced(harness.client(), names::NAMESPACE);
+    text(api.get(name).await.unwrap().data)
+}
+
+fn text(data: Option<BTreeMap<String, k8s_openapi::ByteString>>) -> BTreeMap<String, String> {
+    let data = data.unwrap_or_default();
+    data.into_iter()
+        .map(|(key, value)| (key, String::from_utf8(value.0).unwrap()))
+        .collect()
+}
