@@ -38,8 +38,8 @@ impl fmt::Display for Signal {
     }
 }
 
-/// Waits for the first signal, whose receiver puts things in order: a Lease is
-/// released, records are taken out of DNS. A second one ends the process at once.
+/// Waits for the first signal, whose receiver puts things in order: records are
+/// taken out of DNS. A second one ends the process at once.
 ///
 /// Listens from this call on, on the runtime that it is made in.
 pub fn watch() -> impl Future<Output = Signal> {
