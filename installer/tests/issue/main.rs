@@ -41,7 +41,7 @@ fn verify_files(stage: &Stage) {
 fn signed_updates_write_files_and_the_account_serves_again() {
     let Some(stage) = Stage::set() else { return };
     let refused = stage.issue(&[stage.ca()[..6].to_vec(), stage.good_updates()]);
-    expect(&refused, 1, &["terms of service", "--agree-tos"]);
+    expect(&refused, 65, &["terms of service", "--agree-tos"]);
     let flags = [stage.ca(), stage.good_updates()];
     let first = expect(&stage.issue(&flags), 0, &["wrote out/fullchain.pem", &domain()]);
     verify_files(&stage);
