@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
+use silica_acme_stage::SECRET;
 use silica_api::{labels, names};
 use silica_certs::inspect;
 
 use crate::{
-    fixture::SECRET,
     harness::Harness,
     stage::{Run, Stage, by_hand, domain, expect, verify_chain, words},
 };

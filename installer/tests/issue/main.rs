@@ -11,8 +11,6 @@
     reason = "a failing helper is a failing test"
 )]
 
-#[path = "../../acme/tests/fixture/mod.rs"]
-mod fixture;
 #[path = "../harness/mod.rs"]
 #[allow(dead_code, reason = "other tests need the rest")]
 mod harness;
@@ -22,7 +20,7 @@ mod stage;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, time::Instant};
 
-use fixture::SECRET;
+use silica_acme_stage::{SECRET, free_address};
 use stage::{Stage, by_hand, domain, expect, records, verify_chain, words};
 
 const FILES: [&str; 3] = ["fullchain.pem", "privkey.pem", "acme-account.json"];
@@ -112,7 +110,7 @@ fn a_wrong_key_is_told_with_what_to_compare() {
 #[test]
 fn a_name_server_that_is_not_there_is_named() {
     let Some(stage) = Stage::set() else { return };
-    let nobody = fixture::free_address().to_string();
+    let nobody = free_address().to_string();
     let start = Instant::now();
     let output = stage.issue(&[stage.ca(), stage.updates(&nobody, SECRET)]);
     expect(&output, 1, &["failed to put the TXT records into DNS", &nobody]);
@@ -124,7 +122,7 @@ fn a_name_server_that_is_not_there_is_named() {
 #[test]
 fn a_ca_that_is_not_there_or_not_trusted_leaves_no_account() {
     let Some(stage) = Stage::set() else { return };
-    let nobody = format!("https://{}/dir", fixture::free_address());
+    let nobody = format!("https://{}/dir", free_address());
     let ca = words(&["--acme-directory", &nobody, "--agree-tos"]);
     let output = stage.issue(&[ca, stage.good_updates()]);
     expect(

@@ -5,10 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    fixture::Knot,
-    stage::{Stage, records, words},
-};
+use silica_acme_stage::Knot;
+
+use crate::stage::{Stage, records, words};
 
 /// A stage whose orders wait for a second name server, which never shows anything.
 fn waiting() -> Option<(Stage, Knot)> {

@@ -11,9 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use silica_acme_stage::{KEY, Knot, Pebble, SECRET, ZONE};
 use silica_certs::{inspect, verify};
-
-use crate::fixture::{KEY, Knot, Pebble, SECRET, ZONE};
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -2,8 +2,8 @@
 //! servers and controllers as processes, under load: clients of several TLS
 //! stacks that never stop asking, and connections that are held all the time.
 //!
-//! Needs the cluster of `SILICA_TEST_KUBECONFIG` (without an installation, and
-//! without a node), and `SILICA_MANAGER`, an executable `sandbox-manager`.
+//! Needs the cluster of `SILICA_TEST_KUBECONFIG` (without an installation, with a
+//! node for pods that never start, as the preflight asks for one), and `SILICA_MANAGER`, an executable `sandbox-manager`.
 
 #![expect(
     clippy::unwrap_used,

@@ -23,7 +23,7 @@ impl Drop for Running {
 
 /// An address whose port nobody uses for UDP or TCP, below the range from which
 /// the system takes those of outgoing sockets.
-pub(crate) fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 8_000).unwrap() * 4;
     loop {
