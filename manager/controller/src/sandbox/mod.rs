@@ -1,6 +1,7 @@
 //! Reconciles one Sandbox: its pod, its deadlines, its status.
 
 mod apply;
+mod confirm;
 mod decide;
 mod desired;
 mod failure;
@@ -86,6 +87,9 @@ async fn reconcile(sandbox: Arc<Sandbox>, context: Arc<Context>) -> Result<Actio
     };
     // (pure) what that means for the status
     let status = status::next(&sandbox, &outcome, now);
+    if let Some(pause) = confirm::may_wait(&sandbox, &status, now) {
+        return Ok(Action::requeue(pause));
+    }
     // (client) write it, if it differs, and say what went wrong
     let news = status::news(sandbox.status.as_ref(), &status);
     apply::status(&sandbox, status, &context).await?;

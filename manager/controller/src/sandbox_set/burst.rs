@@ -4,6 +4,8 @@
 //! claim the next sandboxes at the same moment. A pool that still has some can
 //! wait for a lull: a pod takes far longer to start than the wait lasts.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 /// A burst is over when nothing was taken for so long.
@@ -24,7 +26,9 @@ impl Burst {
     /// Compares the unused members, in creation or available, with those of the last look.
     pub(super) fn observe(&mut self, unused: usize, now: Timestamp) {
         if unused < self.unused {
-            self.began.get_or_insert(now);
+            if self.last.is_none_or(|last| now.duration_since(last) >= LULL) {
+                self.began = Some(now);
+            }
             self.last = Some(now);
         }
         self.unused = unused;
@@ -36,6 +40,12 @@ impl Burst {
         let (began, last) = (self.began?, self.last?);
         let later = |time: Timestamp, pause| time.saturating_add(pause).unwrap_or(time);
         (available > 0).then(|| later(last, LULL).min(later(began, LONGEST)))
+    }
+
+    /// How long a refill still waits, if it does.
+    pub(super) fn pause(&self, available: usize, now: Timestamp) -> Option<Duration> {
+        let left = self.not_before(available)?.duration_since(now);
+        Duration::try_from(left).ok().filter(|left| !left.is_zero())
     }
 
     /// The pool was refilled.
@@ -68,6 +78,8 @@ mod tests {
         burst.observe(10, at(0));
         burst.observe(9, at(1000));
         assert_eq!(burst.not_before(9), Some(at(1100)));
+        assert_eq!(burst.pause(9, at(1099)), Some(Duration::from_millis(1)));
+        assert_eq!(burst.pause(9, at(1100)), None);
         burst.observe(8, at(1050));
         assert_eq!(burst.not_before(8), Some(at(1150)));
         burst.end();
@@ -77,10 +89,19 @@ mod tests {
     #[test]
     fn claims_without_end_delay_a_refill_only_so_long() {
         let mut burst = Burst::default();
-        for (unused, time) in [(10, 0), (9, 10), (8, 90), (7, 170), (6, 250), (5, 330), (4, 450)] {
+        for (unused, time) in [(10, 0), (9, 10), (8, 90), (7, 170), (6, 250), (5, 330), (4, 425)] {
             burst.observe(unused, at(time));
         }
         assert_eq!(burst.not_before(4), Some(at(510)));
+    }
+
+    #[test]
+    fn a_burst_that_no_refill_has_ended_does_not_shorten_the_next_one() {
+        let mut burst = Burst::default();
+        for (unused, time) in [(10, 0), (9, 10), (8, 2000)] {
+            burst.observe(unused, at(time));
+        }
+        assert_eq!(burst.not_before(8), Some(at(2100)));
     }
 
     #[test]

@@ -98,7 +98,12 @@ async fn reconcile(set: Arc<SandboxSet>, context: Arc<Context>) -> Result<Action
     // (pure) the counts as far as they are known now
     let status = status::next(&set, &census, &pool, &memory, failure.as_deref(), now);
     let retry = plan.retry_after(&memory, now);
+    let lull = memory.burst.pause(census.available.len(), now);
     observe::remember(&set, memory, &context);
+    if let Some(pause) = lull {
+        // Counts that change with the next claim are not worth a write now.
+        return Ok(Action::requeue(retry.map_or(pause, |retry| retry.min(pause))));
+    }
     // (client) write them, if they differ
     apply::status(&set, status, &context).await?;
     Ok(retry.map_or_else(Action::await_change, Action::requeue))

@@ -16,7 +16,7 @@ pub(crate) fn print() -> Result<()> {
         let words: Vec<&[u8]> = arguments.split(|byte| *byte == 0).collect();
         let name = match words.as_slice() {
             [b"/sandbox-manager", role, ..] => format!("sandbox-manager {}", String::from_utf8_lossy(role)),
-            [b"/mnt/envd/sandbox-runtime", ..] => "sandbox-runtime".to_owned(),
+            [b"sandbox-runtime", b"serve", ..] => "sandbox-runtime".to_owned(),
             _ => continue,
         };
         let Ok(status) = fs::read_to_string(path.join("status")) else {
