@@ -20,12 +20,24 @@ pub enum Error {
     Archive(#[source] io::Error),
 }
 
-/// The images of a member, one for each architecture.
+/// Label of the images that registries hold.
+///
+/// It keeps their ids apart from those of imported images. A kubelet remembers which ids it has
+/// pulled, and from where (KEP-2535): it would not use an imported image of the same id, but ask
+/// the imported one's registry, which does not exist, whether it may.
+const PUSHED: (&str, &str) = ("io.silica.delivery", "registry");
+
+/// The images of a member for a registry, one for each architecture.
 pub fn build(member: &Member) -> Result<Vec<Image>, Error> {
     member
         .parts
         .iter()
-        .map(|(architecture, part)| image(member, *architecture, &part.binary))
+        .map(|(architecture, part)| {
+            let mut image = image(member, *architecture, &part.binary)?;
+            let (name, value) = PUSHED;
+            image.config.labels.insert(name.to_owned(), value.to_owned());
+            Ok(image)
+        })
         .collect()
 }
 
@@ -121,6 +133,15 @@ mod tests {
             .collect();
         assert_eq!(architectures, ["amd64", "arm64"]);
         assert_ne!(images[0].digest().unwrap(), images[1].digest().unwrap());
+    }
+
+    #[test]
+    fn a_pushed_image_is_another_one_than_an_imported_one() {
+        let member = member(names::MANAGER_IMAGE);
+        let imported = image(&member, Architecture::Amd64, b"one").unwrap();
+        let pushed = build(&member).unwrap().remove(0);
+        assert_eq!(imported.layers[0].digest(), pushed.layers[0].digest());
+        assert_ne!(imported.digest().unwrap(), pushed.digest().unwrap());
     }
 
     #[test]
