@@ -2,7 +2,11 @@
 //! kubeconfig in `SILICA_TEST_KUBECONFIG`: what is refused leaves the cluster as it
 //! was, and an encrypted key arrives without its password. No node is needed.
 
-#![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failing helper is a failing test"
+)]
 
 #[allow(dead_code, reason = "this test needs little of it")]
 mod harness;
