@@ -20,11 +20,15 @@ const NO_FINDING: [&str; 4] = ["pass", "NA", "NE", "reserved"];
 /// Worst first. Both linters together.
 const SEVERITIES: [&str; 6] = ["fatal", "error", "warning", "notice", "info", "debug"];
 
-/// Findings by severity, and how many of them have a known reason.
+/// How many of them, from the worst on, ask for a reason.
+const GRAVE: usize = 3;
+
+/// Findings by severity, how many of them have a known reason, and which grave ones have none.
 #[derive(Debug, Default, Eq, PartialEq)]
 struct Findings {
     by_severity: BTreeMap<String, usize>,
     with_reason: usize,
+    without_reason: Vec<String>,
 }
 
 impl Findings {
@@ -33,18 +37,26 @@ impl Findings {
             "warn" => "warning".to_owned(),
             other => other.to_owned(),
         };
-        *self.by_severity.entry(severity).or_default() += 1;
         if ignored::IGNORED.iter().any(|(ignored, _)| *ignored == name) {
             self.with_reason += 1;
+        } else if SEVERITIES[..GRAVE].contains(&severity.as_str()) {
+            self.without_reason.push(name.to_owned());
         }
+        *self.by_severity.entry(severity).or_default() += 1;
     }
 
+    /// A line of the table, and one more for what has no reason.
     fn row(&self, title: &str) -> String {
         let counts = SEVERITIES.map(|severity| {
             let count = self.by_severity.get(severity).copied().unwrap_or_default();
             format!("{count:>8}")
         });
-        format!("{title:<34}{} {:>12}", counts.join(""), self.with_reason)
+        let line = format!("{title:<34}{} {:>12}", counts.join(""), self.with_reason);
+        if self.without_reason.is_empty() {
+            line
+        } else {
+            format!("{line}\n    without reason: {}", self.without_reason.join(", "))
+        }
     }
 }
 
@@ -150,7 +162,8 @@ mod tests {
         assert_eq!(found.with_reason, 1);
         let line = found.row("x");
         let words: Vec<&str> = line.split_whitespace().collect();
-        assert_eq!(words, ["x", "0", "2", "1", "0", "0", "0", "1"]);
+        assert_eq!(words[..8], ["x", "0", "2", "1", "0", "0", "0", "1"]);
+        assert!(line.ends_with("without reason: e_d, w_c"), "{line}");
         assert!(parse_zlint("[]").is_err());
     }
 
