@@ -1,6 +1,7 @@
 //! The programs of the operating system that the node and the tests need, from Debian packages.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -112,21 +113,51 @@ fn program(name: &str) -> bool {
 /// A name server that takes signed updates, for the tests of ACME; its packages are unpacked
 /// into the cache, so that no service of the machine is added or started. Returns the folder.
 pub fn knot(layout: &Layout) -> Result<PathBuf> {
-    let folder = layout.cache.join("debian").join("knot");
+    unpacked(layout, "knot", &["knot", "knot-dnsutils"], "test of ACME")
+}
+
+/// A C compiler and linker for AArch64 with the C library to link statically, unpacked into the
+/// cache: nothing of it is found by other builds on this machine. Returns the compiler and the
+/// archiver.
+pub fn arm64_compiler(layout: &Layout) -> Result<[PathBuf; 2]> {
+    let packages = ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"];
+    let folder = unpacked(layout, "gcc-aarch64", &packages, "C compiler for arm64")?;
+    // Its programs look for their libraries on the machine.
+    let wrapper = |name: &str| {
+        let path = folder.join(name);
+        let root = folder.display();
+        let script = format!(
+            "#!/bin/sh\nLD_LIBRARY_PATH={root}/usr/lib/x86_64-linux-gnu exec {root}/usr/bin/aarch64-linux-gnu-{name} \"$@\"\n"
+        );
+        fs::write(&path, script)
+            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))
+            .with_context(|| format!("failed to write {}", path.display()))?;
+        Ok::<_, anyhow::Error>(path)
+    };
+    Ok([wrapper("gcc")?, wrapper("ar")?])
+}
+
+/// The folder in the cache with the content of these packages and of those of their
+/// dependencies that this machine has not.
+fn unpacked(layout: &Layout, name: &str, packages: &[&str], purpose: &str) -> Result<PathBuf> {
+    let folder = layout.cache.join("debian").join(name);
     if folder.is_dir() {
         return Ok(folder);
     }
     let started = Instant::now();
-    progress::starting("downloading and unpacking the Debian packages knot and knot-dnsutils (test of ACME)");
+    progress::starting(&format!(
+        "downloading and unpacking the Debian packages {} ({purpose})",
+        packages.join(" and ")
+    ));
     let unfinished = folder.with_extension("tmp");
     let archives = unfinished.join("archives");
     let root = unfinished.join("root");
     for directory in [&archives.join("partial"), &root] {
         fs::create_dir_all(directory).with_context(|| format!("failed to create {}", directory.display()))?;
     }
-    if download(&["knot", "knot-dnsutils"], &archives).is_err() {
+    if download(packages, &archives).is_err() {
         update_lists()?;
-        download(&["knot", "knot-dnsutils"], &archives)?;
+        download(packages, &archives)?;
     }
     for entry in fs::read_dir(&archives).with_context(|| format!("failed to list {}", archives.display()))? {
         let archive = entry.context("failed to list the packages")?.path();

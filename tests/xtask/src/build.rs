@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -11,16 +10,31 @@ use silica_oci::Digest;
 
 use crate::{command, elf, workspace};
 
+mod platform;
+
+use platform::Platform;
+
 /// Build the static release executables into target/silica/bin.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example:
+Examples:
   cargo xtask build && target/silica/bin/silica version
+  cargo xtask build --arch arm64     # a silica that serves nodes of both architectures
 
 `silica` carries `sandbox-manager`, `sandbox-runtime` and `silica-loader` inside: it is the only file to hand out.")]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    /// Build what `silica` carries for this architecture, too, with a cross compiler from Debian packages; `silica` itself stays one for x86-64.
+    #[arg(long, value_enum, value_name = "NAME")]
+    arch: Option<More>,
+}
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// An architecture beside that of this machine.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum More {
+    /// AArch64
+    Arm64,
+}
+
 /// What `silica` carries.
 const MEMBERS: [&str; 2] = ["sandbox-manager", "sandbox-runtime"];
 /// Joins the others where they travel in ConfigMaps, carried as well. Built apart, since it does
@@ -31,8 +45,8 @@ const CARRIER: &str = "silica";
 /// The best ratio before Zstandard needs much more memory to unpack.
 const LEVEL: i32 = 19;
 
-pub(crate) fn run(_: &Arguments) -> Result<()> {
-    build().map(drop)
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    build_for(arguments.arch).map(drop)
 }
 
 /// Where `silica` is once it is built.
@@ -42,51 +56,81 @@ pub(crate) fn path() -> PathBuf {
 
 /// Builds everything that changed and returns the path of `silica`.
 pub(crate) fn build() -> Result<PathBuf> {
+    build_for(None)
+}
+
+fn build_for(more: Option<More>) -> Result<PathBuf> {
     let began = Instant::now();
     let target = workspace::target();
     let (bin, bundle) = (target.join("bin"), target.join("bundle"));
     for directory in [&bin, &bundle] {
         fs::create_dir_all(directory).with_context(|| format!("failed to create {}", directory.display()))?;
     }
-    compile(&MEMBERS, None)?;
-    compile_loader()?;
-    progress::done("sandbox-manager, sandbox-runtime and silica-loader built", began);
-
-    let step = Instant::now();
-    for name in MEMBERS.into_iter().chain([LOADER]) {
-        let executable = publish(name, &bin)?;
-        compress(&executable, &bundle.join(format!("{name}.zst")))?;
+    // Those of an earlier run may be of other sources than what is carried beside them.
+    let others = MEMBERS.into_iter().chain([LOADER]);
+    for name in others.map(|name| bundle.join(format!("{name}.arm64.zst"))) {
+        if more.is_none() && name.exists() {
+            fs::remove_file(&name).with_context(|| format!("failed to remove {}", name.display()))?;
+        }
     }
-    progress::done("executables compressed", step);
+    build_members(&Platform::amd64(), &bin, &bundle)?;
+    if let Some(More::Arm64) = more {
+        build_members(&Platform::arm64()?, &bin.join("arm64"), &bundle)?;
+    }
+    progress::done(
+        "sandbox-manager, sandbox-runtime and silica-loader built and compressed",
+        began,
+    );
 
     let step = Instant::now();
-    compile(&[CARRIER], Some(&bundle))?;
-    let silica = publish(CARRIER, &bin)?;
+    let platform = Platform::amd64();
+    compile(&platform, &[CARRIER], Some(&bundle))?;
+    let silica = publish(&platform, CARRIER, &bin)?;
     progress::done("silica built", step);
-    for name in MEMBERS.iter().chain(&[LOADER, CARRIER]) {
-        println!(
-            "  {:<44} {:>8}",
-            format!("{}", bin.join(name).display()),
-            megabytes(&bin.join(name))?
+    let mut built: Vec<PathBuf> = MEMBERS
+        .iter()
+        .chain(&[LOADER])
+        .map(|name| bin.join(name))
+        .collect();
+    if more.is_some() {
+        built.extend(
+            MEMBERS
+                .iter()
+                .chain(&[LOADER])
+                .map(|name| bin.join("arm64").join(name)),
         );
+    }
+    for path in built.iter().chain([&silica]) {
+        println!("  {:<44} {:>8}", format!("{}", path.display()), megabytes(path)?);
     }
     Ok(silica)
 }
 
+/// What `silica` carries for one architecture.
+fn build_members(platform: &Platform, bin: &Path, bundle: &Path) -> Result<()> {
+    fs::create_dir_all(bin).with_context(|| format!("failed to create {}", bin.display()))?;
+    compile(platform, &MEMBERS, None)?;
+    compile_loader(platform)?;
+    for name in MEMBERS.into_iter().chain([LOADER]) {
+        let executable = publish(platform, name, bin)?;
+        compress(
+            &executable,
+            &bundle.join(format!("{name}{}.zst", platform.suffix)),
+        )?;
+    }
+    Ok(())
+}
+
 /// Compiles the named executables. All packages are always selected, so that their common
 /// dependencies have the same features, and are compiled once, in both calls.
-fn compile(executables: &[&str], bundle: Option<&Path>) -> Result<()> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .current_dir(workspace::root())
-        .args(["build", "--release", "--target", TARGET]);
+fn compile(platform: &Platform, executables: &[&str], bundle: Option<&Path>) -> Result<()> {
+    let mut cargo = platform.cargo();
     for package in MEMBERS.iter().chain(&[CARRIER]) {
         cargo.args(["--package", package]);
     }
     for executable in executables {
         cargo.args(["--bin", executable]);
     }
-    link_statically(&mut cargo);
     match bundle {
         Some(bundle) => cargo.env("SILICA_BUNDLE_DIR", bundle),
         None => cargo.env_remove("SILICA_BUNDLE_DIR"),
@@ -95,33 +139,19 @@ fn compile(executables: &[&str], bundle: Option<&Path>) -> Result<()> {
 }
 
 /// Compiles the loader.
-fn compile_loader() -> Result<()> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .current_dir(workspace::root())
-        .args(["build", "--release", "--target", TARGET])
-        .args(["--package", LOADER, "--features", "freestanding"]);
-    link_statically(&mut cargo);
-    command::run(&mut cargo)
-}
-
-/// Flags from other variables would replace ours. These apply to this target only, so build
-/// scripts and macros are still linked the usual way.
-fn link_statically(cargo: &mut Command) {
-    cargo
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    cargo.env(
-        "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
-        "-C target-feature=+crt-static",
-    );
+fn compile_loader(platform: &Platform) -> Result<()> {
+    command::run(
+        platform
+            .cargo()
+            .args(["--package", LOADER, "--features", "freestanding"]),
+    )
 }
 
 /// Copies an executable to where people look for it, after making sure that it is static.
-fn publish(name: &str, bin: &Path) -> Result<PathBuf> {
+fn publish(platform: &Platform, name: &str, bin: &Path) -> Result<PathBuf> {
     let built = workspace::root()
         .join("target")
-        .join(TARGET)
+        .join(platform.target)
         .join("release")
         .join(name);
     let content = fs::read(&built).with_context(|| format!("failed to read {}", built.display()))?;
