@@ -369,6 +369,18 @@ fn the_cluster_is_asked_over_one_connection_and_does_not_decide() {
 }
 
 #[test]
+fn the_cluster_decides_when_nothing_else_is_asked() {
+    let Some(server) = world(RIGHT) else { return };
+    let alone = |server: &Server| {
+        let request = request(server.at(1), &[ViewKind::Cluster]);
+        run_in(&request, Some(&Direct(server.at(1)))).ok
+    };
+    assert!(alone(&server));
+    let Some(lacking) = world("@ IN A 192.0.2.1\n") else { return };
+    assert!(!alone(&lacking));
+}
+
+#[test]
 fn waiting_ends_when_the_zone_is_right_and_never_asks_caches_too_early() {
     let cached = WORLD.replace("  forward", "  cache 30\n  forward");
     let empty = zone(1, "");
