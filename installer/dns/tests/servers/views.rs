@@ -376,7 +376,9 @@ fn the_cluster_decides_when_nothing_else_is_asked() {
         run_in(&request, Some(&Direct(server.at(1)))).ok
     };
     assert!(alone(&server));
-    let Some(lacking) = world("@ IN A 192.0.2.1\n") else { return };
+    let Some(lacking) = world("@ IN A 192.0.2.1\n") else {
+        return;
+    };
     assert!(!alone(&lacking));
 }
 
