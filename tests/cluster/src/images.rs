@@ -16,6 +16,19 @@ pub fn list(layout: &Layout) -> Result<Vec<String>> {
     Ok(names.lines().map(str::to_owned).collect())
 }
 
+/// Removes images from the node, and their content when nothing else needs it.
+pub fn remove(layout: &Layout, references: &[String]) -> Result<()> {
+    if references.is_empty() {
+        return Ok(());
+    }
+    run(command(["ctr", "--address"])
+        .arg(layout.containerd_socket())
+        .args(["--namespace", "k8s.io", "images", "remove", "--sync"])
+        .args(references))
+    .context("failed to remove images from the node")
+    .map(drop)
+}
+
 /// Imports an OCI archive. Pods can use its images at once.
 pub fn import(layout: &Layout, archive: &Path) -> Result<()> {
     run(command(["ctr", "--address"])

@@ -1,44 +1,52 @@
-//! `cargo xtask bench`: times the installation on the local cluster.
+//! `cargo xtask bench`: times Silica on the local cluster.
 
 mod api;
 mod certs;
+mod install;
 mod memory;
 mod pool;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 use futures::future::try_join_all;
 use silica_cluster::Cluster;
 
 use crate::{environment, up, workspace};
 
-/// Time the installation on the local cluster.
+/// Time Silica on the local cluster.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example:
+Examples:
   cargo xtask bench
-  cargo xtask bench certs
+  cargo xtask bench sandboxes --rounds 100
+  cargo xtask bench install certs
 
-Without a name it starts the local cluster and installs into it when needed, and leaves it running. Each figure stands
-beside a reference taken in the same run: one write to the same API server, which no claim can beat,
-or the limit that the design sets.
+It starts the local cluster and installs into it when needed, and leaves it running. Each figure stands beside a
+reference taken in the same run: one write to the same API server, which no claim can beat, or the limit that the
+design sets.
+
+install removes the installation and its images between the ways of delivery.
 
 certs times the release executable that cargo xtask build made, beside mkcert and OpenSSL. With a local installation it also
 replaces that one's certificate and CA while clients ask, and writes the new CA to target/silica/ca.pem.")]
 pub(crate) struct Arguments {
-    /// What to time: the sandboxes of an installation, or certificates.
-    #[arg(value_enum, default_value_t)]
-    what: What,
+    /// What to time; everything when none is named.
+    #[arg(value_enum)]
+    what: Vec<What>,
     /// Sandboxes to create one after the other.
     #[arg(long, default_value_t = 50)]
     rounds: usize,
 }
 
-#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum What {
-    #[default]
+    /// The installation itself, by each way of delivery
+    Install,
+    /// Sandboxes of an installation, and what its processes take
     Sandboxes,
+    /// Certificates: making, linting and replacing them
     Certs,
 }
 
@@ -48,20 +56,33 @@ const AT_ONCE: usize = 10;
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let cluster = Cluster::of_checkout()?;
-    if matches!(arguments.what, What::Certs) {
-        return certs::run(&cluster, arguments.rounds);
-    }
     up::local(&cluster, &[]).await?;
+    let what: &[What] = match arguments.what.as_slice() {
+        [] => What::value_variants(),
+        named => named,
+    };
+    for one in what {
+        match one {
+            What::Install => install::run(&cluster)?,
+            What::Sandboxes => sandboxes(&cluster, arguments.rounds).await?,
+            What::Certs => certs::run(&cluster, arguments.rounds)?,
+        }
+        println!();
+    }
+    Ok(())
+}
+
+async fn sandboxes(cluster: &Cluster, rounds: usize) -> Result<()> {
     let key = environment::read()?
         .into_iter()
         .find_map(|(name, value)| (name == "E2B_API_KEY").then_some(value))
         .context("failed to find E2B_API_KEY in target/silica/env")?;
     let api = api::Api::new(key);
-    let pool = pool::Pool::create(&cluster, AT_ONCE + 2)?;
+    let pool = pool::Pool::create(cluster, AT_ONCE + 2)?;
 
-    let write = pool.time_writes(arguments.rounds).await?;
+    let write = pool.time_writes(rounds).await?;
     let (mut creates, mut kills) = (Vec::new(), Vec::new());
-    for _ in 0..arguments.rounds.div_ceil(AT_ONCE) {
+    for _ in 0..rounds.div_ceil(AT_ONCE) {
         pool.wait_for(AT_ONCE)?;
         let mut made = Vec::with_capacity(AT_ONCE);
         for _ in 0..AT_ONCE {

@@ -149,8 +149,7 @@ fn compile_loader(platform: &Platform) -> Result<()> {
 
 /// Copies an executable to where people look for it, after making sure that it is static.
 fn publish(platform: &Platform, name: &str, bin: &Path) -> Result<PathBuf> {
-    let built = workspace::root()
-        .join("target")
+    let built = workspace::cargo_target()
         .join(platform.target)
         .join("release")
         .join(name);

@@ -74,9 +74,7 @@ fn build_manager() -> Result<PathBuf> {
             .args(["build", "--quiet", "--package", "sandbox-manager"])
             .current_dir(workspace::root()),
     )?;
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace::root().join("target"), PathBuf::from);
-    Ok(target.join("debug/sandbox-manager"))
+    Ok(workspace::cargo_target().join("debug/sandbox-manager"))
 }
 
 /// Makes a cluster bare again that was so before the tests: they leave definitions behind,

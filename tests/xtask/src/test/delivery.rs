@@ -2,7 +2,7 @@
 //! an image of ours; then as images that its containerd pulls from a registry. A sandbox runs a
 //! command each time.
 
-mod registry;
+pub(crate) mod registry;
 
 use std::time::{Duration, Instant};
 
@@ -56,22 +56,7 @@ fn by_config_maps(cluster: &Cluster) -> Result<String> {
 fn by_registry(cluster: &Cluster) -> Result<String> {
     let server = registry::Server::start(cluster)?;
     let step = Instant::now();
-    let silica = build::path();
-    let local = up::install_command(
-        cluster,
-        &silica,
-        Delivery::Registry(registry::PREFIX),
-        up::LOCAL_WAYS,
-    )?;
-    let mut on_node = registry::on_node();
-    on_node.arg(local.get_program()).args(local.get_args());
-    for (name, value) in local.get_envs() {
-        match value {
-            Some(value) => on_node.env(name, value),
-            None => on_node.env_remove(name),
-        };
-    }
-    command::run(&mut on_node)?;
+    command::run(&mut registry::install_command(cluster, &build::path())?)?;
     progress::done("installed with --images registry", step);
     let pushed = server.repositories()?;
     ensure!(

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -11,14 +11,15 @@ use silica_cluster::Cluster;
 use silica_cluster::build::{self, Tool};
 use silica_cluster::layout::NODE_NAME;
 
+use crate::up::{self, Delivery};
 use crate::workspace;
 
 /// Where images of an installation go, for programs on the node; nobody else reaches it.
-pub(super) const PREFIX: &str = "127.0.0.1:5000/silica";
+pub(crate) const PREFIX: &str = "127.0.0.1:5000/silica";
 const ADDRESS: &str = "127.0.0.1:5000";
 
 /// A running registry; ends with the value, and its content with it.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
     folder: PathBuf,
 }
@@ -33,7 +34,7 @@ impl Drop for Server {
 
 impl Server {
     /// Starts it and waits until it listens.
-    pub(super) fn start(cluster: &Cluster) -> Result<Self> {
+    pub(crate) fn start(cluster: &Cluster) -> Result<Self> {
         let executable = build::build_tool(cluster.layout(), Tool::Registry)?;
         let folder = workspace::target().join("registry");
         let failed = || format!("failed to write to {}", folder.display());
@@ -84,8 +85,22 @@ impl Server {
     }
 }
 
+/// The installation by way of the registry, as a program on the node: there the registry is.
+pub(crate) fn install_command(cluster: &Cluster, silica: &Path) -> Result<Command> {
+    let local = up::install_command(cluster, silica, Delivery::Registry(PREFIX), up::LOCAL_WAYS)?;
+    let mut on_node = on_node();
+    on_node.arg(local.get_program()).args(local.get_args());
+    for (name, value) in local.get_envs() {
+        match value {
+            Some(value) => on_node.env(name, value),
+            None => on_node.env_remove(name),
+        };
+    }
+    Ok(on_node)
+}
+
 /// Starts what follows in the node's network.
-pub(super) fn on_node() -> Command {
+fn on_node() -> Command {
     let mut command = Command::new("ip");
     command.args(["netns", "exec", NODE_NAME]);
     command
