@@ -11,6 +11,8 @@ pub(crate) enum Suite {
     Lint,
     /// The committed YAML is fresh
     Generated,
+    /// The local cluster itself, killed at each step of its start; needs a machine without one
+    Node,
     /// `cargo test` of the whole workspace, with a real API server and DNS server at hand
     Unit,
     /// Newest Python SDKs, wildcard TLS
