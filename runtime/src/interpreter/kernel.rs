@@ -107,7 +107,7 @@ impl Kernel {
         global_env: Arc<BTreeMap<String, String>>,
         reaper: &Arc<Reaper>,
     ) -> Result<Self, KernelError> {
-        let workplace = Workplace::create(&plan.account).map_err(KernelError::Spawn)?;
+        let workplace = Workplace::create(&plan.program, &plan.account).map_err(KernelError::Spawn)?;
         let mut command = plan.program.command(&workplace);
         command.env_clear().envs(&plan.env).current_dir(&plan.cwd);
         command

@@ -15,7 +15,15 @@ use crate::account::Account;
 use crate::filesystem::operations::give;
 use crate::process::{Exit, Reaper};
 
-const STARTUP: &str = include_str!("startup.py");
+/// Run by ipykernel when it starts.
+const STARTUP: (&str, &str) = ("startup.py", include_str!("startup.py"));
+/// The kernel that Node runs.
+const JAVASCRIPT: [(&str, &str); 4] = [
+    ("kernel.js", include_str!("javascript/kernel.js")),
+    ("cell.js", include_str!("javascript/cell.js")),
+    ("typescript.js", include_str!("javascript/typescript.js")),
+    ("wire.js", include_str!("javascript/wire.js")),
+];
 /// Where Jupyter keeps kernel specifications for the whole machine.
 const SPECIFICATIONS: [&str; 2] = ["/usr/local/share/jupyter", "/usr/share/jupyter"];
 /// More such directories, as Jupyter itself reads them; searched first.
@@ -29,8 +37,8 @@ pub(super) struct Workplace {
 }
 
 impl Workplace {
-    /// Creates the directory, open to the kernel's user only.
-    pub(super) fn create(account: &Account) -> io::Result<Self> {
+    /// Creates the directory with what the program needs, open to the kernel's user only.
+    pub(super) fn create(program: &KernelProgram, account: &Account) -> io::Result<Self> {
         let id = random_hex();
         // Short, as the path of a socket has at most 107 bytes (unix(7)).
         let directory = std::env::temp_dir().join(format!(".kernel-{}", &id[..12]));
@@ -41,7 +49,9 @@ impl Workplace {
         };
         fs::set_permissions(&workplace.directory, Permissions::from_mode(0o700))?;
         workplace.write("connection.json", &workplace.render_connection(), account)?;
-        workplace.write("startup.py", STARTUP, account)?;
+        for (name, text) in program.files() {
+            workplace.write(name, text, account)?;
+        }
         give(&workplace.directory, account)?;
         Ok(workplace)
     }
@@ -55,8 +65,8 @@ impl Workplace {
         self.directory.join("connection.json")
     }
 
-    pub(super) fn startup_file(&self) -> PathBuf {
-        self.directory.join("startup.py")
+    fn file(&self, (name, _): (&str, &str)) -> PathBuf {
+        self.directory.join(name)
     }
 
     fn render_connection(&self) -> String {
@@ -106,6 +116,8 @@ pub(super) enum Channel {
 pub(super) enum KernelProgram {
     /// `python3 -m ipykernel_launcher` with our profile.
     Ipykernel { python: PathBuf },
+    /// Our own kernel, run by Node.
+    Node { node: PathBuf, language: Language },
     /// What a kernel specification says.
     Specified { arguments: Vec<String> },
 }
@@ -119,7 +131,22 @@ impl KernelProgram {
             return Some(Self::Ipykernel { python });
         }
         let added = std::env::var_os(SPECIFICATIONS_ENV).unwrap_or_default();
-        find_specification(language, &specification_roots(&added))
+        // A kernel that somebody has put into the image is there for a reason.
+        find_specification(language, &specification_roots(&added)).or_else(|| {
+            matches!(language, Language::Javascript | Language::Typescript)
+                .then(find_node)
+                .flatten()
+                .map(|node| Self::Node { node, language })
+        })
+    }
+
+    /// Files that the program needs beside it.
+    fn files(&self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Ipykernel { .. } => &[STARTUP],
+            Self::Node { .. } => &JAVASCRIPT,
+            Self::Specified { .. } => &[],
+        }
     }
 
     /// The command that starts the kernel.
@@ -131,9 +158,19 @@ impl KernelProgram {
                 command.args(["-m", "ipykernel_launcher", "-f"]).arg(connection);
                 command.arg(format!(
                     "--IPKernelApp.exec_files={}",
-                    workplace.startup_file().display()
+                    workplace.file(STARTUP).display()
                 ));
                 command.arg("--HistoryManager.hist_file=:memory:");
+                command
+            }
+            Self::Node { node, language } => {
+                let mut command = Command::new(node);
+                // The kernel uses the parser that Node has inside.
+                command
+                    .arg("--expose-internals")
+                    .arg(workplace.file(JAVASCRIPT[0]))
+                    .arg(connection)
+                    .arg(language.name());
                 command
             }
             Self::Specified { arguments } => {
@@ -169,6 +206,15 @@ fn find_specification(language: Language, roots: &[PathBuf]) -> Option<KernelPro
         .filter_map(|path| parse_specification(&fs::read_to_string(path).ok()?))
         .map(|arguments| KernelProgram::Specified { arguments })
         .next()
+}
+
+/// The first Node in the search path.
+fn find_node() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let names = ["node", "nodejs"];
+    std::env::split_paths(&path)
+        .flat_map(|directory| names.map(|name| directory.join(name)))
+        .find(|node| node.is_file())
 }
 
 /// The first `python3` in the search path that has ipykernel.
@@ -233,7 +279,7 @@ mod tests {
         }
         let found = |language, roots: &[PathBuf]| match find_specification(language, roots)? {
             KernelProgram::Specified { arguments } => Some(arguments[..2].join(" ")),
-            KernelProgram::Ipykernel { .. } => None,
+            KernelProgram::Ipykernel { .. } | KernelProgram::Node { .. } => None,
         };
         let both = [own.clone(), shared.clone()];
         assert_eq!(

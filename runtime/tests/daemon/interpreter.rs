@@ -45,6 +45,73 @@ fn refusals_are_one_sentence_of_text() {
     );
 }
 
+/// The results, output and errors of a cell, each as `kind text`.
+fn run(daemon: &Daemon, language: &str, code: &str) -> Vec<String> {
+    let (status, text) = post(daemon, "/execute", &json!({"code": code, "language": language}));
+    assert_eq!(status, 200, "{text}");
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    lines
+        .filter_map(|line: Value| {
+            let kind = line["type"].as_str()?.to_owned();
+            let said = ["text", "value"].iter().find_map(|key| line[*key].as_str())?;
+            Some(format!("{kind} {said}"))
+        })
+        .collect()
+}
+
+#[test]
+fn node_is_all_that_javascript_needs() {
+    let daemon = Daemon::start_interpreter(&[]);
+    let cells: [(&str, &[&str]); 9] = [
+        ("const a = 20; console.log('h\u{e9}')", &["stdout h\u{e9}\n"]),
+        ("a + 22", &["result 42"]),
+        (
+            "const a = 1; function f(x) { return a + x } class B { y = 3 }",
+            &[],
+        ),
+        ("f(1) + new B().y", &["result 5"]),
+        (
+            "import { join } from 'node:path';\nawait Promise.resolve(join('a', 'b'))",
+            &["result a/b"],
+        ),
+        ("null.x", &["error Cannot read properties of null (reading 'x')"]),
+        ("const = 3", &["error Unexpected token (1:6)"]),
+        (
+            "for (var i = 0; i < 2; i++) console.error(i)",
+            &["stderr 0\n", "stderr 1\n"],
+        ),
+        ("(a, i)", &["result 2"]),
+    ];
+    for (code, expected) in cells {
+        assert_eq!(run(&daemon, "js", code), expected, "{code}");
+    }
+}
+
+#[test]
+fn a_javascript_cell_has_variables_of_its_own_and_a_busy_one_ends_with_its_client() {
+    let daemon = Daemon::start_interpreter(&[]);
+    let body = json!({"code": "process.env.ONE + typeof process.env.TWO", "language": "javascript",
+        "env_vars": {"ONE": "it's"}});
+    let (_, text) = post(&daemon, "/execute", &body);
+    assert!(text.contains("it'sundefined"), "{text}");
+    assert_eq!(
+        run(&daemon, "javascript", "typeof process.env.ONE"),
+        ["result undefined"]
+    );
+
+    let body = json!({"code": "for (;;);", "language": "javascript"}).to_string();
+    let mut client = daemon.connect();
+    let request = format!(
+        "POST /execute HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    std::io::Write::write_all(&mut client, request.as_bytes()).unwrap();
+    // The kernel has the cell as soon as the answer begins.
+    std::io::Read::read_exact(&mut client, &mut [0; 12]).unwrap();
+    drop(client);
+    assert_eq!(run(&daemon, "javascript", "1 + 1"), ["result 2"]);
+}
+
 #[test]
 fn kernel_is_started_as_its_specification_says() {
     let root = tempfile::tempdir().unwrap();

