@@ -1,6 +1,7 @@
 //! Rotations that are interrupted behind every write, and what clients accept meanwhile.
 
 use super::*;
+use crate::verify;
 
 const DOMAIN: &str = "sandbox.example.com";
 
