@@ -1,5 +1,8 @@
 //! What the pods of both roles may do, and how an upgrade replaces them.
 
+use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec};
+use silica_api::carried;
+
 use super::*;
 use crate::{DirectService, Images, ServiceType};
 
