@@ -1,12 +1,13 @@
 //! Verdicts on certificates from elsewhere, good and bad ones, at several moments.
 
-use super::*;
+use super::{verdict::judge_by_both_clocks, *};
 use silica_certs::{
     authority::{Authority, AuthorityRequest},
     key::ServerKey,
     leaf::LeafRequest,
     names::server_names,
 };
+use time::Duration;
 
 /// Made for this test by `openssl genpkey -algorithm ed25519`.
 const ED25519: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIIXjMOjmchrcsK2SgcB2K0FsTHmY4tH74RrFbToGaKzZ\n-----END PRIVATE KEY-----\n";
