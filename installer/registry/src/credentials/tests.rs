@@ -1,6 +1,6 @@
 //! Entries of every form, helpers, and the places where the file is found.
 
-use super::*;
+use super::{helpers::NOT_FOUND, *};
 
 fn address(text: &str) -> Address {
     text.parse().unwrap()
