@@ -1,6 +1,8 @@
 //! What differing answers of several views mean.
 
 use super::*;
+use crate::probe::Purpose;
+use crate::verdict::Missing;
 
 fn name(purpose: Purpose, verdict: Verdict, addresses: &[&str]) -> ProbeReport {
     let mut report = ProbeReport {
