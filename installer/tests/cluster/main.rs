@@ -10,6 +10,7 @@
     reason = "a failing helper is a failing test"
 )]
 
+#[path = "../harness/mod.rs"]
 mod harness;
 
 use std::{
