@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime};
 use crate::inspect::{self, Inspected, KeyKind};
 use crate::names;
 use crate::profile::LEAF_VALIDITY_MAX;
-use crate::{pem, verify};
+use crate::{pem, verify, whole_text};
 
 /// Below this remaining life a certificate is taken with a warning.
 const SOON: Duration = Duration::days(14);
@@ -240,7 +240,7 @@ pub fn review<D: AsRef<str>>(
     let chain = match inspect::parse_chain(chain_pem) {
         Ok(chain) => chain,
         Err(error) => {
-            findings.push(Finding::Chain(reason(&error)));
+            findings.push(Finding::Chain(whole_text(&error)));
             Vec::new()
         }
     };
@@ -251,7 +251,7 @@ pub fn review<D: AsRef<str>>(
     match verify::key_matches(chain_pem, key_pem) {
         Ok(()) => {}
         Err(verify::Error::KeyMismatch) => findings.push(Finding::KeyMismatch),
-        Err(error) => findings.push(Finding::Key(reason(&error))),
+        Err(error) => findings.push(Finding::Key(whole_text(&error))),
     }
     if leaf.is_ca {
         findings.push(Finding::AuthorityFirst);
@@ -359,7 +359,7 @@ fn path(
         Err(verify::Error::UnknownIssuer) => Some(Finding::Incomplete {
             issuer: chain.last()?.issuer.clone(),
         }),
-        Err(error) => Some(Finding::Path(reason(&error))),
+        Err(error) => Some(Finding::Path(whole_text(&error))),
     }
 }
 
@@ -369,16 +369,4 @@ fn display_name(certificate: &Inspected) -> String {
     } else {
         certificate.subject.clone()
     }
-}
-
-/// The error with its sources on one line.
-fn reason(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

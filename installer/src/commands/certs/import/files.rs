@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, fs, path::Path};
 
-use silica_certs::{pem, secret::PrivateKeyPem};
+use silica_certs::{pem, secret::PrivateKeyPem, whole_text};
 use zeroize::Zeroizing;
 
 use super::{Given, ImportArgs};
@@ -17,7 +17,7 @@ pub(super) fn read(args: &ImportArgs) -> Result<Given, Error> {
     let password = match args.password.read() {
         Ok(password) => password,
         Err(error) => {
-            reader.reasons.push(whole(&error));
+            reader.reasons.push(whole_text(&error));
             None
         }
     };
@@ -72,7 +72,7 @@ impl Reader {
         match silica_certs::inspect::parse_chain(&text) {
             Ok(_) => Some(text),
             Err(error) => {
-                self.refuse(path, whole(&error));
+                self.refuse(path, whole_text(&error));
                 None
             }
         }
@@ -87,7 +87,7 @@ impl Reader {
                 None
             }
             Err(error) => {
-                self.refuse(path, whole(&error));
+                self.refuse(path, whole_text(&error));
                 None
             }
         }
@@ -114,15 +114,4 @@ fn not_pem(path: &Path, bytes: &[u8], command: &'static str) -> CertsError {
     } else {
         CertsError::NotPem { path, command }
     }
-}
-
-fn whole(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
