@@ -99,9 +99,7 @@ pub async fn run(context: &Context, args: &ImportArgs) -> Result<Exit, Error> {
     }
     let cluster = context.cluster().await?;
     if args.dry_run {
-        let inventory = facts::read_inventory(&cluster)
-            .await?
-            .ok_or(Error::NotInstalled)?;
+        let inventory = facts::read_installed(&cluster).await?;
         let accepted = judge_for(&cluster, &given, &inventory).await?;
         return tell(context, &accepted);
     }
@@ -118,7 +116,7 @@ pub(super) async fn serve(
     origin: Origin,
 ) -> Result<Exit, Error> {
     let printer = &context.printer;
-    let mut inventory = facts::read_inventory(cluster).await?.ok_or(Error::NotInstalled)?;
+    let mut inventory = facts::read_installed(cluster).await?;
     let existing = facts::read_existing(cluster).await?;
     let domains = installed_domains(&inventory)?;
     let former = existing.secrets.get(names::TLS_SECRET);
