@@ -23,7 +23,6 @@ pub mod nodes;
 pub mod way_in;
 mod webhooks;
 
-pub(crate) use self::namespace::is_by_cert_manager;
 pub use self::{
     definitions::{CrdFact, Owner},
     existing::{Existing, read_existing, read_inventory},
@@ -31,6 +30,7 @@ pub use self::{
     namespace::NamespaceFact,
     nodes::{Amounts, NodeFact},
 };
+pub(crate) use self::{existing::read_installed, namespace::is_by_cert_manager};
 
 /// How many requests are under way at a time.
 pub(crate) const CONCURRENCY: usize = 16;

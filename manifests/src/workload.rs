@@ -3,43 +3,35 @@
 //! Both run the same image with a role argument, under the `restricted` Pod
 //! Security level: no root, no writable file system, no capability.
 
+mod pod;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
-        core::v1::{
-            Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
-            HTTPGetAction, LocalObjectReference, ObjectFieldSelector, PodSecurityContext, PodSpec,
-            PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource,
-            SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
-        },
+        core::v1::{ContainerPort, PodTemplateSpec},
         policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
     },
-    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::LabelSelector, util::intstr::IntOrString},
+    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 use kube::core::ObjectMeta;
 use silica_api::{
-    carried, labels, names,
+    labels, names,
     ports::{self, Port},
 };
 
+use self::pod::pod;
 use crate::{
     bag::{Object, Objects, Phase},
-    carried::Carried,
     namespace::metadata,
     options::{Authentication, Compute, Options},
 };
 
-/// User and group of our own pods; the number that distroless images use for `nonroot`.
-const UID: i64 = 65_532;
 /// How long a manager may take to finish open streams, in seconds.
 const MANAGER_GRACE: i64 = 60;
 /// How long a controller may take to give up its Lease, in seconds.
 const CONTROLLER_GRACE: i64 = 10;
-const TOKEN_KEY_VOLUME: &str = "token-key";
-/// Readable by the pod's own user and group only.
-const TOKEN_KEY_MODE: i32 = 0o440;
 
 /// How an upgrade replaces pods.
 #[derive(Clone, Copy)]
@@ -177,201 +169,12 @@ fn identity(component: &str) -> BTreeMap<String, String> {
     .into()
 }
 
-fn pod(role: &Role<'_>, options: &Options, identity: BTreeMap<String, String>) -> PodSpec {
-    PodSpec {
-        service_account_name: Some(role.name.into()),
-        automount_service_account_token: Some(true),
-        enable_service_links: Some(false),
-        termination_grace_period_seconds: Some(role.grace),
-        node_selector: (!options.node_selector.is_empty()).then(|| options.node_selector.clone()),
-        tolerations: (!options.tolerations.is_empty()).then(|| options.tolerations.clone()),
-        image_pull_secrets: options
-            .image_pull_secret
-            .as_ref()
-            .map(|name| vec![LocalObjectReference { name: name.clone() }]),
-        security_context: Some(PodSecurityContext {
-            run_as_non_root: Some(true),
-            run_as_user: Some(UID),
-            run_as_group: Some(UID),
-            fs_group: Some(UID),
-            seccomp_profile: Some(SeccompProfile {
-                type_: "RuntimeDefault".into(),
-                ..SeccompProfile::default()
-            }),
-            ..PodSecurityContext::default()
-        }),
-        topology_spread_constraints: Some(vec![TopologySpreadConstraint {
-            max_skew: 1,
-            topology_key: "kubernetes.io/hostname".into(),
-            when_unsatisfiable: "ScheduleAnyway".into(),
-            label_selector: Some(LabelSelector {
-                match_labels: Some(identity),
-                ..LabelSelector::default()
-            }),
-            ..TopologySpreadConstraint::default()
-        }]),
-        init_containers: options
-            .carried
-            .as_ref()
-            .map(|carried| vec![unpacker(role, options, carried)]),
-        containers: vec![container(role, options)],
-        volumes: Some(volumes(options)),
-        ..PodSpec::default()
-    }
-}
-
-fn volumes(options: &Options) -> Vec<Volume> {
-    let mut volumes = vec![Volume {
-        name: TOKEN_KEY_VOLUME.into(),
-        secret: Some(SecretVolumeSource {
-            secret_name: Some(names::TOKEN_KEY_SECRET.into()),
-            default_mode: Some(TOKEN_KEY_MODE),
-            ..SecretVolumeSource::default()
-        }),
-        ..Volume::default()
-    }];
-    if let Some(carried) = &options.carried {
-        volumes.push(carried::volume(&carried.manager_maps()));
-        volumes.push(Volume {
-            name: carried::BIN_VOLUME.into(),
-            empty_dir: Some(EmptyDirVolumeSource::default()),
-            ..Volume::default()
-        });
-    }
-    volumes
-}
-
-/// Where the executable is when it travelled in ConfigMaps.
-fn unpacked() -> String {
-    format!("{}/{}", carried::BIN_DIR, names::MANAGER)
-}
-
-fn bin_mount(read_only: bool) -> VolumeMount {
-    VolumeMount {
-        name: carried::BIN_VOLUME.into(),
-        mount_path: carried::BIN_DIR.into(),
-        read_only: Some(read_only),
-        ..VolumeMount::default()
-    }
-}
-
-/// Puts the executable together that travelled in ConfigMaps. It asks for what the main
-/// container asks for, so the pod asks for no more than without it.
-fn unpacker(role: &Role<'_>, options: &Options, carried: &Carried) -> Container {
-    Container {
-        name: carried::LOADER.into(),
-        image: Some(options.images.manager.clone()),
-        image_pull_policy: Some("IfNotPresent".into()),
-        command: Some(carried::command(&carried.manager.sha256, &unpacked(), &[])),
-        resources: Some(resources(role.compute)),
-        security_context: Some(restricted()),
-        volume_mounts: Some(vec![carried::mount(), bin_mount(false)]),
-        ..Container::default()
-    }
-}
-
-fn restricted() -> SecurityContext {
-    SecurityContext {
-        allow_privilege_escalation: Some(false),
-        read_only_root_filesystem: Some(true),
-        capabilities: Some(Capabilities {
-            drop: Some(vec!["ALL".into()]),
-            ..Capabilities::default()
-        }),
-        ..SecurityContext::default()
-    }
-}
-
-fn container(role: &Role<'_>, options: &Options) -> Container {
-    Container {
-        name: role.name.into(),
-        image: Some(options.images.manager.clone()),
-        image_pull_policy: Some("IfNotPresent".into()),
-        command: options.carried.as_ref().map(|_| vec![unpacked()]),
-        args: Some(role.args.clone()),
-        env: Some(vec![
-            from_field("POD_NAMESPACE", "metadata.namespace"),
-            from_field("POD_NAME", "metadata.name"),
-        ]),
-        ports: Some(role.ports.clone()),
-        resources: Some(resources(role.compute)),
-        security_context: Some(restricted()),
-        // Starting is probed every second, so that a pod counts as ready as
-        // soon as its caches are filled; afterwards less often.
-        startup_probe: Some(probe("/readyz", 1, 120)),
-        readiness_probe: Some(probe("/readyz", 5, 2)),
-        liveness_probe: Some(probe("/healthz", 10, 3)),
-        volume_mounts: Some(mounts(options)),
-        ..Container::default()
-    }
-}
-
-fn mounts(options: &Options) -> Vec<VolumeMount> {
-    let token_key = VolumeMount {
-        name: TOKEN_KEY_VOLUME.into(),
-        mount_path: names::TOKEN_KEY_DIR.into(),
-        read_only: Some(true),
-        ..VolumeMount::default()
-    };
-    let bin = options.carried.as_ref().map(|_| bin_mount(true));
-    [Some(token_key), bin].into_iter().flatten().collect()
-}
-
-fn from_field(name: &str, path: &str) -> EnvVar {
-    EnvVar {
-        name: name.into(),
-        value_from: Some(EnvVarSource {
-            // Written out, although it is the default: the API server compares this
-            // structure as a whole, so what kubectl applied would be a conflict.
-            field_ref: Some(ObjectFieldSelector {
-                api_version: Some("v1".into()),
-                field_path: path.into(),
-            }),
-            ..EnvVarSource::default()
-        }),
-        ..EnvVar::default()
-    }
-}
-
 fn container_port(port: &Port, host_port: Option<u16>) -> ContainerPort {
     ContainerPort {
         name: Some(port.name.into()),
         container_port: port.number.into(),
         host_port: host_port.map(i32::from),
         ..ContainerPort::default()
-    }
-}
-
-fn resources(compute: &Compute) -> ResourceRequirements {
-    let quantity = |value: &String| Quantity(value.clone());
-    let limits: BTreeMap<String, Quantity> = [("cpu", &compute.cpu_limit), ("memory", &compute.memory_limit)]
-        .into_iter()
-        .filter_map(|(name, limit)| Some((name.to_owned(), quantity(limit.as_ref()?))))
-        .collect();
-    ResourceRequirements {
-        requests: Some(
-            [
-                ("cpu".to_owned(), quantity(&compute.cpu)),
-                ("memory".to_owned(), quantity(&compute.memory)),
-            ]
-            .into(),
-        ),
-        limits: (!limits.is_empty()).then_some(limits),
-        ..ResourceRequirements::default()
-    }
-}
-
-fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
-    Probe {
-        http_get: Some(HTTPGetAction {
-            path: Some(path.into()),
-            port: IntOrString::String(ports::ADMIN.name.into()),
-            ..HTTPGetAction::default()
-        }),
-        period_seconds: Some(period_seconds),
-        failure_threshold: Some(failure_threshold),
-        timeout_seconds: Some(2),
-        ..Probe::default()
     }
 }
 
@@ -391,138 +194,4 @@ fn disruption_budget(component: &str) -> PodDisruptionBudget {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{DirectService, Images, ServiceType};
-
-    fn options() -> Options {
-        let images = Images {
-            manager: "m:1".into(),
-            runtime: "r:1".into(),
-        };
-        Options::new("sbx.example.com".parse().unwrap(), images)
-    }
-
-    fn pod_spec(role: &Role<'_>, options: &Options) -> PodSpec {
-        deployment(role, options).spec.unwrap().template.spec.unwrap()
-    }
-
-    #[test]
-    fn pods_meet_the_restricted_level() {
-        let options = options();
-        for role in [controller(&options), manager(&options)] {
-            let spec = pod_spec(&role, &options);
-            let pod = spec.security_context.unwrap();
-            assert_eq!(
-                (pod.run_as_non_root, pod.seccomp_profile.unwrap().type_.as_str()),
-                (Some(true), "RuntimeDefault")
-            );
-            let container = spec.containers[0].security_context.clone().unwrap();
-            assert_eq!(container.allow_privilege_escalation, Some(false));
-            assert_eq!(container.read_only_root_filesystem, Some(true));
-            assert_eq!(container.capabilities.unwrap().drop.unwrap(), ["ALL"]);
-        }
-    }
-
-    #[test]
-    fn carried_executables_run_on_the_borrowed_image_without_more_rights() {
-        let mut options = options();
-        options.carried = Some(crate::carried::example());
-        let spec = pod_spec(&manager(&options), &options);
-        let init = &spec.init_containers.as_ref().unwrap()[0];
-        let main = &spec.containers[0];
-        assert_eq!(init.image, main.image);
-        assert_eq!(main.command.as_deref().unwrap(), ["/silica/bin/sandbox-manager"]);
-        assert_eq!(
-            init.command.as_ref().unwrap().last().unwrap(),
-            "/silica/bin/sandbox-manager"
-        );
-        for container in [init, main] {
-            let context = container.security_context.clone().unwrap();
-            assert_eq!(context.capabilities.unwrap().drop.unwrap(), ["ALL"]);
-            assert_eq!(context.read_only_root_filesystem, Some(true));
-        }
-        let writable = |container: &Container| {
-            let mounts = container.volume_mounts.clone().unwrap();
-            mounts
-                .iter()
-                .any(|mount| mount.name == carried::BIN_VOLUME && mount.read_only == Some(false))
-        };
-        assert!(writable(init) && !writable(main));
-        let args = controller(&options).args.join(" ");
-        assert!(
-            args.contains("--runtime-config-maps silica-loader-111111111111,sandbox-runtime-00-"),
-            "{args}"
-        );
-    }
-
-    #[test]
-    fn every_domain_reaches_the_server_role() {
-        let mut options = options();
-        options.domains.push("two.example.com".parse().unwrap());
-        let args = manager(&options).args.join(" ");
-        assert!(
-            args.contains("--domain sbx.example.com --domain two.example.com"),
-            "{args}"
-        );
-        assert!(args.contains("--auth true"), "{args}");
-    }
-
-    #[test]
-    fn a_single_replica_has_no_disruption_budget() {
-        let mut options = options();
-        options.manager_replicas = 1;
-        let mut bag = Objects::default();
-        add(&mut bag, &options);
-        assert!(bag.find("PodDisruptionBudget", names::MANAGER).is_none());
-        assert!(bag.find("PodDisruptionBudget", names::CONTROLLER).is_some());
-    }
-
-    #[test]
-    fn the_selector_is_part_of_the_pod_labels_and_holds_no_version() {
-        let options = options();
-        let spec = deployment(&manager(&options), &options).spec.unwrap();
-        let labels = spec.template.metadata.unwrap().labels.unwrap();
-        let selector = spec.selector.match_labels.unwrap();
-        assert!(selector.iter().all(|(key, value)| labels.get(key) == Some(value)));
-        assert!(!selector.contains_key(labels::APP_VERSION));
-    }
-
-    #[test]
-    fn a_port_of_the_node_is_freed_before_the_next_pod_takes_it() {
-        let mut options = options();
-        options.direct = Some(DirectService {
-            service_type: ServiceType::HostPort,
-            ..DirectService::default()
-        });
-        let spec = deployment(&manager(&options), &options).spec.unwrap();
-        let rolling = spec.strategy.unwrap().rolling_update.unwrap();
-        assert_eq!(
-            (rolling.max_surge, rolling.max_unavailable),
-            (Some(IntOrString::Int(0)), Some(IntOrString::Int(1)))
-        );
-        let ports = spec.template.spec.unwrap().containers[0].ports.clone().unwrap();
-        let host_ports: Vec<_> = ports
-            .iter()
-            .map(|port| (port.container_port, port.host_port))
-            .collect();
-        assert_eq!(host_ports, [(7788, None), (8443, Some(443)), (9090, None)]);
-        let mut bag = Objects::default();
-        crate::exposure::add(&mut bag, &options);
-        assert!(bag.find("Service", names::MANAGER_DIRECT).is_none());
-    }
-
-    #[test]
-    fn secrets_are_mounted_never_put_into_the_environment() {
-        let options = options();
-        for role in [controller(&options), manager(&options)] {
-            let container = &pod_spec(&role, &options).containers[0];
-            let from_secret = |env: &EnvVar| {
-                env.value_from
-                    .as_ref()
-                    .is_some_and(|source| source.secret_key_ref.is_some())
-            };
-            assert!(!container.env.iter().flatten().any(from_secret));
-        }
-    }
-}
+mod tests;

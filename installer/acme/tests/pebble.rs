@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
 use std::{
-    error::Error as _,
     path::Path,
     sync::{Arc, Mutex},
     time::Duration,
@@ -15,7 +14,7 @@ use silica_acme::{
     provider::{self, tsig},
 };
 use silica_acme_stage::{BLOCKED, CLOSED, KEY, Knot, Pebble, SECRET, Stage, ZONE};
-use silica_certs::{inspect, verify};
+use silica_certs::{inspect, verify, whole_text};
 
 const WAIT: Duration = Duration::from_secs(10);
 
@@ -44,16 +43,6 @@ fn check(issued: &Issued, domain: &str) {
         assert!(chain[0].covers(&name), "{:?}", chain[0].names);
     }
     verify::key_matches(&issued.chain_pem, issued.key.expose()).unwrap();
-}
-
-fn whole(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 #[tokio::test]
@@ -88,7 +77,7 @@ async fn a_wrong_secret_key_or_zone_is_told_apart() {
     let refusal = async |key: tsig::Key, domain: &str| match obtain(&stage, stage.updates(key), domain).await
     {
         Err(Error::Provider(error)) => error,
-        Err(other) => panic!("{}", whole(&other)),
+        Err(other) => panic!("{}", whole_text(&other)),
         Ok(_) => panic!("a certificate without proof"),
     };
     let other = SECRET.replace("c2V", "c2W");
@@ -120,9 +109,9 @@ async fn a_hook_proves_it_too() {
     let failing = Exec::new(Path::new("/bin/false"), WAIT);
     let error = obtain(&stage, failing, &domain()).await.unwrap_err();
     assert!(
-        whole(&error).contains("/bin/false present _acme-challenge."),
+        whole_text(&error).contains("/bin/false present _acme-challenge."),
         "{}",
-        whole(&error)
+        whole_text(&error)
     );
 }
 
@@ -171,8 +160,13 @@ async fn what_the_ca_refuses_to_sign_is_told_in_its_words() {
     let error = obtain(&stage, stage.updates(Knot::key()), BLOCKED)
         .await
         .unwrap_err();
-    assert_eq!(error.problem(), Some("rejectedIdentifier"), "{}", whole(&error));
-    assert!(whole(&error).contains(BLOCKED), "{}", whole(&error));
+    assert_eq!(
+        error.problem(),
+        Some("rejectedIdentifier"),
+        "{}",
+        whole_text(&error)
+    );
+    assert!(whole_text(&error).contains(BLOCKED), "{}", whole_text(&error));
 }
 
 #[tokio::test]
@@ -188,7 +182,7 @@ async fn a_proof_that_the_ca_does_not_see_is_explained_and_taken_back() {
     let error = obtain(&stage, stage.updates(Knot::key()), &domain())
         .await
         .unwrap_err();
-    let text = whole(&error);
+    let text = whole_text(&error);
     assert!(
         matches!(&error, Error::Invalid { failures, .. } if !failures.is_empty()),
         "{text}"
@@ -214,7 +208,7 @@ async fn a_name_server_that_lags_keeps_the_ca_from_looking() {
     let error = issue(&account, &both, provider(), &wanted, &tell)
         .await
         .unwrap_err();
-    let text = whole(&error);
+    let text = whole_text(&error);
     assert!(
         text.contains(&format!("{}: _acme-challenge", late.address)),
         "{text}"

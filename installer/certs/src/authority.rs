@@ -1,10 +1,13 @@
 //! The private CA: made once, loaded later, signs server certificates and, in
 //! a rotation, its successor.
 
+mod cross;
+mod error;
+mod issue;
+
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, GeneralSubtree, IsCa, Issuer,
-    KeyIdMethod, KeyPair, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256, PublicKeyData as _,
-    SubjectPublicKeyInfo,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, GeneralSubtree, IsCa, KeyIdMethod,
+    KeyPair, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256, PublicKeyData as _,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest as _, Sha256};
@@ -12,124 +15,16 @@ use time::{Duration, OffsetDateTime};
 use x509_parser::parse_x509_certificate;
 use zeroize::Zeroizing;
 
+pub use self::error::Error;
 use crate::inspect::{self, Inspected};
-use crate::key::ServerKey;
-use crate::leaf::{self, Leaf, LeafRequest};
 use crate::profile::{self, AUTHORITY_VALIDITY, NOT_BEFORE_MARGIN, ORGANISATION};
 use crate::secret::PrivateKeyPem;
-use crate::{distinguished_name, names, pem, verify};
+use crate::{distinguished_name, names, pem};
 
 /// How many CA certificates may stand between the root and a server
 /// certificate: one, for the cross certificate of a rotation. With 0, which is
 /// common, OpenSSL, Go and Node refuse the cross certificate.
 const ROOT_PATH_LENGTH: u8 = 1;
-/// Below a cross certificate come only server certificates.
-const CROSS_PATH_LENGTH: u8 = 0;
-
-/// Why there is no CA to work with.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The request has no domain.
-    #[error("a CA needs at least one domain to be limited to")]
-    NoDomains,
-    /// A domain or permitted name cannot be used.
-    #[error("failed to accept a name that the CA is limited to")]
-    Name(#[from] names::Error),
-    /// A constraint covers what is below it anyway.
-    #[error("the CA is limited to domains and what is below them: write {name:?} without `*.`")]
-    WildcardConstraint {
-        /// The name.
-        name: String,
-    },
-    /// The life asked for is shorter than a minute or ends after the year 9999.
-    #[error("a CA cannot live for {asked}")]
-    Validity {
-        /// The life asked for.
-        asked: Duration,
-    },
-    /// The key or the certificate could not be made.
-    #[error("failed to {step}")]
-    Sign {
-        /// What was being made.
-        step: &'static str,
-        /// What the library said.
-        #[source]
-        source: rcgen::Error,
-    },
-    /// The CA's certificate is not the PEM it should be.
-    #[error("failed to read the CA certificate")]
-    CertificatePem(#[source] pem::Error),
-    /// The CA's certificate cannot be parsed.
-    #[error("failed to parse the CA certificate")]
-    Certificate(#[source] inspect::Error),
-    /// More than one certificate where the CA's own is needed.
-    #[error("found {count} certificates where only the CA's own is needed")]
-    SeveralCertificates {
-        /// How many there are.
-        count: usize,
-    },
-    /// The CA's key is not the PEM it should be.
-    #[error("failed to read the CA private key")]
-    KeyPem(#[source] pem::Error),
-    /// The key is in a form that is not read here.
-    #[error("the CA private key is {form}; convert it with `openssl pkcs8 -topk8 -nodes -in KEY -out PKCS8`")]
-    KeyForm {
-        /// SEC1 or PKCS#1.
-        form: &'static str,
-    },
-    /// The key is of a kind that cannot sign here.
-    #[error(
-        "failed to load the CA private key (P-256, P-384, Ed25519 and RSA of at least 2048 bits can sign)"
-    )]
-    Key(#[source] rcgen::Error),
-    /// The certificate has no CA flag.
-    #[error("{subject:?} is not a CA certificate: its basic constraints do not say CA:TRUE")]
-    NotAuthority {
-        /// Subject of the certificate.
-        subject: String,
-    },
-    /// The certificate's key usage forbids signing.
-    #[error("{subject:?} must not sign certificates: its key usage lacks keyCertSign")]
-    MustNotSign {
-        /// Subject of the certificate.
-        subject: String,
-    },
-    /// The certificates that it would sign could not name it as their issuer.
-    #[error(
-        "{subject:?} cannot be written as an issuer: its subject repeats an attribute, has several in one level, or \
-         one of an invalid type; make a CA below it whose subject names each attribute once"
-    )]
-    Subject {
-        /// Subject of the certificate.
-        subject: String,
-    },
-    /// Key and certificate do not belong together.
-    #[error("the CA private key does not belong to the certificate {subject:?}")]
-    KeyMismatch {
-        /// Subject of the certificate.
-        subject: String,
-    },
-    /// The CA allows no CA below itself.
-    #[error(
-        "{subject:?} allows no CA certificate below itself (path length 0), so it cannot sign its successor"
-    )]
-    NoCross {
-        /// Subject of the CA that would sign.
-        subject: String,
-    },
-    /// One of the two CAs is expired, or the former ends before it begins.
-    #[error("the two CAs have no time in common from {now} on")]
-    NoOverlap {
-        /// The moment of signing.
-        now: OffsetDateTime,
-    },
-    /// The successor's subject or key cannot be written again byte by byte.
-    #[error("failed to copy the subject of {subject:?} into a cross certificate")]
-    CrossSubject {
-        /// Subject of the successor.
-        subject: String,
-    },
-}
 
 /// What is wanted of a new CA.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -276,108 +171,6 @@ impl Authority {
     /// What the certificate says.
     pub fn inspected(&self) -> &Inspected {
         &self.inspected
-    }
-
-    /// Issues a server certificate with a new P-256 key.
-    pub fn issue(&self, request: &LeafRequest, now: OffsetDateTime) -> Result<Leaf, leaf::Error> {
-        self.issue_for(&ServerKey::p256()?, request, now)
-    }
-
-    /// Issues a server certificate for the key: empty subject, the names
-    /// critical, for server authentication only.
-    pub fn issue_for(
-        &self,
-        key: &ServerKey,
-        request: &LeafRequest,
-        now: OffsetDateTime,
-    ) -> Result<Leaf, leaf::Error> {
-        let names = leaf::accepted_names(request)?;
-        self.check_permitted(&names)?;
-        let ca_life = (self.inspected.not_before, self.inspected.not_after);
-        let (not_before, not_after) = leaf::lifetime(request.validity, ca_life, now)?;
-
-        let sign = |step| move |source| leaf::Error::Sign { step, source };
-        let signer = self
-            .key
-            .to_der()
-            .map_err(|_| sign("load the CA key")(rcgen::Error::CouldNotParseKeyPair))?;
-        let signer = KeyPair::try_from(&*signer)
-            .map(Zeroizing::new)
-            .map_err(sign("load the CA key"))?;
-        let issuer =
-            Issuer::from_ca_cert_der(&self.certificate, &*signer).map_err(sign("load the CA certificate"))?;
-        let certificate = leaf::parameters(&names, (not_before, not_after), key.kind())
-            .and_then(|parameters| parameters.signed_by(&key.public()?, &issuer))
-            .map_err(sign("sign the server certificate"))?;
-
-        let leaf = Leaf {
-            chain_pem: pem::encode_certificate(certificate.der()),
-            key: key.pem().clone(),
-            not_before,
-            not_after,
-        };
-        // A foreign CA may have a subject or constraints that make its leafs
-        // useless: better to learn it here than from every client.
-        for name in &names {
-            verify::chain(&leaf.chain_pem, &self.certificate_pem, name, now)?;
-        }
-        Ok(leaf)
-    }
-
-    /// Signs the certificate of the CA that will follow this one: subject and
-    /// key are the successor's, the issuer is this CA. A server that sends it
-    /// behind its own certificate is accepted by clients that know only this
-    /// CA. It ends with the first of the two.
-    pub fn cross_certify(&self, successor: &Self, now: OffsetDateTime) -> Result<String, Error> {
-        if self.inspected.path_length == Some(0) {
-            return Err(Error::NoCross {
-                subject: self.inspected.subject.clone(),
-            });
-        }
-        let now = profile::whole_second(now);
-        let not_before = (now - NOT_BEFORE_MARGIN).max(self.inspected.not_before);
-        let not_after = self.inspected.not_after.min(successor.inspected.not_after);
-        if not_after <= now {
-            return Err(Error::NoOverlap { now });
-        }
-        let unusable = || Error::CrossSubject {
-            subject: successor.inspected.subject.clone(),
-        };
-        let (_, parsed) = parse_x509_certificate(&successor.certificate).map_err(|_| unusable())?;
-        let subject = distinguished_name::copy(parsed.subject()).ok_or_else(unusable)?;
-        let key =
-            SubjectPublicKeyInfo::from_der(&successor.inspected.public_key_info).map_err(|_| unusable())?;
-
-        let permitted = successor.inspected.permitted_names.clone().unwrap_or_default();
-        let mut parameters = root_parameters(&permitted, (not_before, not_after));
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(CROSS_PATH_LENGTH));
-        parameters.distinguished_name = subject;
-        if let Some(identifier) = inspect::subject_key_id(&parsed) {
-            // Leafs of the successor point at this identifier.
-            parameters.key_identifier_method = KeyIdMethod::PreSpecified(identifier.to_vec());
-        }
-        let sign = |source| Error::Sign {
-            step: "sign the cross certificate",
-            source,
-        };
-        let signer = load_key(&self.key)?;
-        let issuer = Issuer::from_ca_cert_der(&self.certificate, &*signer).map_err(sign)?;
-        let cross = parameters.signed_by(&key, &issuer).map_err(sign)?;
-        let (_, made) = parse_x509_certificate(cross.der()).map_err(|_| unusable())?;
-        if made.subject().as_raw() != parsed.subject().as_raw() {
-            return Err(unusable());
-        }
-        Ok(pem::encode_certificate(cross.der()))
-    }
-
-    fn check_permitted(&self, names: &[String]) -> Result<(), leaf::Error> {
-        match names.iter().find(|name| !self.inspected.permits(name)) {
-            None => Ok(()),
-            Some(name) => Err(leaf::Error::NotPermitted {
-                name: name.clone(),
-                permitted: self.inspected.permitted_names.clone().unwrap_or_default(),
-            }),
-        }
     }
 }
 

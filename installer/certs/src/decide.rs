@@ -8,7 +8,7 @@ use std::fmt;
 use time::OffsetDateTime;
 
 use crate::inspect::{self, Inspected};
-use crate::verify;
+use crate::{verify, whole_text};
 
 /// What was found, for example in a Secret.
 #[derive(Clone, Copy, Default)]
@@ -223,15 +223,4 @@ fn out_of_date(found: &Inspected, now: OffsetDateTime) -> Option<Reason> {
 fn renewal_due(found: &Inspected, now: OffsetDateTime) -> Option<Reason> {
     let since = found.renewal_due();
     (now >= since).then_some(Reason::RenewalDue { since })
-}
-
-/// The error with all its sources, for a text that stands alone.
-fn whole_text(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -31,7 +31,9 @@ pub mod request;
 pub mod rotation;
 pub mod secret;
 pub mod verify;
+mod whole_text;
 
 pub use profile::{
     AUTHORITY_VALIDITY, LEAF_VALIDITY, LEAF_VALIDITY_MAX, LEAF_VALIDITY_NOTICE, NOT_BEFORE_MARGIN,
 };
+pub use whole_text::whole_text;

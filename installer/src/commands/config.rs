@@ -84,8 +84,7 @@ pub async fn run(context: &Context, args: &ConfigArgs) -> Result<Exit, Error> {
         ConfigCommand::Reference => printer.result(parameter::reference())?,
         ConfigCommand::Show => {
             let cluster = context.cluster().await?;
-            let inventory = facts::read_inventory(&cluster).await?;
-            let values = inventory.ok_or(Error::NotInstalled)?.values;
+            let values = facts::read_installed(&cluster).await?.values;
             printer.result(serde_saphyr::to_string(&Value::Object(values)).map_err(Error::Values)?)?;
         }
         ConfigCommand::Explain(args) => {

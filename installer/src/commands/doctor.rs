@@ -145,9 +145,7 @@ fn to_text(finding: &Finding, cases: &[&Case]) -> String {
 /// Looks at everything that can be wrong with an installation, and goes on after a finding.
 async fn examine(context: &Context) -> Result<Vec<Finding>, Error> {
     let cluster = context.cluster().await?;
-    let inventory = facts::read_inventory(&cluster)
-        .await?
-        .ok_or(Error::NotInstalled)?;
+    let inventory = facts::read_installed(&cluster).await?;
     let existing = facts::read_existing(&cluster).await?;
     let addresses = Addresses::read(&cluster).await?;
     let now = OffsetDateTime::now_utc();

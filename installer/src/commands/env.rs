@@ -29,9 +29,7 @@ pub struct EnvArgs {
 /// Prints the environment block.
 pub async fn run(context: &Context, args: &EnvArgs) -> Result<Exit, Error> {
     let cluster = context.cluster().await?;
-    let inventory = facts::read_inventory(&cluster)
-        .await?
-        .ok_or(Error::NotInstalled)?;
+    let inventory = facts::read_installed(&cluster).await?;
     let existing = facts::read_existing(&cluster).await?;
     let api_key = owned_text(entry(&existing, names::ADMIN_KEY_SECRET, names::ADMIN_KEY_KEY))
         .ok_or(Error::NotInstalled)?;

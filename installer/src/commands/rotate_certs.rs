@@ -132,7 +132,7 @@ async fn check_clock(context: &Context, cluster: &Cluster) -> Result<(), Error> 
 }
 
 async fn status(context: &Context, cluster: &Cluster) -> Result<Exit, Error> {
-    let inventory = facts::read_inventory(cluster).await?.ok_or(Error::NotInstalled)?;
+    let inventory = facts::read_installed(cluster).await?;
     let domains = installed_domains(&inventory)?;
     let rotation = Rotation::read(context, cluster, &domains, silica_certs::LEAF_VALIDITY).await?;
     let status = Status::of(&rotation.material, OffsetDateTime::now_utc());
@@ -144,7 +144,7 @@ async fn status(context: &Context, cluster: &Cluster) -> Result<Exit, Error> {
 }
 
 async fn replace(context: &Context, cluster: &Cluster, args: &RotateCertsArgs) -> Result<Exit, Error> {
-    let inventory = facts::read_inventory(cluster).await?.ok_or(Error::NotInstalled)?;
+    let inventory = facts::read_installed(cluster).await?;
     let existing = facts::read_existing(cluster).await?;
     let now = OffsetDateTime::now_utc();
     let domains = installed_domains(&inventory)?;

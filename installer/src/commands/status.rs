@@ -39,9 +39,7 @@ pub struct StatusArgs {
 pub async fn run(context: &Context, _: &StatusArgs) -> Result<Exit, Error> {
     let printer = &context.printer;
     let cluster = context.cluster().await?;
-    let inventory = facts::read_inventory(&cluster)
-        .await?
-        .ok_or(Error::NotInstalled)?;
+    let inventory = facts::read_installed(&cluster).await?;
     let existing = facts::read_existing(&cluster).await?;
     let addresses = Addresses::read(&cluster).await?;
     let now = OffsetDateTime::now_utc();

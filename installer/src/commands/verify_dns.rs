@@ -221,8 +221,7 @@ async fn target(
     let cluster = if domains.is_empty() || expected.is_empty() {
         let cluster = cluster?;
         if domains.is_empty() {
-            let inventory = facts::read_inventory(&cluster).await?;
-            domains = inventory.ok_or(Error::NotInstalled)?.domains;
+            domains = facts::read_installed(&cluster).await?.domains;
         }
         if expected.is_empty() {
             let addresses = Addresses::read(&cluster).await?;

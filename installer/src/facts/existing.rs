@@ -11,6 +11,7 @@ use silica_manifests::secret_requests;
 use super::CONCURRENCY;
 use crate::{
     cluster::{Cluster, Error, request},
+    error,
     inventory::Inventory,
 };
 
@@ -32,6 +33,11 @@ pub async fn read_inventory(cluster: &Cluster) -> Result<Option<Inventory>, Erro
         .await
         .map_err(request("read", title))?;
     Ok(map.as_ref().map(Inventory::from_config_map))
+}
+
+/// The inventory of the installation that a command needs.
+pub(crate) async fn read_installed(cluster: &Cluster) -> Result<Inventory, error::Error> {
+    read_inventory(cluster).await?.ok_or(error::Error::NotInstalled)
 }
 
 /// The secrets and the trust bundle of the installation, as far as they exist.

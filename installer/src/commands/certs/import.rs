@@ -2,40 +2,32 @@
 //! puts it into service. Every reason against it is told at once; the former
 //! certificate is served until the new one has passed, and again when it fails.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Display,
-    fs,
-    path::{Path, PathBuf},
-};
+mod files;
+mod verdict;
+
+use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::core::ObjectMeta;
 use serde_json::json;
 use silica_api::{labels, names, types::Domain};
-use silica_certs::{
-    import::{self as judgement, Finding},
-    pem,
-    secret::PrivateKeyPem,
-    verify,
-};
-use time::{Duration, OffsetDateTime};
-use zeroize::Zeroizing;
+use silica_certs::secret::PrivateKeyPem;
+use time::OffsetDateTime;
 
-use super::{
-    error::Error as CertsError,
-    inspect::system_roots,
-    password::{self, KeyPasswordArgs},
+use self::{
+    files::read,
+    verdict::{Accepted, Front, judge, judge_for},
 };
+use super::{error::Error as CertsError, inspect::system_roots, password::KeyPasswordArgs};
 use crate::{
     cli::Format,
     cluster::Cluster,
     commands::rotate_certs::{deliver, fingerprint_of, installed_domains},
     error::Error,
     exit::Exit,
-    facts::{self, clock},
-    inventory::{Entry, Inventory},
+    facts,
+    inventory::Entry,
     lock,
     pipeline::write_inventory,
     report::Output,
@@ -96,35 +88,6 @@ pub(super) enum Origin {
     Acme,
 }
 
-/// Who ends the TLS connections.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Front {
-    /// The manager alone.
-    Manager,
-    /// Somebody else's software, as well or alone.
-    Other,
-}
-
-impl Front {
-    fn of(inventory: &Inventory) -> Self {
-        let is_front = |entry: &Entry| ["Ingress", "Gateway"].contains(&entry.kind.as_str());
-        if inventory.objects.iter().any(is_front) {
-            Self::Other
-        } else {
-            Self::Manager
-        }
-    }
-}
-
-/// A certificate that passed.
-struct Accepted {
-    /// What the server sends.
-    chain: String,
-    /// The root, when it is not a public one.
-    root: Option<String>,
-    warnings: Vec<String>,
-}
-
 /// Imports the certificate.
 pub async fn run(context: &Context, args: &ImportArgs) -> Result<Exit, Error> {
     // Before anything is asked of the cluster: files can be wrong without one.
@@ -136,9 +99,7 @@ pub async fn run(context: &Context, args: &ImportArgs) -> Result<Exit, Error> {
     }
     let cluster = context.cluster().await?;
     if args.dry_run {
-        let inventory = facts::read_inventory(&cluster)
-            .await?
-            .ok_or(Error::NotInstalled)?;
+        let inventory = facts::read_installed(&cluster).await?;
         let accepted = judge_for(&cluster, &given, &inventory).await?;
         return tell(context, &accepted);
     }
@@ -155,7 +116,7 @@ pub(super) async fn serve(
     origin: Origin,
 ) -> Result<Exit, Error> {
     let printer = &context.printer;
-    let mut inventory = facts::read_inventory(cluster).await?.ok_or(Error::NotInstalled)?;
+    let mut inventory = facts::read_installed(cluster).await?;
     let existing = facts::read_existing(cluster).await?;
     let domains = installed_domains(&inventory)?;
     let former = existing.secrets.get(names::TLS_SECRET);
@@ -209,122 +170,6 @@ pub(super) async fn serve(
     Ok(Exit::Success)
 }
 
-/// The files that are read; everything that is wrong with them is told at once.
-#[derive(Default)]
-struct Reader {
-    reasons: Vec<String>,
-}
-
-impl Reader {
-    /// The text of a PEM file; `command` is the subcommand of openssl for such files.
-    fn text(&mut self, path: &Path, command: &'static str) -> Option<Zeroizing<String>> {
-        let bytes = match fs::read(path) {
-            Ok(bytes) => Zeroizing::new(bytes),
-            Err(error) => {
-                self.refuse(path, format!("it cannot be read: {error}"));
-                return None;
-            }
-        };
-        let text = std::str::from_utf8(&bytes).ok().map(ToOwned::to_owned);
-        let text = text.filter(|text| !is_der(&bytes) || text.contains("-----BEGIN "));
-        if text.is_none() {
-            self.reasons.push(not_pem(path, &bytes, command).to_string());
-        }
-        text.map(Zeroizing::new)
-    }
-
-    /// The text of a file with certificates.
-    fn certificates(&mut self, path: &Path) -> Option<Zeroizing<String>> {
-        let text = self.text(path, "x509")?;
-        match silica_certs::inspect::parse_chain(&text) {
-            Ok(_) => Some(text),
-            Err(error) => {
-                self.refuse(path, whole(&error));
-                None
-            }
-        }
-    }
-
-    fn key(&mut self, path: &Path, password: Option<&[u8]>) -> Option<PrivateKeyPem> {
-        let text = self.text(path, "pkey")?;
-        match PrivateKeyPem::open(&text, password) {
-            Ok(key) => Some(key),
-            Err(pem::Error::Encrypted) => {
-                self.refuse(path, format!("the private key is encrypted; {}", password::HINT));
-                None
-            }
-            Err(error) => {
-                self.refuse(path, whole(&error));
-                None
-            }
-        }
-    }
-
-    fn refuse(&mut self, path: &Path, reason: impl Display) {
-        self.reasons.push(format!("{}: {reason}", path.display()));
-    }
-}
-
-/// Whether it begins as an ASN.1 sequence does.
-fn is_der(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&0x30)
-}
-
-/// What to tell of a file that is not PEM.
-fn not_pem(path: &Path, bytes: &[u8], command: &'static str) -> CertsError {
-    // RFC 7292 section 4: a file of PKCS#12 begins with its version, 3, as no
-    // certificate and no key does. The sequence around it has up to 5 bytes.
-    let head = bytes.get(2..8).unwrap_or_default();
-    let path = path.to_owned();
-    if is_der(bytes) && head.windows(3).any(|part| part == [2, 1, 3]) {
-        CertsError::Pkcs12 { path }
-    } else {
-        CertsError::NotPem { path, command }
-    }
-}
-
-/// Reads the files; all that are damaged are named at once.
-fn read(args: &ImportArgs) -> Result<Given, Error> {
-    let mut reader = Reader::default();
-    let password = match args.password.read() {
-        Ok(password) => password,
-        Err(error) => {
-            reader.reasons.push(whole(&error));
-            None
-        }
-    };
-    let chain = reader.certificates(&args.cert);
-    let more = args.chain.as_deref().map(|path| reader.certificates(path));
-    let key = reader.key(&args.key, password.as_deref().map(Vec::as_slice));
-    let ca = args.ca.as_deref().map(|path| reader.certificates(path));
-    match (chain, key) {
-        (Some(chain), Some(key)) if reader.reasons.is_empty() => {
-            let more = more.flatten().map(|more| format!("\n{}", *more));
-            Ok(Given {
-                chain: format!("{}{}", *chain, more.unwrap_or_default()),
-                key,
-                ca: ca.flatten().map(|ca| ca.as_str().to_owned()),
-            })
-        }
-        _ => Err(CertsError::Refused {
-            reasons: reader.reasons,
-            is_input: true,
-        }
-        .into()),
-    }
-}
-
-fn whole(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 /// The verdict of a dry run.
 fn tell(context: &Context, accepted: &Accepted) -> Result<Exit, Error> {
     let printer = &context.printer;
@@ -339,91 +184,6 @@ fn tell(context: &Context, accepted: &Accepted) -> Result<Exit, Error> {
         Output::Json => printer.json(&json!({"fingerprint": fingerprint, "warnings": accepted.warnings}))?,
     }
     Ok(Exit::Success)
-}
-
-/// Judges the files for what is installed.
-async fn judge_for(cluster: &Cluster, given: &Given, inventory: &Inventory) -> Result<Accepted, Error> {
-    let domains = installed_domains(inventory)?;
-    let skew = Duration::seconds(clock::read(cluster).await?.unwrap_or_default());
-    let judged = |now| judge(given, &domains, Front::of(inventory), &system_roots(), now);
-    Ok(judge_by_both_clocks(judged, OffsetDateTime::now_utc(), skew)?)
-}
-
-/// Judges by this machine's clock and then by the cluster's, which is ahead of it by
-/// the skew: clients may have either. Pure.
-fn judge_by_both_clocks(
-    judged: impl Fn(OffsetDateTime) -> Result<Accepted, CertsError>,
-    now: OffsetDateTime,
-    skew: Duration,
-) -> Result<Accepted, CertsError> {
-    let accepted = judged(now)?;
-    match judged(now.saturating_add(skew)) {
-        Ok(_) => Ok(accepted),
-        Err(CertsError::Refused { reasons, is_input }) => Err(CertsError::Refused {
-            reasons: reasons
-                .into_iter()
-                .map(|reason| by_other_clock(&reason, skew))
-                .collect(),
-            is_input,
-        }),
-        Err(error) => Err(error),
-    }
-}
-
-fn by_other_clock(reason: &str, skew: Duration) -> String {
-    let side = if skew.is_negative() { "behind" } else { "ahead of" };
-    let seconds = skew.whole_seconds().unsigned_abs();
-    format!("{reason}, by the cluster's clock, which is {seconds} s {side} this machine's")
-}
-
-/// Judges the files for apex and wildcard of the domains. Pure.
-fn judge(
-    given: &Given,
-    domains: &[Domain],
-    front: Front,
-    public_roots: &str,
-    now: OffsetDateTime,
-) -> Result<Accepted, CertsError> {
-    let ordered = judgement::ordered(&given.chain)?;
-    // Without a CA of its own, the root that came along is the measure.
-    let with_root = format!(
-        "{}{}",
-        ordered.served,
-        ordered.root.as_deref().unwrap_or_default()
-    );
-    let review = judgement::review(&with_root, given.key.expose(), domains, given.ca.as_deref(), now);
-    let is_refusal = |finding: &Finding| {
-        // The manager itself serves it well.
-        finding.is_refusal() || (*finding == Finding::Ed25519 && front == Front::Other)
-    };
-    let (refusals, notices): (Vec<_>, Vec<_>) =
-        review.findings.iter().partition(|finding| is_refusal(finding));
-    if !refusals.is_empty() {
-        return Err(CertsError::Refused {
-            reasons: refusals.iter().map(ToString::to_string).collect(),
-            is_input: false,
-        });
-    }
-    let is_public = domains
-        .iter()
-        .all(|domain| verify::chain(&ordered.served, public_roots, domain.as_ref(), now).is_ok());
-    let mut warnings: Vec<String> = notices
-        .into_iter()
-        // It is taken care of: the root is left out.
-        .filter(|finding| !matches!(finding, Finding::RootIncluded))
-        .map(ToString::to_string)
-        .collect();
-    if ordered.was_changed {
-        warnings.push("the chain was put in order, from the server's certificate upwards".to_owned());
-    }
-    if !is_public {
-        warnings.push("no CA of this machine has issued it; clients must be given its CA".to_owned());
-    }
-    Ok(Accepted {
-        chain: ordered.served,
-        root: given.ca.clone().or(ordered.root).filter(|_| !is_public),
-        warnings,
-    })
 }
 
 /// Without our label: `install` judges it and never writes it.
@@ -452,141 +212,4 @@ fn secret(accepted: &Accepted, key: &str) -> Secret {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use silica_certs::{
-        authority::{Authority, AuthorityRequest},
-        key::ServerKey,
-        leaf::LeafRequest,
-        names::server_names,
-    };
-
-    /// Made for this test by `openssl genpkey -algorithm ed25519`.
-    const ED25519: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIIXjMOjmchrcsK2SgcB2K0FsTHmY4tH74RrFbToGaKzZ\n-----END PRIVATE KEY-----\n";
-
-    const NOW: OffsetDateTime = time::macros::datetime!(2026-06-01 12:00 UTC);
-
-    fn domains(name: &str) -> Vec<Domain> {
-        vec![name.parse().unwrap()]
-    }
-
-    fn authority() -> Authority {
-        Authority::create(
-            &AuthorityRequest::new(vec!["a.example.com".into()], Vec::new()),
-            NOW,
-        )
-        .unwrap()
-    }
-
-    fn given(authority: &Authority, names: Vec<String>) -> Given {
-        let leaf = authority.issue(&LeafRequest::new(names), NOW).unwrap();
-        Given {
-            chain: leaf.chain_pem().into(),
-            key: leaf.key_pem().clone(),
-            ca: Some(authority.certificate_pem().into()),
-        }
-    }
-
-    #[test]
-    fn the_root_is_not_served_and_the_order_is_repaired() {
-        let authority = authority();
-        let mut files = given(&authority, server_names(&["a.example.com"], &[]));
-        let leaf = files.chain.clone();
-        files.chain = format!("{}{leaf}", authority.certificate_pem());
-        files.ca = None;
-        let accepted = judge(
-            &files,
-            &domains("a.example.com"),
-            Front::Manager,
-            authority.certificate_pem(),
-            NOW,
-        )
-        .unwrap();
-        assert_eq!(accepted.chain, leaf);
-        assert_eq!(accepted.root, None, "a public root needs no mention");
-        assert_eq!(accepted.warnings.len(), 1, "{:?}", accepted.warnings);
-        let private = judge(&files, &domains("a.example.com"), Front::Manager, "", NOW).unwrap();
-        assert_eq!(private.root.as_deref(), Some(authority.certificate_pem()));
-    }
-
-    #[test]
-    fn every_reason_is_told_at_once() {
-        let authority = authority();
-        let mut files = given(&authority, vec!["a.example.com".into()]);
-        files.key = given(&authority, vec!["a.example.com".into()]).key;
-        let late = NOW + Duration::days(100);
-        let Err(CertsError::Refused { reasons, is_input }) =
-            judge(&files, &domains("a.example.com"), Front::Manager, "", late)
-        else {
-            panic!("accepted");
-        };
-        let all = reasons.join("\n");
-        assert!(!is_input);
-        for part in ["does not belong", "*.a.example.com", "expired"] {
-            assert!(all.contains(part), "{part} is missing in {all}");
-        }
-    }
-
-    #[test]
-    fn dates_have_to_be_right_by_the_clock_of_the_cluster_too() {
-        let files = given(&authority(), server_names(&["a.example.com"], &[]));
-        let at = |skew| {
-            let judged = |now| judge(&files, &domains("a.example.com"), Front::Manager, "", now);
-            judge_by_both_clocks(judged, NOW, skew).map(|_| ())
-        };
-        assert!(at(Duration::ZERO).is_ok() && at(-Duration::minutes(50)).is_ok());
-        for (skew, says) in [
-            (-Duration::hours(2), "not valid before"),
-            (Duration::days(91), "expired"),
-        ] {
-            let Err(CertsError::Refused { reasons, .. }) = at(skew) else {
-                panic!("accepted");
-            };
-            assert!(reasons[0].contains(says), "{reasons:?}");
-            assert!(
-                reasons[0].contains("by the cluster's clock, which is"),
-                "{reasons:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn another_authority_than_the_given_one_is_refused() {
-        let mut files = given(&authority(), server_names(&["a.example.com"], &[]));
-        files.ca = Some(authority().certificate_pem().into());
-        let refused = judge(&files, &domains("a.example.com"), Front::Manager, "", NOW);
-        assert!(matches!(refused, Err(CertsError::Refused { .. })));
-    }
-
-    #[test]
-    fn an_ed25519_key_is_for_the_manager_alone() {
-        let authority = authority();
-        let key = ServerKey::load(&PrivateKeyPem::parse(ED25519).unwrap()).unwrap();
-        let request = LeafRequest::new(server_names(&["a.example.com"], &[]));
-        let leaf = authority.issue_for(&key, &request, NOW).unwrap();
-        let files = Given {
-            chain: leaf.chain_pem().into(),
-            key: leaf.key_pem().clone(),
-            ca: Some(authority.certificate_pem().into()),
-        };
-        let judged = |front| judge(&files, &domains("a.example.com"), front, "", NOW);
-        let accepted = judged(Front::Manager).unwrap();
-        assert!(
-            accepted
-                .warnings
-                .iter()
-                .any(|warning| warning.contains("Ed25519"))
-        );
-        let Err(CertsError::Refused { reasons, .. }) = judged(Front::Other) else {
-            panic!("accepted");
-        };
-        assert!(reasons[0].contains("load balancers"), "{reasons:?}");
-    }
-
-    #[test]
-    fn the_secret_is_not_marked_as_ours() {
-        let files = given(&authority(), server_names(&["a.example.com"], &[]));
-        let accepted = judge(&files, &domains("a.example.com"), Front::Manager, "", NOW).unwrap();
-        assert_eq!(secret(&accepted, files.key.expose()).metadata.labels, None);
-    }
-}
+mod tests;

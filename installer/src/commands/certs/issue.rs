@@ -166,9 +166,7 @@ pub async fn run(context: &Context, args: &IssueArgs) -> Result<Exit, Error> {
 
 async fn issue_for_cluster(context: &Context, args: &IssueArgs) -> Result<Exit, Error> {
     let cluster = context.cluster().await?;
-    let inventory = facts::read_inventory(&cluster)
-        .await?
-        .ok_or(Error::NotInstalled)?;
+    let inventory = facts::read_installed(&cluster).await?;
     let domains = installed_domains(&inventory)?;
     let place = Place::Cluster(Box::new(cluster.clone()));
     let kept = place.read().await?;

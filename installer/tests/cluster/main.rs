@@ -1,0 +1,116 @@
+//! The binary against a real API server, named by the kubeconfig in
+//! `SILICA_TEST_KUBECONFIG`: a throw-away cluster without an installation.
+//!
+//! Needs an API server and the controller manager (for deletion), but no node:
+//! nothing is waited for, since no image is there.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failing helper is a failing test"
+)]
+
+mod concurrent;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod killed;
+mod refusals;
+mod rights;
+mod upgrade;
+
+use std::{collections::BTreeMap, process::Output};
+
+use concurrent::{a_held_lock_is_respected_until_it_expires, two_at_once_end_as_one};
+use harness::{Harness, NO_IMAGES, UNINSTALL};
+use k8s_openapi::api::coordination::v1::Lease;
+use killed::{LATE, killed_after, killed_early, killed_while_removing};
+use kube::{api::DynamicObject, core::ApiResource};
+use refusals::{
+    a_foreign_namespace_is_refused, a_lost_stored_version_stops_the_upgrade, foreign_definitions_are_refused,
+};
+use rights::{the_printed_role_is_enough, without_rights_all_of_them_are_listed};
+use serde_json::Value;
+use upgrade::{a_second_run_writes_nothing, a_version_that_does_not_start_gives_way_to_the_former};
+
+/// Everything that an installation may consist of.
+fn parts() -> Vec<&'static str> {
+    let templates = ["--templates", "--template-image-base", "silica.invalid/base:1"];
+    [&["--domain", "silica.localhost"], &NO_IMAGES[..], &templates].concat()
+}
+
+fn install() -> Vec<&'static str> {
+    [&["install", "--no-wait"], &parts()[..]].concat()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[track_caller]
+fn expect(output: &Output, code: i32, parts: &[&str]) {
+    let text = stderr(output);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn installer_on_a_real_api_server() {
+    let Some(harness) = Harness::connect().await else {
+        return;
+    };
+    foreign_definitions_are_refused(&harness).await;
+    a_foreign_namespace_is_refused(&harness).await;
+    without_rights_all_of_them_are_listed(&harness).await;
+    the_printed_role_is_enough(&harness).await;
+    let reference = a_second_run_writes_nothing(&harness).await;
+    a_version_that_does_not_start_gives_way_to_the_former(&harness, &reference).await;
+    a_lost_stored_version_stops_the_upgrade(&harness).await;
+    killed_early(&harness, &reference).await;
+    withdraw(&harness).await;
+    for phase in LATE {
+        killed_after(&harness, phase, &reference).await;
+        withdraw(&harness).await;
+    }
+    expect(&harness.silica(&UNINSTALL), 0, &[]);
+    killed_while_removing(&harness).await;
+    a_held_lock_is_respected_until_it_expires(&harness).await;
+    two_at_once_end_as_one(&harness, &reference).await;
+    assert!(harness.namespace().await.is_none());
+}
+
+async fn uninstall(harness: &Harness) {
+    let kinds: Vec<ApiResource> = kinds(&harness.objects().await);
+    expect(&harness.silica(&UNINSTALL), 0, &[]);
+    assert_eq!(harness.leftovers(&kinds).await, Vec::<String>::new());
+    assert!(harness.namespace().await.is_none());
+}
+
+fn kinds(objects: &BTreeMap<String, DynamicObject>) -> Vec<ApiResource> {
+    let mut kinds: Vec<ApiResource> = Vec::new();
+    for object in objects.values() {
+        let types = object.types.clone().unwrap();
+        let gvk = kube::core::GroupVersionKind::try_from(&types).unwrap();
+        let kind = ApiResource::from_gvk(&gvk);
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    kinds.push(ApiResource::erase::<Lease>(&()));
+    kinds
+}
+
+/// Removes the installation without namespace and definitions.
+async fn withdraw(harness: &Harness) {
+    expect(&harness.silica(&["uninstall", "--delete-sandboxes"]), 0, &[]);
+    assert!(harness.secrets().await.is_empty());
+}
+
+#[track_caller]
+fn assert_same(found: &BTreeMap<String, Value>, reference: &BTreeMap<String, Value>, when: &str) {
+    for (title, wanted) in reference {
+        assert_eq!(found.get(title), Some(wanted), "{title}, {when}");
+    }
+    assert_eq!(found.len(), reference.len(), "{when}");
+}

@@ -1,0 +1,83 @@
+//! What is somebody else's, or cannot be read any more, is refused before anything is written.
+
+use k8s_openapi::{
+    api::core::v1::{ConfigMap, Namespace},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+use silica_api::{crd, names};
+
+use crate::{
+    expect,
+    harness::{Harness, UNINSTALL},
+    install,
+};
+
+pub(crate) async fn foreign_definitions_are_refused(harness: &Harness) {
+    let api: Api<CustomResourceDefinition> = Api::all(harness.client());
+    let mut foreign = crd::all().remove(0);
+    foreign.metadata.labels = None;
+    foreign.annotations_mut().extend([
+        ("meta.helm.sh/release-name".to_owned(), "agents".to_owned()),
+        ("meta.helm.sh/release-namespace".to_owned(), "other".to_owned()),
+    ]);
+    api.create(&PostParams::default(), &foreign).await.unwrap();
+    expect(
+        &harness.silica(&install()),
+        79,
+        &[&foreign.name_any(), "Helm release other/agents", "--adopt"],
+    );
+    assert!(harness.namespace().await.is_none());
+    harness.remove_definitions().await;
+}
+
+pub(crate) async fn a_foreign_namespace_is_refused(harness: &Harness) {
+    let namespaces: Api<Namespace> = Api::all(harness.client());
+    let named = |name: &str| json!({"metadata": {"name": name}});
+    let namespace = serde_json::from_value(named(names::NAMESPACE)).unwrap();
+    namespaces
+        .create(&PostParams::default(), &namespace)
+        .await
+        .unwrap();
+    let maps: Api<ConfigMap> = Api::namespaced(harness.client(), names::NAMESPACE);
+    let map = serde_json::from_value(named("precious")).unwrap();
+    maps.create(&PostParams::default(), &map).await.unwrap();
+    expect(
+        &harness.silica(&install()),
+        79,
+        &["ConfigMap precious", "--adopt"],
+    );
+    let definitions: Api<CustomResourceDefinition> = Api::all(harness.client());
+    let name = crd::all().remove(0).name_any();
+    assert!(definitions.get_opt(&name).await.unwrap().is_none());
+    harness.remove_namespace().await;
+}
+
+pub(crate) async fn a_lost_stored_version_stops_the_upgrade(harness: &Harness) {
+    let api: Api<CustomResourceDefinition> = Api::all(harness.client());
+    let name = crd::all().remove(0).name_any();
+    let stored = |versions: &[&str]| Patch::Merge(json!({"status": {"storedVersions": versions}}));
+    let mut definition = api.get(&name).await.unwrap();
+    let mut newer = definition.spec.versions[0].clone();
+    newer.name = "v1".into();
+    newer.storage = false;
+    definition.spec.versions.push(newer);
+    definition.metadata.managed_fields = None;
+    api.replace(&name, &PostParams::default(), &definition)
+        .await
+        .unwrap();
+    let params = PatchParams::default();
+    api.patch_status(&name, &params, &stored(&["v1alpha1", "v1"]))
+        .await
+        .unwrap();
+    expect(&harness.silica(&install()), 79, &[&name, "objects stored as v1,"]);
+    api.patch_status(&name, &params, &stored(&["v1alpha1"]))
+        .await
+        .unwrap();
+    harness.remove_definitions().await;
+    expect(&harness.silica(&UNINSTALL), 0, &[]);
+}
