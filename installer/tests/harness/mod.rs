@@ -306,6 +306,17 @@ impl Harness {
     }
 }
 
+/// What a test has installed when it fails is no trouble of the tests that follow.
+impl Drop for Harness {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let ended = self.command(&UNINSTALL).output();
+            let code = ended.ok().and_then(|output| output.status.code());
+            println!("cleaned up behind the failure: silica uninstall ended with {code:?}");
+        }
+    }
+}
+
 /// Removes marks of time and place, and the content of generated secrets.
 fn lasting(object: DynamicObject) -> Value {
     let kind = object.types.clone().map(|types| types.kind).unwrap_or_default();
@@ -322,7 +333,11 @@ fn lasting(object: DynamicObject) -> Value {
         metadata.remove(key);
     }
     if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+        // Set by a controller of the cluster, some time after the object was made.
         annotations.remove("deployment.kubernetes.io/revision");
+        if annotations.is_empty() {
+            metadata.remove("annotations");
+        }
     }
     value.as_object_mut().unwrap().remove("status");
     if kind == "Service" {
