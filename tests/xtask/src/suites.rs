@@ -23,6 +23,8 @@ pub(crate) enum Suite {
     Seed,
     /// Newest JavaScript SDKs, one host
     Javascript,
+    /// Certificate and CA replaced under agents with the SDKs of both languages, who must not notice
+    Rotation,
     /// The executables in ConfigMaps, without an image of ours, and pulled from a registry
     Delivery,
     /// `silica verify-dns` against a real CoreDNS pod of the cluster
@@ -52,6 +54,7 @@ impl Suite {
                 | Self::Pinned
                 | Self::Seed
                 | Self::Javascript
+                | Self::Rotation
                 | Self::Delivery
                 | Self::Dns
                 | Self::Ingress

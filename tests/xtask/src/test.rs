@@ -6,6 +6,7 @@ mod dns;
 mod fixtures;
 mod ingress;
 mod node;
+mod rotation;
 mod sdk;
 
 use std::ffi::OsString;
@@ -199,6 +200,7 @@ fn run_installed(cluster: &Cluster, suite: Suite) -> Result<String> {
         Suite::Delivery => delivery::run(cluster),
         Suite::Dns => dns::run(cluster, &build::path()),
         Suite::Ingress => ingress::run(cluster, &build::path()),
+        Suite::Rotation => rotation::run(cluster, &build::path()),
         other => sdk::run(cluster, other),
     }
 }

@@ -75,7 +75,7 @@ fn pytest(
 }
 
 /// Starts a program that sees another `/etc/resolv.conf`; the machine's own stays as it is.
-fn with_cluster_dns(program: &Path) -> Result<Command> {
+pub(super) fn with_cluster_dns(program: &Path) -> Result<Command> {
     let file = workspace::target().join("resolv.conf");
     fs::write(&file, format!("nameserver {NODE_ADDRESS}\n"))
         .with_context(|| format!("failed to write {}", file.display()))?;
@@ -89,11 +89,11 @@ fn with_cluster_dns(program: &Path) -> Result<Command> {
     Ok(command)
 }
 
-/// Copies the suite next to its packages, because Node looks for them in the folders above
-/// a file, and runs it there.
-fn javascript(cluster: &Cluster, folder: &Path) -> Result<Vec<String>> {
+/// Copies the programs of a suite next to its packages, because Node looks for them in the folders
+/// above a file, and returns that place.
+pub(super) fn javascript_place(cluster: &Cluster, programs: &Path) -> Result<PathBuf> {
     let read = |path: &Path| fs::read(path).with_context(|| format!("failed to read {}", path.display()));
-    let manifest = folder.join("package.json");
+    let manifest = workspace::root().join("tests/sdk/javascript/package.json");
     let key = Digest::of(&read(&manifest)?).hex()[..12].to_owned();
     let place = cluster.layout().cache.join("node").join(key);
     fs::create_dir_all(&place).with_context(|| format!("failed to create {}", place.display()))?;
@@ -114,23 +114,28 @@ fn javascript(cluster: &Cluster, folder: &Path) -> Result<Vec<String>> {
         fs::write(place.join("node_modules/.complete"), "")
             .context("failed to note the installed packages")?;
     }
-    let tests: Vec<PathBuf> = fs::read_dir(folder)
+    let tests: Vec<PathBuf> = fs::read_dir(programs)
         .and_then(|entries| {
             entries
                 .map(|entry| Ok(entry?.path()))
                 .collect::<std::io::Result<_>>()
         })
-        .with_context(|| format!("failed to list {}", folder.display()))?;
+        .with_context(|| format!("failed to list {}", programs.display()))?;
     for test in tests
         .iter()
         .filter(|path| path.extension().is_some_and(|extension| extension == "mjs"))
     {
         copy(test)?;
     }
+    Ok(place)
+}
+
+fn javascript(cluster: &Cluster, folder: &Path) -> Result<Vec<String>> {
+    let place = javascript_place(cluster, folder)?;
     let variables = [("E2B_API_URL", SINGLE_HOST), ("E2B_SANDBOX_URL", SINGLE_HOST)];
     command::run_and_keep(
         Command::new("node")
-            .args(["--test", "--test-reporter=spec"])
+            .args(["--test", "--test-reporter=spec", "single-host.test.mjs"])
             .current_dir(&place)
             .envs(environment::read()?)
             .envs(variables),

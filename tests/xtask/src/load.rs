@@ -1,24 +1,18 @@
-//! A process that never stops asking for `/health`, and what it counted. It is the client of
-//! the installer's tests of the same matter.
+//! A process that never stops asking, and what it counted: it answers every line of its input with
+//! what has happened since the last one.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::workspace;
-
-/// The forwarder in front of the direct TLS of the local cluster.
-const PORT: &str = "443";
-const PROGRAM: &str = "installer/tests/rotation/clients/client.py";
-/// The HTTP stack of the newest SDK.
-const STACK: &str = "pyqwest";
+/// How long a client that is told to end may take before it is killed.
+const ENDING: Duration = Duration::from_secs(10);
 
 /// Requests so far.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     title: String,
     succeeded: u64,
     failed: u64,
@@ -27,8 +21,26 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// Requests that had a good answer.
+    pub(crate) const fn succeeded(&self) -> u64 {
+        self.succeeded
+    }
+
+    /// An error when a request has failed.
+    pub(crate) fn expect_no_failure(&self) -> Result<()> {
+        ensure!(
+            self.failed == 0,
+            "{}: {} of {} requests failed, the first with: {}",
+            self.title,
+            self.failed,
+            self.succeeded + self.failed,
+            self.error
+        );
+        Ok(())
+    }
+
     /// A line of the table.
-    pub(super) fn row(&self) -> String {
+    pub(crate) fn row(&self) -> String {
         let line = format!(
             "  {:<40} {:>10} {:>10}   {}",
             self.title, self.succeeded, self.failed, self.error
@@ -61,9 +73,10 @@ impl Tally {
 }
 
 /// A client at work; it ends with this value.
-pub(super) struct Client {
+pub(crate) struct Client {
     child: Child,
-    questions: ChildStdin,
+    /// Closed to let it end.
+    questions: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     tally: Tally,
 }
@@ -77,29 +90,20 @@ impl Drop for Client {
 }
 
 impl Client {
-    /// Starts it: each request on a connection of its own, or all on one.
-    pub(super) fn start(
-        python: &Path,
-        title: &str,
-        is_fresh: bool,
-        host: &str,
-        roots: &Path,
-    ) -> Result<Self> {
-        let mut child = Command::new(python)
-            .arg(workspace::root().join(PROGRAM))
-            .args([STACK, if is_fresh { "fresh" } else { "kept" }, host, PORT])
-            .env("SSL_CERT_FILE", roots)
+    /// Starts the command.
+    pub(crate) fn start(title: &str, command: &mut Command) -> Result<Self> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("failed to run {}", python.display()))?;
+            .with_context(|| format!("failed to start {title}"))?;
         let streams = (child.stdin.take(), child.stdout.take());
         let (Some(questions), Some(answers)) = streams else {
             anyhow::bail!("failed to talk to a client");
         };
         Ok(Self {
             child,
-            questions,
+            questions: Some(questions),
             answers: BufReader::new(answers),
             tally: Tally {
                 title: title.to_owned(),
@@ -111,6 +115,8 @@ impl Client {
     /// Adds what it did since the last time, and returns that.
     fn count(&mut self) -> Result<Tally> {
         self.questions
+            .as_mut()
+            .context("failed to ask a client: it was told to end")?
             .write_all(b"\n")
             .context("failed to ask a client")?;
         let mut line = String::new();
@@ -123,7 +129,7 @@ impl Client {
     }
 
     /// Waits until it has had answers to requests that it made from now on.
-    pub(super) fn wait_for_more(&mut self, patience: Duration) -> Result<()> {
+    pub(crate) fn wait_for_more(&mut self, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;
         // The answer to the request under way may be older than the call.
         let mut wanted: u64 = 2;
@@ -143,7 +149,7 @@ impl Client {
     }
 
     /// All requests since the last tally.
-    pub(super) fn tally(&mut self) -> Tally {
+    pub(crate) fn tally(&mut self) -> Tally {
         let fresh = Tally {
             title: self.tally.title.clone(),
             ..Tally::default()
@@ -151,9 +157,22 @@ impl Client {
         std::mem::replace(&mut self.tally, fresh)
     }
 
-    /// Ends it.
-    pub(super) fn stop(mut self) -> Tally {
-        self.tally()
+    /// Ends it. What it has done last counts, too. It has some time to take its sandbox away.
+    pub(crate) fn stop(mut self) -> Result<Tally> {
+        self.count()?;
+        let tally = self.tally();
+        drop(self.questions.take());
+        let deadline = Instant::now() + ENDING;
+        while self
+            .child
+            .try_wait()
+            .context("failed to wait for a client")?
+            .is_none()
+            && Instant::now() < deadline
+        {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(tally)
     }
 }
 
