@@ -176,6 +176,14 @@ impl SandboxSpec {
     }
 }
 
+impl SandboxStatus {
+    /// IP address of the pod.
+    pub fn address(&self) -> Option<&str> {
+        let of_pod = self.pod_info.as_ref().and_then(|pod| pod.pod_ip.as_deref());
+        of_pod.or(self.sandbox_ip.as_deref())
+    }
+}
+
 /// One condition (KEP-1623 shape).
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -244,4 +252,20 @@ pub mod condition {
     pub const CREATE_POD: &str = "CreatePod";
     /// On a SandboxSet: sandboxes cannot be made, or do not start.
     pub const REPLICA_FAILURE: &str = "ReplicaFailure";
+    /// On a SandboxClaim: it is at its end.
+    pub const COMPLETED: &str = "Completed";
+    /// Reason of [`COMPLETED`]: it has as many sandboxes as it asked for.
+    pub const ALL_REPLICAS_CLAIMED: &str = "AllReplicasClaimed";
+    /// Reason of [`COMPLETED`]: there is no pool of that name.
+    pub const SANDBOX_SET_NOT_FOUND: &str = "SandboxSetNotFound";
+    /// Reason of [`COMPLETED`]: the time to claim is over.
+    pub const TIMEOUT_REACHED: &str = "TimeoutReached";
+    /// Reason of [`COMPLETED`]: it asks for what cannot be done.
+    pub const INVALID_SPEC: &str = "InvalidSpec";
+    /// Reason of [`COMPLETED`]: sandboxes fail one after the other.
+    pub const SANDBOXES_FAILED: &str = "SandboxesFailed";
+    /// On a SandboxClaim: the time to claim was over before it had all.
+    pub const TIMED_OUT: &str = "TimedOut";
+    /// Reason of [`TIMED_OUT`].
+    pub const CLAIM_TIMEOUT_REACHED: &str = "ClaimTimeoutReached";
 }
