@@ -8,6 +8,7 @@ pub mod claim;
 pub mod contract;
 pub mod cursor;
 pub mod image;
+pub mod init;
 pub mod metadata;
 pub mod percent;
 pub mod resources;

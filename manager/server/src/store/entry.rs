@@ -130,7 +130,7 @@ impl Entry {
         let template = label(labels::TEMPLATE)
             .or(pool.map(String::as_str))
             .unwrap_or_default();
-        let address = status.pod_info.and_then(|pod| pod.pod_ip).or(status.sandbox_ip);
+        let address = status.address().and_then(|address| address.parse().ok());
         let readiness = status
             .conditions
             .iter()
@@ -161,7 +161,7 @@ impl Entry {
             ready,
             has_start_failure,
             image: status.image.map(Into::into),
-            address: address.and_then(|address| address.parse().ok()),
+            address,
             started_at: claimed_at.unwrap_or(created),
             auto_resume: annotations
                 .get(labels::AUTO_RESUME)
