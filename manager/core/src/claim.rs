@@ -13,6 +13,7 @@ use silica_api::{
 use crate::{
     image::ImageReference,
     timeout::{self, Timeout},
+    volume::Mounts,
 };
 
 /// The facts about a pool member that decide whether it can be claimed.
@@ -125,6 +126,8 @@ pub struct Claim {
     pub sealed_env: Option<String>,
     /// Image that the sandbox shall have in place of its template's.
     pub image: Option<ImageReference>,
+    /// Volumes that a sandbox which is made for the claim mounts; one that runs takes none.
+    pub mounts: Mounts,
     /// Whether clients need a token for the in-sandbox daemon.
     pub secure: bool,
     /// Whether ports other than the daemon's need a traffic token.
@@ -204,6 +207,9 @@ impl Claim {
         let mut spec = serde_json::to_value(spec)?;
         if let (Value::Object(spec), Value::Object(own)) = (&mut spec, self.spec()) {
             spec.extend(own.into_iter().filter(|(_, field)| !field.is_null()));
+        }
+        if !self.mounts.is_empty() {
+            spec["volumeMounts"] = json!(self.mounts);
         }
         let template_hash = set
             .status
@@ -289,6 +295,7 @@ mod tests {
             idempotency: None,
             sealed_env: None,
             image: None,
+            mounts: Mounts::default(),
             secure: true,
             private_traffic: false,
         }
@@ -433,6 +440,20 @@ mod tests {
         assert_eq!(sandbox["spec"]["template"], json!({"spec": {"x": 1}}));
         assert_eq!(sandbox["spec"]["shutdownTime"], "1970-01-01T00:05:00.000Z");
         assert!(sandbox["spec"].get("replicas").is_none());
+    }
+
+    #[test]
+    fn volumes_are_mounted_by_a_sandbox_that_is_made_for_them() {
+        let set = SandboxSet::new("code", SandboxSetSpec::default());
+        let sandbox = claim().render_sandbox(&set, "code-abc12").unwrap();
+        assert!(sandbox["spec"].get("volumeMounts").is_none());
+        let asking = Claim {
+            mounts: Mounts::parse(r#"[{"pvName": "data", "mountPath": "/data"}]"#).unwrap(),
+            ..claim()
+        };
+        let sandbox = asking.render_sandbox(&set, "code-abc12").unwrap();
+        let expected = json!([{"pvName": "data", "mountPath": "/data", "readOnly": false}]);
+        assert_eq!(sandbox["spec"]["volumeMounts"], expected);
     }
 
     #[test]

@@ -17,3 +17,4 @@ pub mod sealed;
 pub mod state;
 pub mod timeout;
 pub mod token;
+pub mod volume;

@@ -110,13 +110,13 @@ async fn work(claim: Arc<SandboxClaim>, context: &Context) -> Result<Action, Err
     loop {
         let now = Timestamp::now();
         // (pure) whether it is over, for another reason than that it has all
-        let end = plan::end(&claim, &ledger, set.as_deref(), order.as_ref().err(), now);
+        let end_of = |ledger: &_| plan::end(&claim, ledger, set.as_deref(), order.as_ref().err(), now);
         if let Ok(order) = &order {
             let work = settle::Work {
                 claim: &claim,
                 set: set.as_deref(),
                 order,
-                may_claim: end.is_none(),
+                may_claim: end_of(&ledger).is_none(),
                 now,
             };
             // (client) what became of those on their way
@@ -126,6 +126,7 @@ async fn work(claim: Arc<SandboxClaim>, context: &Context) -> Result<Action, Err
             trouble = status::trouble(&outcomes).or(trouble);
             lost.extend(status::settle(&mut ledger, outcomes));
         }
+        let end = end_of(&ledger);
         // (pure) who comes next
         let next: Vec<_> = match &set {
             Some(set) if end.is_none() => {

@@ -4,6 +4,7 @@ use silica_api::{crd::SandboxClaimSpec, labels, names};
 use silica_core::{
     image::{self, ImageReference},
     sealed,
+    volume::{self, Mounts},
 };
 
 /// Why a claim cannot be carried out, whatever happens.
@@ -18,8 +19,8 @@ pub(crate) enum Error {
          another SandboxSet"
     )]
     Resources,
-    #[error("spec.dynamicVolumesMount is not supported: declare volumes in the SandboxSet")]
-    Volumes,
+    #[error("spec.dynamicVolumesMount: {0}")]
+    Volumes(#[from] volume::Error),
     #[error("spec.envVars: {0}")]
     Env(#[from] sealed::Error),
     #[error("spec.envVars reach nobody with skipInitRuntime: true")]
@@ -38,6 +39,8 @@ pub(crate) enum Error {
 pub(super) struct Order {
     /// Image that the sandboxes shall have in place of their template's.
     pub(super) image: Option<ImageReference>,
+    /// Volumes to mount; only sandboxes that are made for the claim can have them.
+    pub(super) mounts: Mounts,
 }
 
 /// Checks a claim; whether the pool has a runtime is not known when there is no pool.
@@ -59,9 +62,7 @@ pub(super) fn order(spec: &SandboxClaimSpec, has_runtime: Option<bool>) -> Resul
         .image
         .map(|value| value.parse().map_err(|error| Error::Image { value, error }))
         .transpose()?;
-    if !spec.dynamic_volumes_mount.is_empty() {
-        return Err(Error::Volumes);
-    }
+    let mounts = Mounts::of_claim(&spec.dynamic_volumes_mount)?;
     sealed::check(&spec.env_vars)?;
     if spec.skip_init_runtime && !spec.env_vars.is_empty() {
         return Err(Error::EnvWithoutInit);
@@ -82,7 +83,7 @@ pub(super) fn order(spec: &SandboxClaimSpec, has_runtime: Option<bool>) -> Resul
             return Err(Error::NoRuntime { field });
         }
     }
-    Ok(Order { image })
+    Ok(Order { image, mounts })
 }
 
 #[cfg(test)]
@@ -115,9 +116,11 @@ pub(super) mod tests {
         let spec = json!({
             "labels": {"team": "a"}, "annotations": {"example.com/x": "y"}, "envVars": {"A": "1"},
             "inplaceUpdate": {"image": "debian:12"}, "runtimes": [{"name": "agent-runtime"}],
+            "dynamicVolumesMount": [{"mountID": "m", "pvName": "data", "mountPath": "/data"}],
         });
-        let image = check(&spec).unwrap().image.unwrap();
-        assert_eq!(image.as_str(), "debian:12");
+        let asked = check(&spec).unwrap();
+        assert_eq!(asked.image.unwrap().as_str(), "debian:12");
+        assert_eq!(asked.mounts.as_slice()[0].pv_name, "data");
         assert_eq!(check(&json!({})), Ok(Order::default()));
         assert!(order(&claim(&spec).spec, None).is_ok());
     }
@@ -130,6 +133,14 @@ pub(super) mod tests {
                 "spec.inplaceUpdate.resources",
             ),
             (json!({"runtimes": [{"name": "csi"}]}), "spec.runtimes"),
+            (
+                json!({"dynamicVolumesMount": [{"pvName": "data", "mountPath": "/"}]}),
+                "spec.dynamicVolumesMount",
+            ),
+            (
+                json!({"dynamicVolumesMount": [{"pvName": "data", "mountPath": "/data", "attributes": {"a": "b"}}]}),
+                "spec.dynamicVolumesMount",
+            ),
             (
                 json!({"skipInitRuntime": true, "envVars": {"A": "1"}}),
                 "spec.envVars",

@@ -64,13 +64,18 @@ pub(super) fn end(
         .then_some(End::Timeout)
 }
 
-/// Failures at which a claim gives up. A bad image would spoil one sandbox after the other.
+/// Failures at which a claim gives up. A bad image would spoil one sandbox after the other, and
+/// no sandbox gets a volume that one did not get.
 fn bearable(spec: &SandboxClaimSpec) -> usize {
-    if has_image(spec) {
+    if has_image(spec) || has_volumes(spec) {
         1
     } else {
         FEW_FAILURES.max(status::wanted(spec) / 10)
     }
+}
+
+fn has_volumes(spec: &SandboxClaimSpec) -> bool {
+    !spec.dynamic_volumes_mount.is_empty()
 }
 
 fn has_image(spec: &SandboxClaimSpec) -> bool {
@@ -163,14 +168,15 @@ pub(super) fn choose(
         let is_pending = ledger.pending.iter().any(|pending| pending.name == *name);
         is_pending || ledger.sandboxes.contains(name) || lost.contains(name)
     };
-    candidates.retain(|candidate| !is_known(&candidate.name));
+    // A running pod takes no volumes.
+    candidates.retain(|candidate| !has_volumes(spec) && !is_known(&candidate.name));
     let order = claim::order(candidates.iter().map(|candidate| candidate.is_current), random);
     let taken: Vec<String> = order
         .into_iter()
         .take(count)
         .map(|index| candidates[index].name.clone())
         .collect();
-    let made = if spec.create_on_no_stock {
+    let made = if spec.create_on_no_stock || has_volumes(spec) {
         count - taken.len()
     } else {
         0
@@ -232,6 +238,13 @@ mod tests {
         assert_eq!(chosen(&makes, &json!({}), &["a"]), (1, 2));
         assert_eq!(chosen(&waits, &json!({}), &[]), (0, 0));
         assert_eq!(chosen(&makes, &json!({}), &["a", "b", "c", "d"]), (3, 0));
+    }
+
+    #[test]
+    fn sandboxes_with_volumes_are_made_whatever_the_pool_has() {
+        let spec = json!({"replicas": 2, "createOnNoStock": false,
+            "dynamicVolumesMount": [{"pvName": "data", "mountPath": "/data"}]});
+        assert_eq!(chosen(&spec, &json!({}), &["a", "b"]), (0, 2));
     }
 
     #[test]

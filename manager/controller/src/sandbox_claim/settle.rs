@@ -198,6 +198,7 @@ fn write(work: &Work<'_>, name: &str, context: &Context) -> Claim {
         annotations: spec.annotations.clone(),
         idempotency: None,
         image: work.order.image.clone(),
+        mounts: work.order.mounts.clone(),
         secure: true,
         private_traffic: false,
     }

@@ -76,10 +76,12 @@ fn has_image(sandbox: &Sandbox) -> bool {
     of_template == Some(wanted) || confirmed == Some(wanted)
 }
 
-/// Whether waiting does not help: with the image that was asked for nothing starts.
+/// Whether waiting does not help: a volume that was asked for cannot be had, or with the image
+/// that was asked for nothing starts.
 fn is_hopeless(ready: &Condition, wants_image: bool) -> bool {
     let of_image = [condition::START_CONTAINER_FAILED, condition::IMAGE_CHANGE_FAILED];
-    wants_image && ready.status == ConditionStatus::False && of_image.contains(&&*ready.reason)
+    let by_image = wants_image && of_image.contains(&&*ready.reason);
+    ready.status == ConditionStatus::False && (by_image || ready.reason == condition::VOLUME_MOUNT_FAILED)
 }
 
 #[cfg(test)]
@@ -139,6 +141,10 @@ mod tests {
         let image = json!({"inplaceUpdate": {"image": "v2"}});
         assert!(failed(
             &sandbox(&image, "False", condition::START_CONTAINER_FAILED),
+            0
+        ));
+        assert!(failed(
+            &sandbox(&json!({}), "False", condition::VOLUME_MOUNT_FAILED),
             0
         ));
         for phase in [Phase::Failed, Phase::Succeeded, Phase::Terminating] {

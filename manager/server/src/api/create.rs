@@ -153,7 +153,8 @@ impl Body {
             ),
             (
                 self.volume_mounts.is_some_and(|mounts| !mounts.is_empty()),
-                "volumeMounts are not supported: declare volumes in the SandboxSet",
+                "volumeMounts are not supported: use metadata e2b.agents.kruise.io/csi-volume-config, or declare volumes in \
+                 the SandboxSet",
             ),
             (
                 auto_pause && extensions.never_timeout,

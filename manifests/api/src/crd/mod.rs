@@ -7,8 +7,8 @@ mod sandbox_template;
 mod template;
 
 pub use sandbox::{
-    Condition, ConditionStatus, InplaceUpdate, PauseStrategy, PauseStrategyType, Phase, PodInfo, RuntimeRef,
-    Sandbox, SandboxSpec, SandboxStatus, condition,
+    Condition, ConditionStatus, InplaceUpdate, PauseStrategy, PauseStrategyType, PersistentMount, Phase,
+    PodInfo, RuntimeRef, Sandbox, SandboxSpec, SandboxStatus, condition,
 };
 pub use sandbox_claim::{
     ClaimInplaceUpdate, ClaimPhase, ClaimResources, DynamicVolumeMount, PendingSandbox, SandboxClaim,

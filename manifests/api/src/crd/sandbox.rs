@@ -61,6 +61,27 @@ pub struct SandboxSpec {
     /// Claims for volumes that outlive the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_claim_templates: Option<Vec<VolumeClaimTemplate>>,
+    /// Volumes of the namespace that the main container mounts beside those of the template.
+    /// A pod is made with them, so that a change shows with the next pod.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["mountPath"]))]
+    pub volume_mounts: Vec<PersistentMount>,
+}
+
+/// A volume that the main container mounts.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PersistentMount {
+    /// PersistentVolume that is bound to a PersistentVolumeClaim of the namespace.
+    pub pv_name: String,
+    /// Folder in the sandbox.
+    pub mount_path: String,
+    /// Folder of the volume; all of it when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub_path: Option<String>,
+    /// Whether the sandbox cannot write.
+    #[serde(default)]
+    pub read_only: bool,
 }
 
 /// Changes to the pod that need no new one.
@@ -228,6 +249,8 @@ pub mod condition {
     pub const IMAGE_CHANGING: &str = "ImageChanging";
     /// Reason of a false [`READY`]: the API server refused the other image.
     pub const IMAGE_CHANGE_FAILED: &str = "ImageChangeFailed";
+    /// Reason of a false [`READY`]: a volume that was asked for cannot be mounted.
+    pub const VOLUME_MOUNT_FAILED: &str = "VolumeMountFailed";
     /// Reason of a false [`READY`]: the template cannot become a pod.
     pub const INVALID_TEMPLATE: &str = "InvalidTemplate";
     /// Reason of a false [`READY`]: a pod of the same name belongs to somebody else.
