@@ -16,7 +16,7 @@ use harness::{Harness, Kubelet};
 use kube::ResourceExt;
 use serde_json::json;
 use silica_api::{
-    crd::{Sandbox, SandboxClaim, condition},
+    crd::{Sandbox, SandboxClaim, SandboxClaimStatus, condition},
     labels,
 };
 
@@ -34,6 +34,7 @@ async fn claims_on_a_real_api_server() {
     says_at_once_what_cannot_be_done(&harness).await;
     changes_the_image_of_what_it_takes(&harness).await;
     sandboxes_that_fail_are_given_up(&harness).await;
+    mounts_volumes_of_its_own_namespace_alone(&harness).await;
     a_completed_claim_goes_and_its_sandboxes_stay(&harness).await;
     survives_being_killed_while_claiming(&mut harness).await;
     harness.clean_up().await;
@@ -203,6 +204,48 @@ async fn sandboxes_that_fail_are_given_up(harness: &Harness) {
     assert_eq!(kept[0].labels()[labels::RESERVED_FAILED], "true");
 }
 
+async fn mounts_volumes_of_its_own_namespace_alone(harness: &Harness) {
+    let asking = |volume: &str| {
+        let mount = json!({"pvName": volume, "mountPath": "/data", "subPath": "a", "readOnly": true});
+        json!({"templateName": "pool", "createOnNoStock": false, "dynamicVolumesMount": [mount]})
+    };
+    harness.create_claim("refused", asking("no-volume")).await;
+    let (status, reason) = harness.wait_completed("refused").await;
+    assert_eq!(
+        (status.failed_replicas, reason.as_str()),
+        (1, condition::SANDBOXES_FAILED)
+    );
+    let message = status.message.unwrap();
+    assert!(
+        message.contains("PersistentVolume \"no-volume\" is not bound"),
+        "{message}"
+    );
+
+    let volume = harness.create_volume().await;
+    harness.create_claim("mounted", asking(&volume)).await;
+    let (status, reason) = harness.wait_completed("mounted").await;
+    assert_eq!(reason, condition::ALL_REPLICAS_CLAIMED);
+    let spec = harness.pod(&status.sandboxes[0]).await.spec.unwrap();
+    let claim = spec
+        .volumes
+        .unwrap()
+        .into_iter()
+        .find_map(|volume| Some((volume.name, volume.persistent_volume_claim?.claim_name)))
+        .unwrap();
+    assert_eq!(claim.1, "shared");
+    let mounts = spec.containers[0].volume_mounts.clone().unwrap();
+    let mount = mounts.iter().find(|mount| mount.name == claim.0).unwrap();
+    assert_eq!(
+        (
+            mount.mount_path.as_str(),
+            mount.sub_path.as_deref(),
+            mount.read_only
+        ),
+        ("/data", Some("a"), Some(true))
+    );
+    harness.delete_volume(&volume).await;
+}
+
 async fn a_completed_claim_goes_and_its_sandboxes_stay(harness: &Harness) {
     let claim = json!({"templateName": "pool", "ttlAfterCompleted": "1s"});
     harness.create_claim("short", claim).await;
@@ -213,8 +256,8 @@ async fn a_completed_claim_goes_and_its_sandboxes_stay(harness: &Harness) {
     assert!(left.unwrap().metadata.deletion_timestamp.is_none());
 }
 
-/// Kills the controller at many moments of a big claim, from a pool that has half of it; no
-/// matter when, the claim ends with exactly what it asked for.
+/// Kills the controller each time that it has written down a batch and is about to claim it,
+/// from a pool that has half of what is asked for: the claim ends with exactly that.
 async fn survives_being_killed_while_claiming(harness: &mut Harness) {
     harness.create_set("many", json!({"replicas": 20}), "v1").await;
     harness
@@ -223,12 +266,20 @@ async fn survives_being_killed_while_claiming(harness: &mut Harness) {
     let claim =
         json!({"templateName": "many", "replicas": 40, "claimTimeout": "5m", "waitReadyTimeout": "2m"});
     harness.create_claim("forty", claim).await;
-    for round in 0..8 {
-        tokio::time::sleep(Duration::from_millis(10 + 12 * round)).await;
+    let (mut known, mut kills) = (0, 0);
+    while known < 40 {
+        let chosen = |status: &SandboxClaimStatus| status.sandboxes.len() + status.pending.len();
+        let further = harness
+            .wait_claim("forty", "further", |status| chosen(status) > known)
+            .await;
         // The same name again, as of a restarted container: leads at once.
         harness.kill();
         harness.start("first");
+        known = chosen(&further.status.unwrap());
+        kills += 1;
     }
+    println!("killed {kills} times while claiming");
+    assert!(kills >= 3);
     let (status, reason) = harness.wait_completed("forty").await;
     assert_eq!(reason, condition::ALL_REPLICAS_CLAIMED);
     assert_eq!((status.claimed_replicas, status.sandboxes.len()), (40, 40));

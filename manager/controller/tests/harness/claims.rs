@@ -1,8 +1,9 @@
 //! SandboxClaims, and the sandboxes that they got.
 
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::{
-    ResourceExt,
-    api::{ListParams, Patch, PatchParams},
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use silica_api::{
@@ -52,6 +53,44 @@ impl Harness {
         let mut found = self.api::<Sandbox>().list(&of_claim).await.unwrap().items;
         found.sort_by_key(ResourceExt::name_any);
         found
+    }
+
+    /// Makes a volume and gives it to the namespace; gives back its name.
+    pub(crate) async fn create_volume(&self) -> String {
+        let (name, namespace) = (format!("volume-of-{}", self.namespace), &self.namespace);
+        let common = json!({"storageClassName": "", "accessModes": ["ReadWriteMany"]});
+        let with = |mut spec: Value| {
+            for (key, value) in common.as_object().unwrap() {
+                spec[key] = value.clone();
+            }
+            spec
+        };
+        // Nothing mounts it: no kubelet takes the pods.
+        let volume = json!({
+            "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+            "spec": with(json!({"capacity": {"storage": "1Gi"}, "hostPath": {"path": "/nowhere"},
+                "claimRef": {"namespace": namespace, "name": "shared"}})),
+        });
+        let volumes: Api<PersistentVolume> = Api::all(self.client.clone());
+        let volume = serde_json::from_value(volume).unwrap();
+        volumes.create(&PostParams::default(), &volume).await.unwrap();
+        self.create::<PersistentVolumeClaim>(json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "shared"},
+            "spec": with(json!({"volumeName": name, "resources": {"requests": {"storage": "1Mi"}}})),
+        }))
+        .await;
+        self.wait("shared", "bound", |claim: &PersistentVolumeClaim| {
+            let status = claim.status.as_ref();
+            status.and_then(|status| status.phase.as_deref()) == Some("Bound")
+        })
+        .await;
+        name
+    }
+
+    /// The claim goes with the namespace, and the volume with the claim.
+    pub(crate) async fn delete_volume(&self, name: &str) {
+        let volumes: Api<PersistentVolume> = Api::all(self.client.clone());
+        volumes.delete(name, &DeleteParams::default()).await.unwrap();
     }
 
     pub(crate) async fn lose_claim_status(&self, name: &str) {
