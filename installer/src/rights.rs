@@ -206,6 +206,7 @@ fn read() -> impl Iterator<Item = Right> {
         right(None, names::GROUP, "sandboxes", "list"),
         right(None, names::GROUP, "sandboxsets", "list"),
         right(None, names::GROUP, "sandboxtemplates", "list"),
+        right(None, names::GROUP, "sandboxclaims", "list"),
     ]
     .into_iter()
 }

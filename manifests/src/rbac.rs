@@ -52,9 +52,11 @@ fn controller_cluster_rules() -> Vec<PolicyRule> {
         ),
         rule(group, &["sandboxsets"], &["get", "list", "patch", "watch"]),
         rule(group, &["sandboxtemplates"], WATCHED),
+        // Deleted some time after their end.
+        rule(group, &["sandboxclaims"], &["delete", "get", "list", "watch"]),
         rule(
             group,
-            &["sandboxes/status", "sandboxsets/status"],
+            &["sandboxes/status", "sandboxsets/status", "sandboxclaims/status"],
             &["get", "patch", "update"],
         ),
         // Owner references that block deletion need this where the admission
@@ -274,7 +276,13 @@ mod tests {
     #[test]
     fn the_server_role_never_touches_pods_or_status() {
         for rule in manager_cluster_rules() {
-            for resource in ["pods", "sandboxes/status", "sandboxsets/status", "nodes"] {
+            for resource in [
+                "pods",
+                "sandboxes/status",
+                "sandboxsets/status",
+                "sandboxclaims",
+                "nodes",
+            ] {
                 assert!(!mentions(&rule, resource), "{rule:?}");
             }
         }

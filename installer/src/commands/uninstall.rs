@@ -13,7 +13,7 @@ use kube::{
 };
 use serde_json::json;
 use silica_api::{
-    crd::{Sandbox, SandboxSet, SandboxTemplate},
+    crd::{Sandbox, SandboxClaim, SandboxSet, SandboxTemplate},
     labels, names,
 };
 
@@ -45,7 +45,7 @@ Examples:
 pub struct UninstallArgs {
     #[command(flatten)]
     pub format: Format,
-    /// Delete every Sandbox, SandboxSet and SandboxTemplate of the cluster
+    /// Delete every Sandbox, SandboxSet, SandboxTemplate and SandboxClaim of the cluster
     #[arg(long)]
     pub delete_sandboxes: bool,
     /// Keep users' sandboxes, though nothing acts on them any more
@@ -213,6 +213,7 @@ async fn read_user_objects(
     let mut users = Vec::new();
     let sets: Api<SandboxSet> = Api::all(cluster.client.clone());
     let templates: Api<SandboxTemplate> = Api::all(cluster.client.clone());
+    let claims: Api<SandboxClaim> = Api::all(cluster.client.clone());
     let sandboxes: Api<Sandbox> = Api::all(cluster.client.clone());
     let all = ListParams::default();
     let failed = |kind: &'static str| move |error| request("list", kind)(error);
@@ -227,6 +228,12 @@ async fn read_user_objects(
             .map_err(failed("SandboxTemplates"))?
             .iter()
             .map(entry::<SandboxTemplate>),
+    );
+    users.extend(
+        existing(claims.list(&all).await)
+            .map_err(failed("SandboxClaims"))?
+            .iter()
+            .map(entry::<SandboxClaim>),
     );
     users.retain(|entry| !ours.contains(entry));
     let pools: BTreeSet<(Option<&str>, &str)> = inventory

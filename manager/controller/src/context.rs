@@ -6,7 +6,8 @@ use kube::Client;
 use silica_core::token::TokenKey;
 
 use crate::{
-    Config, RuntimeSource, cache::Caches, event, metrics::Metrics, runtime_source::Copies, sandbox_set,
+    Config, RuntimeSource, cache::Caches, event, metrics::Metrics, runtime_source::Copies, sandbox_claim,
+    sandbox_set,
 };
 
 /// Shared by all reconciliations of one term of leadership.
@@ -20,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) copies: Copies,
     /// What the pools did that the caches may not show yet.
     pub(crate) memory: Mutex<sandbox_set::Memory>,
+    /// What was written about claims that the cache may not show yet.
+    pub(crate) claims: Mutex<sandbox_claim::Memory>,
 }
 
 /// Settings that shape pods.
@@ -45,6 +48,7 @@ impl Context {
             events: events.counting(Arc::clone(&metrics)),
             metrics,
             memory: Mutex::default(),
+            claims: Mutex::default(),
         }
     }
 }

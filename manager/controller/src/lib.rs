@@ -1,5 +1,5 @@
-//! The controller role: turns Sandboxes into pods and keeps the pools of
-//! SandboxSets filled. It also renews the served certificate
+//! The controller role: turns Sandboxes into pods, keeps the pools of SandboxSets
+//! filled, and carries SandboxClaims out. It also renews the served certificate
 //! and, before it ends, the CA.
 //!
 //! [`run`] keeps watch-fed caches warm at all times and writes only while it
@@ -10,6 +10,7 @@
 mod cache;
 mod config;
 mod context;
+mod daemon;
 mod event;
 mod health;
 mod lease;
@@ -19,6 +20,7 @@ mod queue;
 mod renewal;
 mod runtime_source;
 mod sandbox;
+mod sandbox_claim;
 mod sandbox_set;
 mod status_patch;
 mod template;
@@ -96,16 +98,24 @@ async fn lead(
             caches.clone(),
             events.sender(),
         ));
+        let claims = sandbox_claim::run(
+            Arc::clone(&context),
+            queues.claims.open(&caches.claims),
+            config.workers,
+        );
         let reconcilers = pin!(future::join5(
             sandbox::run(
                 Arc::clone(&context),
                 queues.sandboxes.open(&caches.sandboxes),
                 config.workers
             ),
-            sandbox_set::run(
-                Arc::clone(&context),
-                queues.sets.open(&caches.sets),
-                config.workers
+            future::join(
+                sandbox_set::run(
+                    Arc::clone(&context),
+                    queues.sets.open(&caches.sets),
+                    config.workers
+                ),
+                claims
             ),
             orphan::run(Arc::clone(&context), queues.orphans.open()),
             renewal::run(Arc::clone(&context), &config, time::OffsetDateTime::now_utc),

@@ -37,12 +37,21 @@ pub(crate) struct Metrics {
     pub(crate) sandbox_reconcile_errors: Number,
     pub(crate) set_reconciles: Number,
     pub(crate) set_reconcile_errors: Number,
+    pub(crate) claim_reconciles: Number,
+    pub(crate) claim_reconcile_errors: Number,
     pub(crate) pods_created: Number,
     pub(crate) pool_sandboxes_created: Number,
     pub(crate) pool_sandboxes_scaled_down: Number,
     pub(crate) pool_sandboxes_replaced: Number,
     pub(crate) pool_sandboxes_failed: Number,
     pub(crate) sandboxes_expired: Number,
+    pub(crate) claims_fulfilled: Number,
+    pub(crate) claims_unfulfilled: Number,
+    pub(crate) claims_expired: Number,
+    pub(crate) claim_conflicts: Number,
+    pub(crate) claim_sandboxes_taken: Number,
+    pub(crate) claim_sandboxes_made: Number,
+    pub(crate) claim_sandboxes_failed: Number,
     pub(crate) events_dropped: Number,
     /// Ends of the certificates in seconds since 1970; 0 while not known.
     pub(crate) leaf_not_after: Number,
@@ -64,21 +73,27 @@ pub(crate) fn render(metrics: &Metrics, caches: Option<&Caches>) -> String {
         "1 while this process holds the Lease.",
         [(vec![], metrics.leading.get())],
     );
-    let kinds = |sandbox: &Number, set: &Number| {
-        [
-            (vec![("kind", "Sandbox".to_owned())], sandbox.get()),
-            (vec![("kind", "SandboxSet".to_owned())], set.get()),
-        ]
+    let kinds = |sandbox: &Number, set: &Number, claim: &Number| {
+        [("Sandbox", sandbox), ("SandboxSet", set), ("SandboxClaim", claim)]
+            .map(|(kind, number)| (vec![("kind", kind.to_owned())], number.get()))
     };
     page.counter(
         "silica_controller_reconciles_total",
         "Reconciliations.",
-        kinds(&metrics.sandbox_reconciles, &metrics.set_reconciles),
+        kinds(
+            &metrics.sandbox_reconciles,
+            &metrics.set_reconciles,
+            &metrics.claim_reconciles,
+        ),
     );
     page.counter(
         "silica_controller_reconcile_errors_total",
         "Reconciliations that failed and are tried again.",
-        kinds(&metrics.sandbox_reconcile_errors, &metrics.set_reconcile_errors),
+        kinds(
+            &metrics.sandbox_reconcile_errors,
+            &metrics.set_reconcile_errors,
+            &metrics.claim_reconcile_errors,
+        ),
     );
     page.counter(
         "sandbox_pods_created_total",
@@ -110,12 +125,60 @@ pub(crate) fn render(metrics: &Metrics, caches: Option<&Caches>) -> String {
         "Kubernetes Events not written because there were too many.",
         [(vec![], metrics.events_dropped.get())],
     );
+    render_claims(&mut page, metrics);
     render_certificates(&mut page, metrics);
     render_rotation(&mut page, metrics);
     if let Some(caches) = caches {
         render_caches(&mut page, caches);
     }
     page.0
+}
+
+fn render_claims(page: &mut Page, metrics: &Metrics) {
+    let labelled = |key: &'static str, numbers: [(&str, &Number); 2]| {
+        numbers.map(|(value, number)| (vec![(key, value.to_owned())], number.get()))
+    };
+    page.counter(
+        "sandboxclaim_sandboxes_total",
+        "Sandboxes that SandboxClaims took out of a pool or had made.",
+        labelled(
+            "from",
+            [
+                ("pool", &metrics.claim_sandboxes_taken),
+                ("template", &metrics.claim_sandboxes_made),
+            ],
+        ),
+    );
+    page.counter(
+        "sandboxclaim_completed_total",
+        "SandboxClaims that came to an end, with all that they asked for or without.",
+        labelled(
+            "fulfilled",
+            [
+                ("true", &metrics.claims_fulfilled),
+                ("false", &metrics.claims_unfulfilled),
+            ],
+        ),
+    );
+    for (name, help, number) in [
+        (
+            "sandboxclaim_sandboxes_failed_total",
+            "Claimed sandboxes that did not become ready.",
+            &metrics.claim_sandboxes_failed,
+        ),
+        (
+            "sandboxclaim_conflicts_total",
+            "Sandboxes that somebody else was faster with.",
+            &metrics.claim_conflicts,
+        ),
+        (
+            "sandboxclaim_expired_total",
+            "Completed SandboxClaims that were deleted at their time.",
+            &metrics.claims_expired,
+        ),
+    ] {
+        page.counter(name, help, [(vec![], number.get())]);
+    }
 }
 
 fn render_certificates(page: &mut Page, metrics: &Metrics) {
@@ -183,6 +246,7 @@ fn render_caches(page: &mut Page, caches: &Caches) {
             .into_iter()
             .map(|((phase, claimed), count)| (vec![("phase", phase), ("claimed", claimed)], count)),
     );
+    render_cached_claims(page, caches);
     let sets = caches.sets.state();
     let per_set = |value: &dyn Fn(&silica_api::crd::SandboxSet) -> i32| {
         let mut lines: Vec<_> = sets
@@ -212,6 +276,45 @@ fn render_caches(page: &mut Page, caches: &Caches) {
         "sandboxset_available_replicas",
         "Sandboxes that can be claimed now.",
         per_set(&|set| set.status.as_ref().map_or(0, |status| status.available_replicas)),
+    );
+}
+
+fn render_cached_claims(page: &mut Page, caches: &Caches) {
+    let claims = caches.claims.state();
+    let mut phases: BTreeMap<String, u64> = BTreeMap::new();
+    for claim in &claims {
+        let phase = claim.status.as_ref().and_then(|status| status.phase);
+        let phase = phase.map_or_else(|| "Unknown".to_owned(), |phase| format!("{phase:?}"));
+        *phases.entry(phase).or_default() += 1;
+    }
+    page.gauge(
+        "sandbox_claim_count",
+        "SandboxClaims by phase.",
+        phases
+            .into_iter()
+            .map(|(phase, count)| (vec![("phase", phase)], count)),
+    );
+    let per_claim = |value: &dyn Fn(&silica_api::crd::SandboxClaim) -> i32| {
+        let line = |claim: &std::sync::Arc<silica_api::crd::SandboxClaim>| {
+            let identity = vec![
+                ("namespace", claim.namespace().unwrap_or_default()),
+                ("name", claim.name_any()),
+            ];
+            (identity, u64::try_from(value(claim)).unwrap_or(0))
+        };
+        let mut lines: Vec<_> = claims.iter().map(line).collect();
+        lines.sort();
+        lines
+    };
+    page.gauge(
+        "sandbox_claim_desired_replicas",
+        "Sandboxes that a SandboxClaim asks for.",
+        per_claim(&|claim| claim.spec.replicas),
+    );
+    page.gauge(
+        "sandbox_claim_claimed_replicas",
+        "Sandboxes that it got.",
+        per_claim(&|claim| claim.status.as_ref().map_or(0, |status| status.claimed_replicas)),
     );
 }
 
@@ -269,6 +372,7 @@ mod tests {
         let text = render(&metrics, None);
         assert!(text.contains("# TYPE sandboxset_sandboxes_removed_total counter\n"));
         assert!(text.contains("sandboxset_sandboxes_removed_total{reason=\"failed\"} 1\n"));
+        assert!(text.contains("sandboxclaim_completed_total{fulfilled=\"true\"} 0\n"));
     }
 
     #[test]

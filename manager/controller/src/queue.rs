@@ -15,7 +15,9 @@ use kube::{
         reflector::{ObjectRef, Store},
     },
 };
-use silica_api::crd::{Sandbox, SandboxSet};
+use silica_api::crd::{Sandbox, SandboxClaim, SandboxSet};
+
+use crate::cache::Caches;
 
 /// A pod whose Sandbox was deleted.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -31,14 +33,16 @@ pub(crate) struct Orphan {
 pub(crate) struct Queues {
     pub(crate) sandboxes: Queue<ObjectRef<Sandbox>>,
     pub(crate) sets: Queue<ObjectRef<SandboxSet>>,
+    pub(crate) claims: Queue<ObjectRef<SandboxClaim>>,
     pub(crate) orphans: Queue<Orphan>,
 }
 
 impl Queues {
     /// Queues every known object, after a watch may have missed something.
-    pub(crate) fn push_all(&self, sandboxes: &Store<Sandbox>, sets: &Store<SandboxSet>) {
-        references(sandboxes).for_each(|reference| self.sandboxes.push(reference));
-        references(sets).for_each(|reference| self.sets.push(reference));
+    pub(crate) fn push_all(&self, caches: &Caches) {
+        references(&caches.sandboxes).for_each(|reference| self.sandboxes.push(reference));
+        references(&caches.sets).for_each(|reference| self.sets.push(reference));
+        references(&caches.claims).for_each(|reference| self.claims.push(reference));
     }
 }
 

@@ -106,12 +106,20 @@ pub(crate) fn resolve<'a>(
 }
 
 impl Blueprint {
+    /// Whether a daemon runs in the sandbox.
+    pub(crate) fn has_runtime(&self) -> bool {
+        self.brings_runtime() || self.wants_runtime()
+    }
+
     /// Whether the controller brings the runtime into the pod: not when the
     /// template has its own init container for it, and not when the object says
     /// `runtimes: []`.
     pub(crate) fn wants_runtime(&self) -> bool {
-        let own = self
-            .template
+        !self.brings_runtime() && self.runtimes.as_ref().is_none_or(|runtimes| !runtimes.is_empty())
+    }
+
+    fn brings_runtime(&self) -> bool {
+        self.template
             .0
             .pointer("/spec/initContainers")
             .and_then(Value::as_array)
@@ -119,8 +127,7 @@ impl Blueprint {
                 containers
                     .iter()
                     .any(|container| container["name"] == names::RUNTIME_CONTAINER)
-            });
-        !own && self.runtimes.as_ref().is_none_or(|runtimes| !runtimes.is_empty())
+            })
     }
 
     /// Hash of everything that shapes the pod, the injected runtime included:
@@ -211,7 +218,7 @@ mod tests {
     #[test]
     fn a_new_runtime_does_not_touch_templates_that_bring_their_own() {
         let own = blueprint(json!({"spec": {"initContainers": [{"name": "runtime"}]}}));
-        assert!(!own.wants_runtime());
+        assert!(own.has_runtime() && !own.wants_runtime());
         assert_eq!(own.revision("r"), own.revision("new runtime"));
     }
 
@@ -229,13 +236,11 @@ mod tests {
             }
             .wants_runtime()
         );
-        assert!(
-            !Blueprint {
-                runtimes: Some(vec![]),
-                ..plain
-            }
-            .wants_runtime()
-        );
+        let refused = Blueprint {
+            runtimes: Some(vec![]),
+            ..plain
+        };
+        assert!(!refused.wants_runtime() && !refused.has_runtime());
     }
 
     #[test]

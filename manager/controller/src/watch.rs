@@ -15,9 +15,10 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use silica_api::{
-    crd::{Sandbox, SandboxSet},
+    crd::{ClaimPhase, Sandbox, SandboxClaim, SandboxSet},
     labels,
 };
+use silica_core::claim::{Facts, is_available};
 
 use crate::{
     cache::{Caches, Writers},
@@ -36,7 +37,7 @@ pub(crate) async fn run(
 ) -> &'static str {
     let all = watcher::Config::default().page_size(PAGE_SIZE);
     let made_here = all.clone().labels(&format!("{}=sandbox", labels::CREATED_BY));
-    let relisted = || queues.push_all(&caches.sandboxes, &caches.sets);
+    let relisted = || queues.push_all(&caches);
 
     let sandboxes = feed(
         Api::all(client.clone()),
@@ -46,6 +47,7 @@ pub(crate) async fn run(
         |change| match change {
             Change::Touched { before, now } => {
                 queues.sandboxes.push(ObjectRef::from_obj(now));
+                claims(now, &caches.claims).for_each(|claim| queues.claims.push(claim));
                 before
                     .into_iter()
                     .chain([now])
@@ -54,6 +56,7 @@ pub(crate) async fn run(
             }
             Change::Removed(sandbox) => {
                 pools(sandbox).for_each(|set| queues.sets.push(set));
+                claims(sandbox, &caches.claims).for_each(|claim| queues.claims.push(claim));
                 queues.orphans.push(Orphan {
                     namespace: sandbox.namespace().unwrap_or_default(),
                     name: sandbox.name_any(),
@@ -69,7 +72,23 @@ pub(crate) async fn run(
         (writers.sets, caches.sets.clone()),
         trim_metadata,
         |change| match change {
-            Change::Touched { now, .. } => queues.sets.push(ObjectRef::from_obj(now)),
+            Change::Touched { now, .. } => {
+                queues.sets.push(ObjectRef::from_obj(now));
+                if now.metadata.deletion_timestamp.is_some() {
+                    waiting(now, &caches.claims).for_each(|claim| queues.claims.push(claim));
+                }
+            }
+            Change::Removed(set) => waiting(set, &caches.claims).for_each(|claim| queues.claims.push(claim)),
+            Change::Relisted => relisted(),
+        },
+    );
+    let claims = feed(
+        Api::all(client.clone()),
+        all.clone(),
+        (writers.claims, caches.claims.clone()),
+        trim_metadata,
+        |change| match change {
+            Change::Touched { now, .. } => queues.claims.push(ObjectRef::from_obj(now)),
             Change::Removed(_) => {}
             Change::Relisted => relisted(),
         },
@@ -99,10 +118,11 @@ pub(crate) async fn run(
             Change::Relisted => relisted(),
         },
     );
-    pin_mut!(sandboxes, sets, templates, pods);
+    pin_mut!(sandboxes, sets, claims, templates, pods);
     tokio::select! {
         () = sandboxes => "Sandbox",
         () = sets => "SandboxSet",
+        () = claims => "SandboxClaim",
         () = templates => "SandboxTemplate",
         () = pods => "Pod",
     }
@@ -199,6 +219,38 @@ fn pools(sandbox: &Sandbox) -> impl Iterator<Item = ObjectRef<SandboxSet>> {
         .into_iter()
         .chain(owner)
         .map(move |name| ObjectRef::new(&name).within(&namespace))
+}
+
+/// The claims that a Sandbox concerns: the one that it was claimed by, and when it can be
+/// claimed all that its pool does not have enough for.
+fn claims(sandbox: &Sandbox, known: &Store<SandboxClaim>) -> impl Iterator<Item = ObjectRef<SandboxClaim>> {
+    let namespace = sandbox.namespace().unwrap_or_default();
+    let label = |key: &str| sandbox.labels().get(key).cloned();
+    let pool = label(labels::POOL).filter(|_| is_available(Facts::from(sandbox)));
+    let waiting = pool.map(|pool| waiting_for(&namespace, &pool, known));
+    label(labels::CLAIM_NAME)
+        .map(|name| ObjectRef::new(&name).within(&namespace))
+        .into_iter()
+        .chain(waiting.into_iter().flatten())
+}
+
+/// The claims that wait for a pool.
+fn waiting(set: &SandboxSet, known: &Store<SandboxClaim>) -> impl Iterator<Item = ObjectRef<SandboxClaim>> {
+    waiting_for(&set.namespace().unwrap_or_default(), &set.name_any(), known).into_iter()
+}
+
+fn waiting_for(namespace: &str, set: &str, known: &Store<SandboxClaim>) -> Vec<ObjectRef<SandboxClaim>> {
+    let waits = |claim: &SandboxClaim| {
+        let phase = claim.status.as_ref().and_then(|status| status.phase);
+        phase != Some(ClaimPhase::Completed)
+            && claim.spec.template_name == set
+            && claim.metadata.namespace.as_deref() == Some(namespace)
+    };
+    let found = known.state_filter(waits);
+    found
+        .iter()
+        .map(|claim| ObjectRef::from_obj(claim.as_ref()))
+        .collect()
 }
 
 /// Drops what no decision needs and what is large.

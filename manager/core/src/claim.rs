@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use silica_api::{
-    crd::{Phase, SandboxSet, SandboxSpec},
+    crd::{ConditionStatus, Phase, Sandbox, SandboxSet, SandboxSpec, condition},
     labels,
 };
 
 use crate::{
     image::ImageReference,
     timeout::{self, Timeout},
+    volume::Mounts,
 };
 
 /// The facts about a pool member that decide whether it can be claimed.
@@ -28,6 +29,27 @@ pub struct Facts {
     pub ready: bool,
     /// The pod has an address.
     pub has_address: bool,
+}
+
+impl From<&Sandbox> for Facts {
+    fn from(sandbox: &Sandbox) -> Self {
+        let metadata = &sandbox.metadata;
+        let claimed = metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(labels::CLAIMED));
+        let status = sandbox.status.as_ref();
+        let conditions = status.map(|status| &*status.conditions).unwrap_or_default();
+        Self {
+            unclaimed: claimed.is_some_and(|claimed| claimed == "false"),
+            deleting: metadata.deletion_timestamp.is_some(),
+            phase: status.and_then(|status| status.phase),
+            ready: conditions
+                .iter()
+                .any(|one| one.kind == condition::READY && one.status == ConditionStatus::True),
+            has_address: status.is_some_and(|status| status.address().is_some()),
+        }
+    }
 }
 
 /// Whether a pool member can be handed to a client now.
@@ -80,8 +102,8 @@ impl OnTimeout {
 /// Everything that a claim writes.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// Team that owns the sandbox from now on.
-    pub team: String,
+    /// Who owns the sandbox from now on: a team, or the UID of a SandboxClaim.
+    pub owner: String,
     /// Random id of this claim.
     pub lock: String,
     /// Time of the claim.
@@ -94,12 +116,18 @@ pub struct Claim {
     pub auto_resume: Option<Timeout>,
     /// The user's metadata.
     pub metadata: BTreeMap<String, String>,
+    /// Labels of the object beside our own, which win.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of the object beside our own, which win.
+    pub annotations: BTreeMap<String, String>,
     /// Hash of idempotency key and body.
     pub idempotency: Option<String>,
     /// Encrypted environment variables, see [`crate::sealed`].
     pub sealed_env: Option<String>,
     /// Image that the sandbox shall have in place of its template's.
     pub image: Option<ImageReference>,
+    /// Volumes that a sandbox which is made for the claim mounts; one that runs takes none.
+    pub mounts: Mounts,
     /// Whether clients need a token for the in-sandbox daemon.
     pub secure: bool,
     /// Whether ports other than the daemon's need a traffic token.
@@ -107,9 +135,12 @@ pub struct Claim {
 }
 
 impl Claim {
-    fn annotations(&self) -> BTreeMap<&'static str, String> {
-        let mut annotations = BTreeMap::from([
-            (labels::OWNER, self.team.clone()),
+    fn annotations(&self) -> BTreeMap<&str, String> {
+        let others = self.annotations.iter();
+        let mut annotations: BTreeMap<&str, String> =
+            others.map(|(key, value)| (key.as_str(), value.clone())).collect();
+        annotations.extend([
+            (labels::OWNER, self.owner.clone()),
             (labels::CLAIM_TIMESTAMP, timeout::format(self.now)),
             (labels::LOCK, self.lock.clone()),
             (labels::USER_METADATA, json!(self.metadata).to_string()),
@@ -135,6 +166,15 @@ impl Claim {
         annotations
     }
 
+    fn labels<'a>(&'a self, own: impl IntoIterator<Item = (&'a str, &'a str)>) -> BTreeMap<&'a str, &'a str> {
+        let others = self.labels.iter();
+        let mut all: BTreeMap<&str, &str> = others
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect();
+        all.extend(own);
+        all
+    }
+
     /// The merge patch that takes a pool member. The API server refuses it with
     /// 409 when the object has changed since `resource_version`, so of any number
     /// of claims exactly one wins.
@@ -144,7 +184,7 @@ impl Claim {
                 "uid": uid,
                 "resourceVersion": resource_version,
                 "ownerReferences": null,
-                "labels": { labels::CLAIMED: "true" },
+                "labels": self.labels([(labels::CLAIMED, "true")]),
                 "annotations": self.annotations(),
             },
             "spec": self.spec(),
@@ -168,25 +208,26 @@ impl Claim {
         if let (Value::Object(spec), Value::Object(own)) = (&mut spec, self.spec()) {
             spec.extend(own.into_iter().filter(|(_, field)| !field.is_null()));
         }
+        if !self.mounts.is_empty() {
+            spec["volumeMounts"] = json!(self.mounts);
+        }
         let template_hash = set
             .status
             .as_ref()
             .and_then(|status| status.update_revision.as_deref());
-        let mut sandbox_labels = BTreeMap::from([
+        let own = [
             (labels::POOL, set_name),
             (labels::TEMPLATE, set_name),
             (labels::CLAIMED, "true"),
-        ]);
-        if let Some(hash) = template_hash {
-            sandbox_labels.insert(labels::TEMPLATE_HASH, hash);
-        }
+        ];
+        let hash = template_hash.map(|hash| (labels::TEMPLATE_HASH, hash));
         Ok(json!({
             "apiVersion": format!("{}/{}", silica_api::names::GROUP, silica_api::names::VERSION),
             "kind": "Sandbox",
             "metadata": {
                 "name": name,
                 "namespace": set.metadata.namespace,
-                "labels": sandbox_labels,
+                "labels": self.labels(own.into_iter().chain(hash)),
                 "annotations": self.annotations(),
             },
             "spec": spec,
@@ -242,16 +283,19 @@ mod tests {
 
     fn claim() -> Claim {
         Claim {
-            team: "team-a".into(),
+            owner: "team-a".into(),
             lock: "l1".into(),
             now: Timestamp::UNIX_EPOCH,
             deadline: Some(Timestamp::from_second(300).unwrap()),
             on_timeout: OnTimeout::Kill,
             auto_resume: None,
             metadata: BTreeMap::from([("user".into(), "alice".into())]),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
             idempotency: None,
             sealed_env: None,
             image: None,
+            mounts: Mounts::default(),
             secure: true,
             private_traffic: false,
         }
@@ -313,6 +357,31 @@ mod tests {
     }
 
     #[test]
+    fn labels_and_annotations_of_others_never_replace_our_own() {
+        let pairs =
+            |key: &str| BTreeMap::from([(key.to_owned(), "x".to_owned()), ("tier".into(), "x".into())]);
+        let claim = Claim {
+            labels: pairs(labels::CLAIMED),
+            annotations: pairs(labels::OWNER),
+            ..claim()
+        };
+        let mut set = SandboxSet::new("code", SandboxSetSpec::default());
+        set.metadata.namespace = Some("default".into());
+        for object in [
+            claim.render_patch("u1", "42"),
+            claim.render_sandbox(&set, "code-abc12").unwrap(),
+        ] {
+            let metadata = &object["metadata"];
+            assert_eq!(metadata["labels"][labels::CLAIMED], "true");
+            assert_eq!(metadata["annotations"][labels::OWNER], "team-a");
+            assert_eq!(
+                (&metadata["labels"]["tier"], &metadata["annotations"]["tier"]),
+                (&json!("x"), &json!("x"))
+            );
+        }
+    }
+
+    #[test]
     fn a_claim_without_deadline_says_so() {
         let patch = Claim {
             deadline: None,
@@ -371,6 +440,20 @@ mod tests {
         assert_eq!(sandbox["spec"]["template"], json!({"spec": {"x": 1}}));
         assert_eq!(sandbox["spec"]["shutdownTime"], "1970-01-01T00:05:00.000Z");
         assert!(sandbox["spec"].get("replicas").is_none());
+    }
+
+    #[test]
+    fn volumes_are_mounted_by_a_sandbox_that_is_made_for_them() {
+        let set = SandboxSet::new("code", SandboxSetSpec::default());
+        let sandbox = claim().render_sandbox(&set, "code-abc12").unwrap();
+        assert!(sandbox["spec"].get("volumeMounts").is_none());
+        let asking = Claim {
+            mounts: Mounts::parse(r#"[{"pvName": "data", "mountPath": "/data"}]"#).unwrap(),
+            ..claim()
+        };
+        let sandbox = asking.render_sandbox(&set, "code-abc12").unwrap();
+        let expected = json!([{"pvName": "data", "mountPath": "/data", "readOnly": false}]);
+        assert_eq!(sandbox["spec"]["volumeMounts"], expected);
     }
 
     #[test]

@@ -3,17 +3,27 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use silica_api::labels::EXTENSION_PREFIX;
+use silica_api::{crd::PersistentMount, labels::EXTENSION_PREFIX};
 
 use crate::{
     image::{self, ImageReference},
     percent,
+    volume::{self, Mounts},
 };
 
 /// Wait for a sandbox when the client names no limit.
 pub const DEFAULT_CLAIM_TIMEOUT: Duration = Duration::from_mins(1);
 /// Most bytes of user metadata: an object may have 256 KiB of annotations in all.
 pub const MAX_USER_METADATA: usize = 128 * 1024;
+
+/// Key of the list of volumes.
+const VOLUME_CONFIG: &str = "csi-volume-config";
+/// Key of a single volume.
+const VOLUME_NAME: &str = "csi-volume-name";
+/// Key of its place in the sandbox.
+const MOUNT_POINT: &str = "csi-mount-point";
+/// Key of its folder that is mounted.
+const SUB_PATH: &str = "csi-subpath";
 
 /// Why metadata is refused.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -31,12 +41,20 @@ pub enum Error {
         value: String,
         error: image::Error,
     },
-    /// A key that would change what the client gets, if it were supported.
-    #[error("metadata {EXTENSION_PREFIX}{key} is not supported: {instead}")]
-    Unsupported {
-        key: &'static str,
-        instead: &'static str,
-    },
+    /// Not a list of volumes to mount, or one that is not allowed.
+    #[error("metadata {EXTENSION_PREFIX}{key}: {error}")]
+    Volumes { key: &'static str, error: volume::Error },
+    /// One half of a single volume.
+    #[error(
+        "metadata {EXTENSION_PREFIX}{VOLUME_NAME} and {EXTENSION_PREFIX}{MOUNT_POINT} are needed together"
+    )]
+    HalfVolume,
+    /// Two forms at a time, of which one would be ignored.
+    #[error(
+        "metadata {EXTENSION_PREFIX}{VOLUME_CONFIG} and {EXTENSION_PREFIX}{VOLUME_NAME} exclude each other: put all volumes \
+         into {VOLUME_CONFIG}"
+    )]
+    BothForms,
     /// A key with the extension prefix that nobody knows.
     #[error("metadata {EXTENSION_PREFIX}{0} is not known")]
     Unknown(String),
@@ -63,6 +81,9 @@ pub struct Extensions {
     pub wait_ready_timeout: Option<Duration>,
     /// `image`: the image that the sandbox shall have in place of its template's.
     pub image: Option<ImageReference>,
+    /// `csi-volume-config`, or `csi-volume-name` with its companions: volumes to mount.
+    /// Only a new sandbox can have them.
+    pub mounts: Mounts,
 }
 
 impl Default for Extensions {
@@ -75,6 +96,7 @@ impl Default for Extensions {
             reserve_failed: false,
             wait_ready_timeout: None,
             image: None,
+            mounts: Mounts::default(),
         }
     }
 }
@@ -92,10 +114,13 @@ impl Metadata {
     /// Takes the metadata of a request apart.
     pub fn parse(pairs: BTreeMap<String, String>) -> Result<Self, Error> {
         let mut metadata = Self::default();
+        let mut volumes = Volumes::default();
         let mut size = 0;
         for (key, value) in pairs {
             if let Some(extension) = key.strip_prefix(EXTENSION_PREFIX) {
-                metadata.extensions.set(extension, value)?;
+                if let Some(value) = volumes.take(extension, value) {
+                    metadata.extensions.set(extension, value)?;
+                }
             } else {
                 size += key.len() + value.len();
                 metadata.user.insert(key, value);
@@ -104,6 +129,7 @@ impl Metadata {
         if size > MAX_USER_METADATA {
             return Err(Error::Size(size));
         }
+        metadata.extensions.mounts = volumes.mounts()?;
         Ok(metadata)
     }
 }
@@ -120,15 +146,65 @@ impl Extensions {
                 self.wait_ready_timeout = Some(seconds("wait-ready-timeout-seconds", value)?);
             }
             "image" => self.image = Some(image("image", value)?),
-            "csi-volume-config" => {
-                return Err(Error::Unsupported {
-                    key: "csi-volume-config",
-                    instead: "volumes cannot be added to a running sandbox; declare them in the SandboxSet",
-                });
-            }
             unknown => return Err(Error::Unknown(unknown.to_owned())),
         }
         Ok(())
+    }
+}
+
+/// The keys about volumes, which mean something together.
+#[derive(Default)]
+struct Volumes {
+    config: Option<String>,
+    name: Option<String>,
+    mount_point: Option<String>,
+    sub_path: Option<String>,
+}
+
+impl Volumes {
+    /// Keeps the value if the key is about volumes, else gives it back.
+    fn take(&mut self, key: &str, value: String) -> Option<String> {
+        let field = match key {
+            VOLUME_CONFIG => &mut self.config,
+            VOLUME_NAME => &mut self.name,
+            MOUNT_POINT => &mut self.mount_point,
+            SUB_PATH => &mut self.sub_path,
+            _ => return Some(value),
+        };
+        *field = Some(value);
+        None
+    }
+
+    fn mounts(self) -> Result<Mounts, Error> {
+        let has_single = self.name.is_some() || self.mount_point.is_some() || self.sub_path.is_some();
+        match self {
+            Self { config: Some(_), .. } if has_single => Err(Error::BothForms),
+            Self {
+                config: Some(config), ..
+            } => Mounts::parse(&config).map_err(|error| Error::Volumes {
+                key: VOLUME_CONFIG,
+                error,
+            }),
+            Self {
+                name: Some(pv_name),
+                mount_point: Some(mount_path),
+                sub_path,
+                ..
+            } => {
+                let mount = PersistentMount {
+                    pv_name,
+                    mount_path,
+                    sub_path,
+                    read_only: false,
+                };
+                Mounts::check(vec![mount]).map_err(|error| Error::Volumes {
+                    key: VOLUME_NAME,
+                    error,
+                })
+            }
+            _ if has_single => Err(Error::HalfVolume),
+            _ => Ok(Mounts::default()),
+        }
     }
 }
 
@@ -218,11 +294,57 @@ mod tests {
 
     #[test]
     fn what_would_change_the_sandbox_is_refused_not_ignored() {
-        assert!(matches!(
-            extension("csi-volume-config", "[]"),
-            Err(Error::Unsupported { .. })
-        ));
         assert_eq!(extension("nonsense", "1"), Err(Error::Unknown("nonsense".into())));
+    }
+
+    fn volumes(extensions: &[(&str, &str)]) -> Result<Mounts, Error> {
+        let pairs = extensions
+            .iter()
+            .map(|(key, value)| (format!("{EXTENSION_PREFIX}{key}"), (*value).to_owned()));
+        Metadata::parse(pairs.collect()).map(|metadata| {
+            assert!(metadata.user.is_empty());
+            metadata.extensions.mounts
+        })
+    }
+
+    #[test]
+    fn one_volume_can_be_asked_for_without_json() {
+        let single = [
+            ("csi-volume-name", "data"),
+            ("csi-mount-point", "/data"),
+            ("csi-subpath", "/a"),
+        ];
+        let list = r#"[{"pvName": "data", "mountPath": "/data", "subPath": "a"}]"#;
+        assert_eq!(volumes(&single), volumes(&[("csi-volume-config", list)]));
+        assert_eq!(volumes(&single[..2]).unwrap().as_slice()[0].sub_path, None);
+        assert!(volumes(&[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn volumes_are_refused_by_the_name_of_their_key() {
+        let refused = |pairs: &[(&str, &str)]| volumes(pairs).unwrap_err();
+        for half in [
+            ("csi-volume-name", "data"),
+            ("csi-mount-point", "/data"),
+            ("csi-subpath", "a"),
+        ] {
+            assert_eq!(refused(&[half]), Error::HalfVolume);
+            let both = [half, ("csi-volume-config", "[]")];
+            assert_eq!(refused(&both), Error::BothForms);
+        }
+        for (bad, key) in [
+            (vec![("csi-volume-config", "x")], "csi-volume-config"),
+            (
+                vec![("csi-volume-name", "data"), ("csi-mount-point", "/")],
+                "csi-volume-name",
+            ),
+        ] {
+            let text = refused(&bad).to_string();
+            assert!(
+                text.starts_with(&format!("metadata {EXTENSION_PREFIX}{key}: ")),
+                "{text}"
+            );
+        }
     }
 
     #[test]

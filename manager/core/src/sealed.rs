@@ -11,8 +11,32 @@ use crate::token::TokenKey;
 /// Most bytes of the variables as JSON: an object may have 256 KiB of annotations in all.
 pub const MAX_ENV: usize = 64 * 1024;
 
+/// Why variables are refused.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// Not a name.
+    #[error("{0:?} is not a name of an environment variable")]
+    Name(String),
+    /// Too much to store.
+    #[error("envVars have {0} bytes; {MAX_ENV} are allowed")]
+    Size(usize),
+}
+
 /// Environment variables.
 pub type Env = BTreeMap<String, String>;
+
+/// Whether a daemon takes the variables and an object can hold them.
+pub fn check(env: &Env) -> Result<(), Error> {
+    let is_bad = |name: &&String| name.is_empty() || name.contains(['=', '\0']);
+    if let Some(bad) = env.keys().find(is_bad) {
+        return Err(Error::Name(bad.clone()));
+    }
+    let size = serde_json::json!(env).to_string().len();
+    if size > MAX_ENV {
+        return Err(Error::Size(size));
+    }
+    Ok(())
+}
 
 /// Encrypts the variables (ChaCha20-Poly1305, RFC 8439) for one claim of one
 /// sandbox; nothing when there are none. `lock` is the random id of the claim, so
@@ -53,6 +77,19 @@ fn nonce() -> Nonce {
 mod tests {
     use super::*;
     use crate::token::KEY_LENGTH;
+
+    #[test]
+    fn names_and_size_are_checked() {
+        let env = |name: &str, value: &str| Env::from([(name.to_owned(), value.to_owned())]);
+        assert_eq!(check(&env("A", "=")), Ok(()));
+        for bad in ["", "A=B", "A\0"] {
+            assert_eq!(check(&env(bad, "1")), Err(Error::Name(bad.to_owned())));
+        }
+        assert!(matches!(
+            check(&env("A", &"x".repeat(MAX_ENV))),
+            Err(Error::Size(_))
+        ));
+    }
 
     #[test]
     fn variables_come_back_for_the_same_claim_only() {

@@ -58,7 +58,7 @@ impl Order {
         let now = Timestamp::now();
         let lock = format!("{:032x}", rand::random::<u128>());
         Claim {
-            team: self.team.clone(),
+            owner: self.team.clone(),
             sealed_env: sealed::seal(key, sandbox, &lock, &self.env),
             lock,
             now,
@@ -66,8 +66,11 @@ impl Order {
             on_timeout: self.on_timeout,
             auto_resume: self.auto_resume,
             metadata: self.metadata.clone(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
             idempotency: self.idempotency.clone(),
             image: self.extensions.image.clone(),
+            mounts: self.extensions.mounts.clone(),
             secure: self.secure,
             private_traffic: self.private_traffic,
         }
@@ -102,8 +105,10 @@ pub(crate) async fn claim(app: &Arc<App>, set: &Arc<SetEntry>, order: Order) -> 
             Attempt::Failed(error) => {
                 app.metrics.claim_failures.increment();
                 failures += 1;
-                // A bad image would spoil one sandbox after the other.
-                let is_last = failures >= MAX_FAILURES || order.extensions.image.is_some();
+                // A bad image would spoil one sandbox after the other, and no sandbox gets a
+                // volume that one did not get.
+                let is_choosy = order.extensions.image.is_some() || !order.extensions.mounts.is_empty();
+                let is_last = failures >= MAX_FAILURES || is_choosy;
                 if is_last || start.elapsed() >= order.extensions.claim_timeout {
                     return Err(error.without_retry());
                 }
@@ -119,6 +124,10 @@ async fn reserve(
     extensions: &Extensions,
     start: Instant,
 ) -> Result<Option<Reservation>, ApiError> {
+    if !extensions.mounts.is_empty() {
+        // A running pod takes no volumes.
+        return Ok(None);
+    }
     let random = rand::random::<u32>() as usize;
     if extensions.create_on_no_stock {
         return Ok(app.store.take(&set.key, set.template_hash(), random));

@@ -8,8 +8,8 @@ use http_body_util::{BodyExt as _, Either, Full, Limited};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use serde::Deserialize;
-use silica_core::timeout;
-use silica_runtime_api::{ACCESS_TOKEN_HEADER, DAEMON_PORT, INIT_PATH, InitRequest, METRICS_PATH};
+use silica_core::init;
+use silica_runtime_api::{ACCESS_TOKEN_HEADER, DAEMON_PORT, INIT_PATH, METRICS_PATH};
 
 use crate::{
     proxy::{DialPatience, RequestBody, Target, UpstreamError, send},
@@ -62,25 +62,9 @@ pub(crate) struct Usage {
 
 /// Tells the daemon whose it is now: environment and token.
 pub(crate) async fn init(app: &App, entry: &Entry, env: &BTreeMap<String, String>) -> Result<(), Error> {
-    let mut env_vars = env.clone();
-    for (name, value) in [
-        ("E2B_SANDBOX", "true"),
-        ("E2B_SANDBOX_ID", entry.id.as_str()),
-        ("E2B_TEMPLATE_ID", &entry.template),
-    ] {
-        env_vars.insert(name.to_owned(), value.to_owned());
-    }
     let token = app.config.token_key.envd_token(&entry.uid);
-    let body = InitRequest {
-        env_vars: Some(env_vars),
-        access_token: Some(if entry.secure {
-            token.clone()
-        } else {
-            String::new()
-        }),
-        timestamp: Some(timeout::format(Timestamp::now())),
-        ..InitRequest::default()
-    };
+    let needed = entry.secure.then_some(token.as_str());
+    let body = init::request(entry.id.as_str(), &entry.template, needed, env, Timestamp::now());
     let body = serde_json::to_vec(&body).map_err(Error::Encode)?;
     let response = tokio::time::timeout(LIMIT, call(entry, INIT_PATH, &token, Some(body)))
         .await

@@ -7,7 +7,7 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
-use silica_core::{cursor, metadata, timeout};
+use silica_core::{cursor, metadata, sealed, timeout};
 
 /// An answer with a status of 400 or above.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +115,12 @@ pub(crate) fn json_response(status: StatusCode, body: &impl serde::Serialize) ->
 
 impl From<metadata::Error> for ApiError {
     fn from(error: metadata::Error) -> Self {
+        Self::bad_request(error.to_string())
+    }
+}
+
+impl From<sealed::Error> for ApiError {
+    fn from(error: sealed::Error) -> Self {
         Self::bad_request(error.to_string())
     }
 }

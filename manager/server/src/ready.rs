@@ -27,7 +27,10 @@ pub(crate) async fn wait_until_up_with(
     let with = image.map_or_else(String::new, |image| format!(" with image {image:?}"));
     match tokio::time::timeout(limit, app.store.wait_until(entry.id.as_str(), judge)).await {
         Ok(Ok(entry)) => Ok(entry),
-        Ok(Err(Failed(message))) => Err(ApiError::new(
+        Ok(Err(Failed::Volume(message))) => Err(ApiError::bad_request(format!(
+            "the sandbox cannot mount its volumes: {message}"
+        ))),
+        Ok(Err(Failed::Start(message))) => Err(ApiError::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             format!(
                 "the sandbox failed to start{with}: {}",
@@ -50,9 +53,14 @@ pub(crate) async fn wait_until_up_with(
     }
 }
 
-/// The sandbox will not become ready, for this reason if there is one.
+/// Why the sandbox will not become ready.
 #[derive(Debug, Eq, PartialEq)]
-struct Failed(Option<Box<str>>);
+enum Failed {
+    /// It ended, or does not start, for this reason if there is one.
+    Start(Option<Box<str>>),
+    /// A volume that was asked for is not there for it.
+    Volume(Box<str>),
+}
 
 /// How the wait ends, nothing as long as it goes on.
 fn judge(
@@ -61,13 +69,15 @@ fn judge(
     now: Timestamp,
 ) -> Option<Result<Arc<Entry>, Failed>> {
     let Some(known) = known else {
-        return Some(Err(Failed(None)));
+        return Some(Err(Failed::Start(None)));
     };
     let has_image = image.is_none() || known.image.as_deref() == image;
     if known.is_up(now) && has_image {
         Some(Ok(Arc::clone(known)))
     } else if known.has_failed() || (image.is_some() && known.has_start_failure) {
-        Some(Err(Failed(known.message.clone())))
+        Some(Err(Failed::Start(known.message.clone())))
+    } else if known.has_volume_failure {
+        Some(Err(Failed::Volume(known.message.clone().unwrap_or_default())))
     } else {
         None
     }
@@ -134,7 +144,7 @@ mod tests {
         for reason in [condition::START_CONTAINER_FAILED, condition::IMAGE_CHANGE_FAILED] {
             let stuck = entry("False", reason, None);
             let end = judge(Some(&stuck), Some("v2"), Timestamp::now()).unwrap();
-            assert_eq!(end.err(), Some(Failed(Some("why".into()))));
+            assert_eq!(end.err(), Some(Failed::Start(Some("why".into()))));
             assert_eq!(ends(&stuck, None), None, "without an image it may recover");
         }
     }
@@ -142,6 +152,13 @@ mod tests {
     #[test]
     fn a_sandbox_that_is_gone_ends_the_wait() {
         let end = judge(None, None, Timestamp::now()).unwrap();
-        assert_eq!(end.err(), Some(Failed(None)));
+        assert_eq!(end.err(), Some(Failed::Start(None)));
+    }
+
+    #[test]
+    fn a_volume_that_cannot_be_mounted_ends_the_wait_as_the_clients_fault() {
+        let stuck = entry("False", condition::VOLUME_MOUNT_FAILED, None);
+        let end = judge(Some(&stuck), None, Timestamp::now()).unwrap();
+        assert_eq!(end.err(), Some(Failed::Volume("why".into())));
     }
 }

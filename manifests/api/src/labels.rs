@@ -20,8 +20,12 @@ pub const SANDBOX_ID: &str = "agents.kruise.io/sandbox-id";
 pub const CREATED_BY: &str = "agents.kruise.io/created-by";
 /// Keeps a sandbox whose creation failed, for inspection.
 pub const RESERVED_FAILED: &str = "agents.kruise.io/reserved-failed-sandbox";
+/// Name of the SandboxClaim that a Sandbox was claimed by.
+pub const CLAIM_NAME: &str = "agents.kruise.io/claim-name";
+/// Prefix of the keys whose meaning is ours.
+pub const RESERVED_PREFIX: &str = "agents.kruise.io/";
 
-/// Annotation: id of the team that owns a claimed Sandbox.
+/// Annotation: id of the team that owns a claimed Sandbox, or UID of its SandboxClaim.
 pub const OWNER: &str = "agents.kruise.io/owner";
 /// Annotation: RFC 3339 time of the claim.
 pub const CLAIM_TIMESTAMP: &str = "agents.kruise.io/claim-timestamp";

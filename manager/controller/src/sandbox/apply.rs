@@ -14,6 +14,7 @@ use silica_api::{
 };
 
 use super::{
+    binding,
     decide::Step,
     desired, image,
     observe::{self, Seen},
@@ -191,8 +192,16 @@ async fn create_pod(sandbox: &Sandbox, context: &Context) -> Result<Done, Error>
         Ok(blueprint) => blueprint,
         Err(error) => return trouble(Trouble::InvalidTemplate(error.to_string())),
     };
-    let objects = match desired::objects(sandbox, &blueprint, &context.settings) {
+    let bound = match binding::read(sandbox, context).await {
+        Ok(bound) => bound,
+        Err(error @ binding::Error::List(_)) => return trouble(Trouble::CreateFailed(error.to_string())),
+        Err(error) => return trouble(Trouble::VolumeRefused(error.to_string())),
+    };
+    let objects = match desired::objects(sandbox, &blueprint, &bound, &context.settings) {
         Ok(objects) => objects,
+        Err(error @ desired::Error::MountTaken { .. }) => {
+            return trouble(Trouble::VolumeRefused(error.to_string()));
+        }
         Err(error) => return trouble(Trouble::InvalidTemplate(error.to_string())),
     };
 

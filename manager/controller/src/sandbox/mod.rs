@@ -1,6 +1,7 @@
 //! Reconciles one Sandbox: its pod, its deadlines, its status.
 
 mod apply;
+mod binding;
 mod confirm;
 mod decide;
 mod desired;

@@ -38,6 +38,7 @@ pub(crate) enum Trouble {
     InvalidTemplate(String),
     CreateFailed(String),
     ImageRefused(String),
+    VolumeRefused(String),
     ForeignPod { owner: String },
 }
 
@@ -183,6 +184,7 @@ fn describe(trouble: &Trouble) -> (&'static str, String) {
     match trouble {
         Trouble::InvalidTemplate(message) => (condition::INVALID_TEMPLATE, message.clone()),
         Trouble::ImageRefused(message) => (condition::IMAGE_CHANGE_FAILED, message.clone()),
+        Trouble::VolumeRefused(message) => (condition::VOLUME_MOUNT_FAILED, message.clone()),
         Trouble::CreateFailed(message) => (condition::POD_CREATE_FAILED, message.clone()),
         Trouble::ForeignPod { owner } => (
             condition::POD_OWNER_MISMATCH,

@@ -4,6 +4,7 @@
 
 mod account;
 mod certificates;
+mod claims;
 mod kubelet;
 mod official;
 mod running;

@@ -6,11 +6,11 @@ use axum::{extract::State, response::Response};
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use silica_core::{
     claim::OnTimeout,
     metadata::Metadata,
-    sealed::MAX_ENV,
+    sealed,
     timeout::{DEFAULT_SECONDS, DEFAULT_SECONDS_V1, Timeout},
 };
 
@@ -153,7 +153,8 @@ impl Body {
             ),
             (
                 self.volume_mounts.is_some_and(|mounts| !mounts.is_empty()),
-                "volumeMounts are not supported: declare volumes in the SandboxSet",
+                "volumeMounts are not supported: use metadata e2b.agents.kruise.io/csi-volume-config, or declare volumes in \
+                 the SandboxSet",
             ),
             (
                 auto_pause && extensions.never_timeout,
@@ -172,20 +173,7 @@ impl Body {
             ));
         }
         let env = self.env_vars.unwrap_or_default();
-        if let Some(bad) = env
-            .keys()
-            .find(|name| name.is_empty() || name.contains(['=', '\0']))
-        {
-            return Err(ApiError::bad_request(format!(
-                "{bad:?} is not a name of an environment variable"
-            )));
-        }
-        let size = json!(env).to_string().len();
-        if size > MAX_ENV {
-            return Err(ApiError::bad_request(format!(
-                "envVars have {size} bytes; {MAX_ENV} are allowed"
-            )));
-        }
+        sealed::check(&env)?;
         Ok(Order {
             team: caller.team.clone(),
             timeout: (!extensions.never_timeout).then_some(timeout),
@@ -233,6 +221,9 @@ fn is_empty(value: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use silica_core::sealed::MAX_ENV;
+
     use super::*;
 
     fn order(body: Value, version: Version) -> Result<Order, ApiError> {

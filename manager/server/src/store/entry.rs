@@ -41,6 +41,8 @@ pub(crate) struct Entry {
     pub(crate) ready: bool,
     /// Its pod does not start, or not with the image that was asked for.
     pub(crate) has_start_failure: bool,
+    /// A volume that was asked for cannot be mounted.
+    pub(crate) has_volume_failure: bool,
     /// Image that was asked for and that it was ready with.
     pub(crate) image: Option<Box<str>>,
     /// Address of the pod.
@@ -130,7 +132,7 @@ impl Entry {
         let template = label(labels::TEMPLATE)
             .or(pool.map(String::as_str))
             .unwrap_or_default();
-        let address = status.pod_info.and_then(|pod| pod.pod_ip).or(status.sandbox_ip);
+        let address = status.address().and_then(|address| address.parse().ok());
         let readiness = status
             .conditions
             .iter()
@@ -139,6 +141,8 @@ impl Entry {
         let has_start_failure = readiness.is_some_and(|condition| {
             [condition::START_CONTAINER_FAILED, condition::IMAGE_CHANGE_FAILED].contains(&&*condition.reason)
         });
+        let has_volume_failure =
+            readiness.is_some_and(|condition| condition.reason == condition::VOLUME_MOUNT_FAILED);
         let paused = status.conditions.iter().find(|condition| {
             condition.kind == condition::PAUSED && condition.status == ConditionStatus::True
         });
@@ -160,8 +164,9 @@ impl Entry {
             unclaimed: label(labels::CLAIMED) == Some("false"),
             ready,
             has_start_failure,
+            has_volume_failure,
             image: status.image.map(Into::into),
-            address: address.and_then(|address| address.parse().ok()),
+            address,
             started_at: claimed_at.unwrap_or(created),
             auto_resume: annotations
                 .get(labels::AUTO_RESUME)

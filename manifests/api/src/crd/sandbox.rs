@@ -61,6 +61,27 @@ pub struct SandboxSpec {
     /// Claims for volumes that outlive the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_claim_templates: Option<Vec<VolumeClaimTemplate>>,
+    /// Volumes of the namespace that the main container mounts beside those of the template.
+    /// A pod is made with them, so that a change shows with the next pod.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["mountPath"]))]
+    pub volume_mounts: Vec<PersistentMount>,
+}
+
+/// A volume that the main container mounts.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PersistentMount {
+    /// PersistentVolume that is bound to a PersistentVolumeClaim of the namespace.
+    pub pv_name: String,
+    /// Folder in the sandbox.
+    pub mount_path: String,
+    /// Folder of the volume; all of it when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub_path: Option<String>,
+    /// Whether the sandbox cannot write.
+    #[serde(default)]
+    pub read_only: bool,
 }
 
 /// Changes to the pod that need no new one.
@@ -176,6 +197,14 @@ impl SandboxSpec {
     }
 }
 
+impl SandboxStatus {
+    /// IP address of the pod.
+    pub fn address(&self) -> Option<&str> {
+        let of_pod = self.pod_info.as_ref().and_then(|pod| pod.pod_ip.as_deref());
+        of_pod.or(self.sandbox_ip.as_deref())
+    }
+}
+
 /// One condition (KEP-1623 shape).
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -220,6 +249,8 @@ pub mod condition {
     pub const IMAGE_CHANGING: &str = "ImageChanging";
     /// Reason of a false [`READY`]: the API server refused the other image.
     pub const IMAGE_CHANGE_FAILED: &str = "ImageChangeFailed";
+    /// Reason of a false [`READY`]: a volume that was asked for cannot be mounted.
+    pub const VOLUME_MOUNT_FAILED: &str = "VolumeMountFailed";
     /// Reason of a false [`READY`]: the template cannot become a pod.
     pub const INVALID_TEMPLATE: &str = "InvalidTemplate";
     /// Reason of a false [`READY`]: a pod of the same name belongs to somebody else.
@@ -244,4 +275,20 @@ pub mod condition {
     pub const CREATE_POD: &str = "CreatePod";
     /// On a SandboxSet: sandboxes cannot be made, or do not start.
     pub const REPLICA_FAILURE: &str = "ReplicaFailure";
+    /// On a SandboxClaim: it is at its end.
+    pub const COMPLETED: &str = "Completed";
+    /// Reason of [`COMPLETED`]: it has as many sandboxes as it asked for.
+    pub const ALL_REPLICAS_CLAIMED: &str = "AllReplicasClaimed";
+    /// Reason of [`COMPLETED`]: there is no pool of that name.
+    pub const SANDBOX_SET_NOT_FOUND: &str = "SandboxSetNotFound";
+    /// Reason of [`COMPLETED`]: the time to claim is over.
+    pub const TIMEOUT_REACHED: &str = "TimeoutReached";
+    /// Reason of [`COMPLETED`]: it asks for what cannot be done.
+    pub const INVALID_SPEC: &str = "InvalidSpec";
+    /// Reason of [`COMPLETED`]: sandboxes fail one after the other.
+    pub const SANDBOXES_FAILED: &str = "SandboxesFailed";
+    /// On a SandboxClaim: the time to claim was over before it had all.
+    pub const TIMED_OUT: &str = "TimedOut";
+    /// Reason of [`TIMED_OUT`].
+    pub const CLAIM_TIMEOUT_REACHED: &str = "ClaimTimeoutReached";
 }

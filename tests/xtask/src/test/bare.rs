@@ -84,7 +84,7 @@ pub(crate) fn clean(cluster: &Cluster, surroundings: &Surroundings) -> Result<()
         return Ok(());
     }
     let delete = ["delete", "--ignore-not-found"];
-    let names = ["sandboxes", "sandboxsets", "sandboxtemplates"];
+    let names = ["sandboxes", "sandboxsets", "sandboxtemplates", "sandboxclaims"];
     let definitions = names.map(|plural| format!("{plural}.{}", silica_api::names::GROUP));
     command::run(
         kubectl(cluster)?

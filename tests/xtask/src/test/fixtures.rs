@@ -1,4 +1,4 @@
-//! Puts the pools that the SDK suites need into the cluster.
+//! Puts the pools and volumes that the SDK suites need into the cluster.
 
 use std::fs;
 
@@ -9,23 +9,30 @@ use crate::images::{self, Name};
 use crate::test::bare::{kubectl, kubectl_apply};
 use crate::{command, workspace};
 
-/// Applies `tests/sdk/fixtures/templates.yaml` with the images filled in.
+/// Applies what is in `tests/sdk/fixtures`, with images and folders filled in.
 pub(crate) fn apply(cluster: &Cluster) -> Result<()> {
-    let path = workspace::root().join("tests/sdk/fixtures/templates.yaml");
-    let template = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
-    let text = fill(
-        &template,
-        &[
-            ("BASE_IMAGE", images::reference(Name::Base)?),
-            (
-                "CODE_INTERPRETER_IMAGE",
-                images::reference(Name::CodeInterpreter)?,
-            ),
-            ("MINIMAL_IMAGE", images::reference(Name::Minimal)?),
-            ("RUNTIME_IMAGE", runtime_image(cluster)?),
-        ],
-    )?;
-    kubectl_apply(cluster, &text).with_context(|| format!("failed to apply {}", path.display()))
+    let values = [
+        ("BASE_IMAGE", images::reference(Name::Base)?),
+        (
+            "CODE_INTERPRETER_IMAGE",
+            images::reference(Name::CodeInterpreter)?,
+        ),
+        ("MINIMAL_IMAGE", images::reference(Name::Minimal)?),
+        ("RUNTIME_IMAGE", runtime_image(cluster)?),
+        // Below the cluster's own state, so that it is gone with it.
+        (
+            "VOLUME_DIR",
+            cluster.layout().state.join("volumes").display().to_string(),
+        ),
+    ];
+    for name in ["templates.yaml", "volumes.yaml"] {
+        let path = workspace::root().join("tests/sdk/fixtures").join(name);
+        let template =
+            fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        let text = fill(&template, &values)?;
+        kubectl_apply(cluster, &text).with_context(|| format!("failed to apply {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// The image that the installed controller gives to sandboxes.

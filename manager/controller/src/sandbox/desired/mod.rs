@@ -1,12 +1,14 @@
 //! The objects that a Sandbox consists of; no IO.
 
 mod injection;
+mod mount;
 mod pod;
 mod volume;
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use silica_api::crd::Sandbox;
 
+use super::binding::Bound;
 use crate::{context::Settings, template::Blueprint};
 
 /// Why a template cannot become a pod.
@@ -29,6 +31,8 @@ pub(crate) enum Error {
          beside it; start it from the hook, or give the template its own init container named \"runtime\""
     )]
     Hook { container: String },
+    #[error("mountPath {path:?} is taken: the template mounts volume {volume:?} there")]
+    MountTaken { path: String, volume: String },
 }
 
 /// Everything to create, claims first.
@@ -42,6 +46,7 @@ pub(crate) struct Objects {
 pub(crate) fn objects(
     sandbox: &Sandbox,
     blueprint: &Blueprint,
+    bound: &[Bound],
     settings: &Settings,
 ) -> Result<Objects, Error> {
     let template = blueprint.template.to_spec().map_err(Error::Template)?;
@@ -52,6 +57,7 @@ pub(crate) fn objects(
     }
     let claims = volume::claims(sandbox, blueprint.volume_claims.as_deref().unwrap_or_default())?;
     volume::mount(&mut pod, &claims);
+    mount::add(&mut pod, bound)?;
     Ok(Objects {
         claims: claims.into_iter().map(|claim| claim.object).collect(),
         pod,
@@ -95,7 +101,8 @@ mod tests {
             template: PodTemplate(template),
             ..Blueprint::default()
         };
-        objects(&sandbox(), &blueprint, settings).map(|objects| serde_json::to_value(objects.pod).unwrap())
+        objects(&sandbox(), &blueprint, &[], settings)
+            .map(|objects| serde_json::to_value(objects.pod).unwrap())
     }
 
     #[test]
@@ -109,7 +116,7 @@ mod tests {
             }))]),
             ..Blueprint::default()
         };
-        let objects = objects(&sandbox(), &blueprint, &settings()).unwrap();
+        let objects = objects(&sandbox(), &blueprint, &[], &settings()).unwrap();
         let claim = serde_json::to_value(&objects.claims[0]).unwrap();
         assert_eq!(claim["metadata"]["name"], "data-pool-abcde");
         assert_eq!(claim["metadata"]["ownerReferences"][0]["uid"], "u-1");
@@ -135,7 +142,7 @@ mod tests {
         };
         let mut sandbox = sandbox();
         let images = |sandbox: &Sandbox| {
-            let objects = objects(sandbox, &blueprint, &settings()).unwrap();
+            let objects = objects(sandbox, &blueprint, &[], &settings()).unwrap();
             let revision = objects.pod.metadata.labels.unwrap()[labels::TEMPLATE_HASH].clone();
             let containers = objects.pod.spec.unwrap().containers;
             let images: Vec<_> = containers
