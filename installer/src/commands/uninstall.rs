@@ -25,7 +25,7 @@ use crate::{
     facts::{ClusterFacts, CrdFact, NamespaceFact},
     inventory::{Entry, Inventory, State},
     lock,
-    pipeline::{delete, write_inventory},
+    pipeline::{delete, former, write_inventory},
     report::Output,
     run::Context,
     wait,
@@ -131,8 +131,10 @@ async fn remove_all(
     // Users' objects and the pools first, while the controller still cleans up.
     let (pools, rest): (Vec<Entry>, Vec<Entry>) = objects.partition(|entry| entry.kind == "SandboxSet");
     let mut crds = Vec::new();
-    // A rotation of the CA and an ACME account are outside the inventory, which `install` prunes by.
+    // A rotation of the CA, an ACME account and a former version are outside the inventory, which
+    // `install` prunes by.
     let mut last = vec![
+        former(),
         Entry::core("Secret", "secrets", names::CA_NEXT_SECRET),
         Entry::core("Secret", "secrets", names::ACME_SECRET),
         Entry::core("ConfigMap", "configmaps", names::INVENTORY),

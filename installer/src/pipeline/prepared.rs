@@ -24,6 +24,7 @@ use crate::{
     preflight,
     report::ReportForm,
     rights,
+    rollback::Snapshot,
     run::Context,
     settings::{self, Layer, Said, Settings, layer},
 };
@@ -185,8 +186,13 @@ impl Prepared {
             }
             None => Vec::new(),
         };
+        let stored = match &self.facts.inventory {
+            Some(former) if former.is_unfinished() => Snapshot::stored(cluster).await?,
+            _ => None,
+        };
         let compared = Compared {
             prepared: self,
+            stored,
             values,
             changes,
             dropped,
