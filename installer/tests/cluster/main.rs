@@ -1,8 +1,8 @@
 //! The binary against a real API server, named by the kubeconfig in
 //! `SILICA_TEST_KUBECONFIG`: a throw-away cluster without an installation.
 //!
-//! Needs an API server and the controller manager (for deletion), but no node:
-//! nothing is waited for, since no image is there.
+//! Needs an API server and the controller manager (for deletion), but no node: nothing
+//! is waited for, since no image is there, or what the nodes do is played.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,6 +16,8 @@ mod harness;
 mod killed;
 mod refusals;
 mod rights;
+mod rollout;
+mod stage;
 mod upgrade;
 
 use std::{collections::BTreeMap, process::Output};
@@ -29,6 +31,9 @@ use refusals::{
     a_foreign_namespace_is_refused, a_lost_stored_version_stops_the_upgrade, foreign_definitions_are_refused,
 };
 use rights::{the_printed_role_is_enough, without_rights_all_of_them_are_listed};
+use rollout::{
+    killed_in_the_rollout, what_was_proven_is_not_proven_again, without_waiting_nothing_is_removed,
+};
 use serde_json::Value;
 use upgrade::{a_second_run_writes_nothing, a_version_that_does_not_start_gives_way_to_the_former};
 
@@ -66,6 +71,9 @@ async fn installer_on_a_real_api_server() {
     the_printed_role_is_enough(&harness).await;
     let reference = a_second_run_writes_nothing(&harness).await;
     a_version_that_does_not_start_gives_way_to_the_former(&harness, &reference).await;
+    killed_in_the_rollout(&harness, &reference).await;
+    without_waiting_nothing_is_removed(&harness, &reference).await;
+    what_was_proven_is_not_proven_again(&harness).await;
     a_lost_stored_version_stops_the_upgrade(&harness).await;
     killed_early(&harness, &reference).await;
     withdraw(&harness).await;
