@@ -92,6 +92,7 @@ pub fn needed(objects: &Objects) -> BTreeSet<Right> {
         ..right
     };
     rights.extend(own("leases", lock::LEASE, &["get", "update", "delete"]).map(lease));
+    rights.extend(own("leases", names::CONTROLLER_LEASE, &["get", "delete"]).map(lease));
     rights.extend(read());
     rights
 }

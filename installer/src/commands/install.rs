@@ -64,7 +64,7 @@ pub struct InstallArgs {
     /// With --dry-run: end with 2 when something would change
     #[arg(long, requires = "dry_run", help_heading = "Behaviour")]
     pub exit_code: bool,
-    /// Take over a namespace or definitions that something else made
+    /// Take over the namespace, definitions and objects that something else made; `uninstall` removes such objects
     #[arg(long, help_heading = "Behaviour")]
     pub adopt: bool,
     /// Overwrite fields that somebody else changed

@@ -75,7 +75,14 @@ impl Examined {
         let plan = plan::plan(&settings, &facts, delivery.packing, now)?;
         let pull_secret = PullSecret::read(cluster, registry).await?;
         let way_in = WayIn::read(cluster, &plan.options, &facts.ingress_classes).await?;
-        let report = preflight::judge(&settings, &facts, &way_in, delivery.checks, plan.secrets.writes());
+        let written = plan
+            .objects
+            .iter()
+            .chain(pull_secret.iter().map(|secret| &secret.object));
+        let claimed = facts::read_claimed(cluster, written, facts.inventory.as_ref()).await?;
+        let mut more = delivery.checks;
+        more.push(preflight::objects(&claimed, settings.adopt));
+        let report = preflight::judge(&settings, &facts, &way_in, more, plan.secrets.writes());
         printer.report(&report, args.output == ReportForm::Short);
         Ok(Self(Prepared {
             settings,

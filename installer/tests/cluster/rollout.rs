@@ -10,8 +10,8 @@ use silica_api::names;
 
 use crate::{
     assert_same, expect,
-    harness::{Harness, parts},
-    install,
+    harness::Harness,
+    install, parts,
     stage::{Stage, served},
     stderr, withdraw,
 };

@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -131,7 +131,17 @@ impl Stage {
         let node = json!({"metadata": {"name": NODE}, "spec": {"unschedulable": unschedulable}});
         let node = serde_json::from_value(node).unwrap();
         nodes.create(&PostParams::default(), &node).await.unwrap();
-        play_node(harness).await;
+        // The cluster keeps pods off a node until it has seen that it is ready.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            play_node(harness).await;
+            let spec = nodes.get(NODE).await.unwrap().spec.unwrap();
+            if unschedulable || spec.taints.unwrap_or_default().is_empty() {
+                break;
+            }
+            assert!(Instant::now() < deadline, "the node stays tainted");
+            tokio::time::sleep(PAUSE).await;
+        }
         Self { seen, task }
     }
 
