@@ -78,6 +78,8 @@ pub struct Settings {
     pub adopt: bool,
     /// Overwrite fields that another manager changed.
     pub force_conflicts: bool,
+    /// Apply, and neither wait nor verify.
+    pub no_wait: bool,
     /// Do not run a sandbox at the end.
     pub skip_verify: bool,
     /// Leave a version that does not become ready.
@@ -95,17 +97,20 @@ pub struct ChosenImages {
     pub runtime: Option<String>,
 }
 
+/// A domain where none is given, as an entry of a layer.
+pub(crate) fn stand_in(domain: &str) -> (&'static str, layer::Given) {
+    let given = layer::Given {
+        value: vec![domain].into(),
+        origin: Origin::Default,
+    };
+    ("e2b.domain", given)
+}
+
 impl Settings {
     /// The settings of this run alone, without a cluster; `domain` stands in
     /// where none is given.
     pub fn read(args: &InstallArgs, domain: Option<&str>) -> Result<Self, Error> {
-        let stand_in = domain.map(|domain| {
-            let given = layer::Given {
-                value: vec![domain].into(),
-                origin: Origin::Default,
-            };
-            ("e2b.domain", given)
-        });
+        let stand_in = domain.map(stand_in);
         Self::of(args, Said::read(args)?.over(stand_in.into_iter().collect()))
     }
 
@@ -147,6 +152,7 @@ impl Settings {
             admin_key,
             adopt: args.adopt,
             force_conflicts: args.force_conflicts,
+            no_wait: args.no_wait,
             skip_verify: args.skip_verify,
             no_rollback: args.no_rollback,
             resolved,

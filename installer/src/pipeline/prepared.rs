@@ -24,6 +24,7 @@ use crate::{
     preflight,
     report::ReportForm,
     rights,
+    rollback::Snapshot,
     run::Context,
     settings::{self, Layer, Said, Settings, layer},
 };
@@ -65,6 +66,12 @@ impl Examined {
         let registry = settings.registry.as_ref();
         let secret = registry.and_then(|registry| registry.make_pull_secret.as_deref());
         needed.extend(secret.into_iter().flat_map(rights::of_secret));
+        // Who may not read the inventory is told that right with the others.
+        let former = match facts::read_inventory(cluster).await {
+            Err(cluster::Error::Forbidden { .. }) => None,
+            read => read?,
+        };
+        needed.extend(rights::read_former(cluster, former.as_ref()).await?);
         let missing = rights::read_missing(cluster, needed).await?;
         if !missing.is_empty() {
             return Err(stop(context, args, &preflight::without_rights(&missing)));
@@ -74,7 +81,14 @@ impl Examined {
         let plan = plan::plan(&settings, &facts, delivery.packing, now)?;
         let pull_secret = PullSecret::read(cluster, registry).await?;
         let way_in = WayIn::read(cluster, &plan.options, &facts.ingress_classes).await?;
-        let report = preflight::judge(&settings, &facts, &way_in, delivery.checks, plan.secrets.writes());
+        let written = plan
+            .objects
+            .iter()
+            .chain(pull_secret.iter().map(|secret| &secret.object));
+        let claimed = facts::read_claimed(cluster, written, facts.inventory.as_ref()).await?;
+        let mut more = delivery.checks;
+        more.push(preflight::objects(&claimed, settings.adopt));
+        let report = preflight::judge(&settings, &facts, &way_in, more, plan.secrets.writes());
         printer.report(&report, args.output == ReportForm::Short);
         Ok(Self(Prepared {
             settings,
@@ -185,8 +199,13 @@ impl Prepared {
             }
             None => Vec::new(),
         };
+        let stored = match &self.facts.inventory {
+            Some(former) if former.is_unfinished() => Snapshot::stored(cluster).await?,
+            _ => None,
+        };
         let compared = Compared {
             prepared: self,
+            stored,
             values,
             changes,
             dropped,
