@@ -21,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) copies: Copies,
     /// What the pools did that the caches may not show yet.
     pub(crate) memory: Mutex<sandbox_set::Memory>,
+    /// Random id of this term.
+    pub(crate) term: String,
     /// What was written about claims that the cache may not show yet.
     pub(crate) claims: Mutex<sandbox_claim::Memory>,
 }
@@ -48,6 +50,7 @@ impl Context {
             events: events.counting(Arc::clone(&metrics)),
             metrics,
             memory: Mutex::default(),
+            term: format!("{:016x}", rand::random::<u64>()),
             claims: Mutex::default(),
         }
     }

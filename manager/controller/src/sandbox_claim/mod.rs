@@ -3,7 +3,8 @@
 //! The status is the ledger. A sandbox is written into `status.pending` before it is touched,
 //! and that write holds only for the version of the claim that was looked at. So whenever the
 //! controller dies, its successor knows every sandbox that a request may still be on its way
-//! to, finds out what became of it, and never takes more than were asked for.
+//! to, finds out what became of it, and never takes more than were asked for. It signs the
+//! ledger first: no entry of the former controller can follow that.
 
 mod apply;
 mod memory;
@@ -104,6 +105,13 @@ async fn work(claim: Arc<SandboxClaim>, context: &Context) -> Result<Action, Err
     let has_runtime = set.as_deref().and_then(|set| observe::has_runtime(set, context));
     let order = order::order(&claim.spec, has_runtime);
     let mut written = Arc::clone(&claim);
+    // (client) what is on its way was written by another controller
+    if status::sign(&mut ledger, &context.term) {
+        let Some(newer) = apply::status(&written, &ledger, context).await? else {
+            return Ok(Action::await_change());
+        };
+        written = newer;
+    }
     let mut trouble = None;
     // Names that this run has found to be lost, whatever the cache says.
     let mut lost = Vec::new();

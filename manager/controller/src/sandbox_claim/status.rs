@@ -55,6 +55,14 @@ pub(super) fn begin(owned: Vec<String>, now: Timestamp) -> SandboxClaimStatus {
     }
 }
 
+/// Makes this controller the one that is at work. Returns whether that has to be written before
+/// anything is done: another one may be about to write what became of those on their way.
+pub(super) fn sign(ledger: &mut SandboxClaimStatus, term: &str) -> bool {
+    let is_ours = ledger.worker.as_deref() == Some(term);
+    ledger.worker = Some(term.to_owned());
+    !is_ours && !ledger.pending.is_empty()
+}
+
 /// Enters what became of the pending sandboxes. Returns the names of those that are lost.
 pub(super) fn settle(
     ledger: &mut SandboxClaimStatus,
@@ -296,6 +304,19 @@ mod tests {
             conclude(&claim(&json!({})), &mut ledger, Some(end), Some("boom"), at(1));
             assert_eq!(reasons(&ledger), [(condition::COMPLETED, reason)]);
         }
+    }
+
+    #[test]
+    fn a_successor_signs_before_it_touches_what_is_on_its_way() {
+        let mut ledger = work(&[]);
+        assert!(
+            !sign(&mut ledger, "one"),
+            "the first batch is written before it is touched"
+        );
+        ledger.pending.push(pending("a"));
+        assert!(!sign(&mut ledger, "one"));
+        assert!(sign(&mut ledger, "two"));
+        assert_eq!(ledger.worker.as_deref(), Some("two"));
     }
 
     #[test]

@@ -153,6 +153,10 @@ pub struct SandboxClaimStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub pending: Vec<PendingSandbox>,
+    /// Random id of the controller that is at work. A successor writes its own before it does
+    /// anything, so that no write of the former one, still on its way, can hold any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
     /// Sandboxes that were claimed and did not become ready.
     #[serde(default)]
     pub failed_replicas: i32,
