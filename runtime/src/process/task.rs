@@ -177,7 +177,8 @@ impl Owner {
         }
     }
 
-    /// Waits until all output was read, or none came for a while.
+    /// Waits until all output was read, or none came for a while. A reader that
+    /// has to take some yet is waited for: the rest of the output is behind it.
     async fn drain(&mut self) {
         let exited = Instant::now();
         loop {

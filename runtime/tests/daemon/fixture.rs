@@ -85,6 +85,21 @@ impl Daemon {
     }
 }
 
+/// Waits until there is a value.
+pub(crate) fn wait_until<T>(condition: impl Fn() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(
+            begin.elapsed() < Duration::from_mins(1),
+            "it did not happen in time"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap().port()
@@ -98,7 +113,7 @@ impl Drop for Daemon {
 }
 
 impl Response {
-    fn parse(answer: &[u8]) -> Self {
+    pub(crate) fn parse(answer: &[u8]) -> Self {
         let split = answer
             .windows(4)
             .position(|window| window == b"\r\n\r\n")

@@ -8,6 +8,7 @@ mod interpreter;
 mod loopback;
 mod memory;
 mod refusals;
+mod slow_readers;
 
 use std::time::{Duration, Instant};
 
