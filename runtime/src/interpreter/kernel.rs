@@ -58,12 +58,12 @@ pub(super) struct KernelPlan {
     pub env: BTreeMap<String, String>,
 }
 
-/// A running kernel. Dropping it kills it.
+/// A running kernel. Dropping it kills its process.
 pub(super) struct Kernel {
     session: Session,
     shell: zmtp::Sender,
     messages: mpsc::Receiver<Message>,
-    process: KernelProcess,
+    process: OwnedProcess,
     readers: [AbortHandle; 2],
     /// Environment that it was started with.
     pub launch_env: BTreeMap<String, String>,
@@ -72,6 +72,16 @@ pub(super) struct Kernel {
     _workplace: Workplace,
     // Some kernels end when nobody listens here any more.
     _output: zmtp::Sender,
+}
+
+/// A process that dies with this value: nothing is left of a kernel whose
+/// client leaves before it is ready.
+struct OwnedProcess(KernelProcess);
+
+impl Drop for OwnedProcess {
+    fn drop(&mut self) {
+        self.0.kill();
+    }
 }
 
 /// The process of a kernel, to be signalled from anywhere.
@@ -123,13 +133,12 @@ impl Kernel {
             },
         );
         let spawned = reaper.spawn(&mut command).map_err(KernelError::Spawn)?;
-        let process = KernelProcess {
+        let process = OwnedProcess(KernelProcess {
             pid: spawned.pid,
             reaper: Arc::clone(reaper),
-        };
+        });
         let connected = timeout(PATIENCE, connect(&workplace, spawned.exit)).await;
         let Ok(Ok((shell, output))) = connected else {
-            process.kill();
             return Err(KernelError::NotReady);
         };
         let session = Session::new(workplace.key.clone());
@@ -155,7 +164,7 @@ impl Kernel {
 
     /// For signals while the kernel is in use.
     pub(super) fn process(&self) -> KernelProcess {
-        self.process.clone()
+        self.process.0.clone()
     }
 
     /// Sends a request and returns its id.
@@ -194,7 +203,6 @@ impl Kernel {
 
 impl Drop for Kernel {
     fn drop(&mut self) {
-        self.process.kill();
         self.readers.iter().for_each(AbortHandle::abort);
     }
 }
