@@ -13,11 +13,13 @@
 
 pub mod access;
 pub mod account;
+pub mod blocking;
 pub mod daemon;
 pub mod filesystem;
 pub mod http;
 pub mod install;
 pub mod interpreter;
+mod listen;
 pub mod os;
 pub mod process;
 pub mod rpc;

@@ -4,6 +4,7 @@ mod auth;
 mod error;
 mod extract;
 mod files;
+mod idle;
 mod init;
 mod loopback;
 mod metrics;
@@ -26,6 +27,7 @@ use silica_runtime_api::{
 };
 
 pub use error::ApiError;
+pub(crate) use idle::{IDLE_LIMIT, Impatient};
 
 use crate::rpc;
 use crate::sandbox::Sandbox;

@@ -9,6 +9,7 @@ mod loopback;
 mod memory;
 mod refusals;
 mod slow_readers;
+mod transfers;
 
 use std::time::{Duration, Instant};
 
