@@ -4,10 +4,18 @@
 //! that a client chose therefore runs here, and holds its thread for one step
 //! only: never while it waits for a client.
 
+use connectrpc::ConnectError;
+
 /// The work was given up, because the daemon ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the operation was aborted")]
 pub struct Aborted;
+
+impl From<Aborted> for ConnectError {
+    fn from(error: Aborted) -> Self {
+        Self::internal(error.to_string())
+    }
+}
 
 /// Runs `work` on a thread of its own and waits for it. Work that has begun
 /// goes on when the future is dropped.

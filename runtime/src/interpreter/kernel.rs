@@ -18,6 +18,7 @@ use super::launch::{Channel, KernelProgram, Workplace};
 use super::message::{Message, Session};
 use super::zmtp::{self, SocketKind};
 use crate::account::Account;
+use crate::blocking::blocking;
 use crate::os::spawn::{Isolation, isolate};
 use crate::process::{Exit, Reaper};
 
@@ -54,6 +55,7 @@ pub(super) enum KernelError {
 pub(super) struct KernelPlan {
     pub program: KernelProgram,
     pub account: Account,
+    /// Where it starts, if that is a directory.
     pub cwd: PathBuf,
     pub env: BTreeMap<String, String>,
 }
@@ -117,27 +119,13 @@ impl Kernel {
         global_env: Arc<BTreeMap<String, String>>,
         reaper: &Arc<Reaper>,
     ) -> Result<Self, KernelError> {
-        let workplace = Workplace::create(&plan.account).map_err(KernelError::Spawn)?;
-        let mut command = plan.program.command(&workplace);
-        command.env_clear().envs(&plan.env).current_dir(&plan.cwd);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        isolate(
-            &mut command,
-            Isolation {
-                credentials: plan.account.credentials(),
-                controlling_terminal: false,
-                oom_score_adj: Some(OOM_SCORE),
-            },
-        );
-        let spawned = reaper.spawn(&mut command).map_err(KernelError::Spawn)?;
-        let process = OwnedProcess(KernelProcess {
-            pid: spawned.pid,
-            reaper: Arc::clone(reaper),
+        let reaper = Arc::clone(reaper);
+        let spawned = blocking(move || {
+            let spawned = spawn(&plan, reaper).map_err(KernelError::Spawn)?;
+            Ok((spawned, plan.env))
         });
-        let connected = timeout(PATIENCE, connect(&workplace, spawned.exit)).await;
+        let ((workplace, process, exit), launch_env) = spawned.await.unwrap_or(Err(KernelError::Gone))?;
+        let connected = timeout(PATIENCE, connect(&workplace, exit)).await;
         let Ok(Ok((shell, output))) = connected else {
             return Err(KernelError::NotReady);
         };
@@ -151,7 +139,7 @@ impl Kernel {
             messages,
             process,
             readers,
-            launch_env: plan.env,
+            launch_env,
             global_env,
             _workplace: workplace,
             _output: output.0,
@@ -205,6 +193,39 @@ impl Drop for Kernel {
     fn drop(&mut self) {
         self.readers.iter().for_each(AbortHandle::abort);
     }
+}
+
+/// Starts the process of a kernel.
+fn spawn(
+    plan: &KernelPlan,
+    reaper: Arc<Reaper>,
+) -> io::Result<(Workplace, OwnedProcess, oneshot::Receiver<Exit>)> {
+    let workplace = Workplace::create(&plan.account)?;
+    let mut command = plan.program.command(&workplace);
+    let cwd = if plan.cwd.is_dir() {
+        &plan.cwd
+    } else {
+        Path::new("/")
+    };
+    command.env_clear().envs(&plan.env).current_dir(cwd);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    isolate(
+        &mut command,
+        Isolation {
+            credentials: plan.account.credentials(),
+            controlling_terminal: false,
+            oom_score_adj: Some(OOM_SCORE),
+        },
+    );
+    let spawned = reaper.spawn(&mut command)?;
+    let process = OwnedProcess(KernelProcess {
+        pid: spawned.pid,
+        reaper,
+    });
+    Ok((workplace, process, spawned.exit))
 }
 
 type Connection = (zmtp::Sender, zmtp::Receiver);

@@ -33,6 +33,7 @@ const QUEUE: usize = 16;
 const CHILD_OOM_SCORE: &str = "100";
 
 /// Starts a process and the task that owns it. The subscription sees all of its output.
+/// Returns once the program runs, which takes long where its disk does.
 ///
 /// At `deadline` the process is killed.
 pub fn start(

@@ -8,6 +8,7 @@ mod interpreter;
 mod loopback;
 mod memory;
 mod refusals;
+mod slow_disks;
 mod slow_readers;
 mod transfers;
 

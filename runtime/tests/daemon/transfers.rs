@@ -38,7 +38,7 @@ fn stalled_transfers_do_not_stop_others() {
     let mut stalled = Vec::new();
     for number in 0..STALLED {
         let upload = format!("POST /files?path={}", path(&format!("u{number}")));
-        stalled.push(stall(&daemon, &upload, &[7; 300 * 1024]));
+        stalled.push(stall(&daemon, &upload, &vec![7; 300 * 1024]));
         let download = format!("GET /files?path={}", path("large"));
         stalled.push(stall(&daemon, &download, b""));
     }
@@ -63,7 +63,7 @@ fn upload_to_a_directory_is_refused_and_an_empty_one_makes_a_file() {
     let daemon = Daemon::start(&[]);
     let directory = tempfile::tempdir().unwrap();
     let target = format!("/files?path={}", directory.path().display());
-    for content in [b"".as_slice(), &[7; 512 * 1024]] {
+    for content in [b"".as_slice(), vec![7; 512 * 1024].as_slice()] {
         let refused = daemon.request("POST", &target, &OCTETS, content);
         let message = format!("path '{}' is a directory", directory.path().display());
         assert_eq!(refused.json(), json!({"code": 400, "message": message}));
