@@ -1,20 +1,16 @@
 //! The daemon: shared state, both listeners, the end.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::serve::ListenerExt;
-use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrIn6, sockopt};
 use silica_runtime_api::{ACCESS_TOKEN_SHA256_ENV, DEFAULT_USER_ENV};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access::{Access, Fingerprint};
 use crate::http;
 use crate::interpreter::{self, Interpreter};
+use crate::listen;
 use crate::os::memory::release_free_memory;
 use crate::os::spawn::write_oom_score;
 use crate::process::Reaper;
@@ -44,9 +40,6 @@ pub enum DaemonError {
     /// A port is taken or not permitted.
     #[error("failed to listen on port {port}")]
     Listen { port: u16, source: io::Error },
-    /// A listener broke.
-    #[error("failed to serve")]
-    Serve(#[source] io::Error),
 }
 
 /// Serves until `SIGTERM` or `SIGINT`.
@@ -61,25 +54,25 @@ pub async fn serve(ports: Ports) -> Result<(), DaemonError> {
     let boot_user = std::env::var(DEFAULT_USER_ENV).ok();
     let sandbox = Arc::new(Sandbox::new(Access::new(fingerprint), reaper, boot_user));
 
-    let listener = listen(ports.daemon)?;
-    let main = serve_router(listener, http::router(Arc::clone(&sandbox)));
-    let interpreter = async {
-        let Some(port) = ports.interpreter else {
-            return std::future::pending().await;
-        };
-        let interpreter = Arc::new(Interpreter::new(sandbox));
+    tokio::spawn({
+        let sandbox = Arc::clone(&sandbox);
+        async move { sandbox.usage.run().await }
+    });
+    let main = listen::serve(listen(ports.daemon)?, http::router(Arc::clone(&sandbox)));
+    tokio::spawn(main);
+    if let Some(port) = ports.interpreter {
         let listener = listen(port)?;
+        let interpreter = Arc::new(Interpreter::new(sandbox));
         interpreter.prestart();
-        serve_router(listener, interpreter::router(interpreter)).await
-    };
+        tokio::spawn(listen::serve(listener, interpreter::router(interpreter)));
+    }
     let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Setup)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Setup)?;
     tokio::select! {
-        result = main => result,
-        result = interpreter => result,
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
+    Ok(())
 }
 
 /// Gives back now and then what transfers and busy streams have left behind.
@@ -91,41 +84,6 @@ async fn release_memory() {
     }
 }
 
-async fn serve_router(listener: TcpListener, router: Router) -> Result<(), DaemonError> {
-    // Events are small and wanted at once.
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
-    axum::serve(listener, router).await.map_err(DaemonError::Serve)
-}
-
-/// Listens on all addresses, on IPv4 alone where the kernel has no IPv6.
-fn listen(port: u16) -> Result<TcpListener, DaemonError> {
-    listen_dual(port)
-        .or_else(|_| listen_v4(port))
-        .and_then(|listener| {
-            listener.set_nonblocking(true)?;
-            TcpListener::from_std(listener)
-        })
-        .map_err(|source| DaemonError::Listen { port, source })
-}
-
-fn listen_v4(port: u16) -> io::Result<std::net::TcpListener> {
-    std::net::TcpListener::bind(SocketAddr::from(([0, 0, 0, 0], port)))
-}
-
-fn listen_dual(port: u16) -> io::Result<std::net::TcpListener> {
-    const BACKLOG: i32 = 1024;
-    let socket = socket::socket(
-        AddressFamily::Inet6,
-        SockType::Stream,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    )?;
-    socket::setsockopt(&socket, sockopt::ReuseAddr, &true)?;
-    socket::setsockopt(&socket, sockopt::Ipv6V6Only, &false)?;
-    let address = SockaddrIn6::from(std::net::SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0));
-    socket::bind(std::os::fd::AsRawFd::as_raw_fd(&socket), &address)?;
-    socket::listen(&socket, socket::Backlog::new(BACKLOG)?)?;
-    Ok(std::net::TcpListener::from(socket))
+fn listen(port: u16) -> Result<tokio::net::TcpListener, DaemonError> {
+    listen::listen(port).map_err(|source| DaemonError::Listen { port, source })
 }

@@ -13,16 +13,19 @@
 
 pub mod access;
 pub mod account;
+pub mod blocking;
 pub mod daemon;
 pub mod filesystem;
 pub mod http;
 pub mod install;
 pub mod interpreter;
+mod listen;
 pub mod os;
 pub mod process;
 pub mod rpc;
 pub mod sandbox;
 pub mod start;
+pub mod usage;
 
 /// Generated from `proto/`.
 #[allow(clippy::all, clippy::pedantic, unreachable_pub)]

@@ -13,8 +13,9 @@ use sandbox_runtime::install::{default_directory, install, stay};
 use sandbox_runtime::os::memory::limit_allocator;
 use sandbox_runtime::start::start;
 
-/// Threads for file operations; they end when idle.
-const BLOCKING_THREADS: usize = 16;
+/// Threads for file operations; they end when idle. That many wait at once only
+/// where a file system hangs, and the others should still be served then.
+const BLOCKING_THREADS: usize = 64;
 /// Stack of such a thread in bytes: the state of a compression is built there.
 /// Only what is touched becomes resident.
 const BLOCKING_STACK: usize = 1024 * 1024;

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::Path;
 
 use nix::unistd::geteuid;
@@ -19,6 +19,8 @@ const LAST_ID: u32 = 60_000;
 const HOME: &str = "/home/user";
 const SUDOERS: &str = "/etc/sudoers.d";
 const SHADOW: &str = "/etc/shadow";
+/// Whoever is in this group may become root, where the image has the group.
+const SUDO_GROUP: &str = "sudo";
 
 /// Which step of creating the user failed.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +33,7 @@ pub enum ProvisionError {
     Write { path: &'static str, source: io::Error },
 }
 
-/// Adds the user `user` with its home directory and passwordless sudo.
+/// Adds the user `user` with its home directory, the group `sudo` and passwordless sudo.
 ///
 /// Does nothing when the user exists or the caller is not root.
 pub fn provision_sandbox_user() -> Result<(), ProvisionError> {
@@ -45,13 +47,14 @@ pub fn provision_sandbox_user() -> Result<(), ProvisionError> {
     }
     let entries = plan_entries(&passwd, &group);
     if let Some(text) = &entries.group {
-        append(GROUP, text, 0o644)?;
+        replace(GROUP, text)?;
     }
     if Path::new(SHADOW).exists() {
         append(SHADOW, &format!("{SANDBOX_USER}:*:19000:0:99999:7:::\n"), 0o640)?;
     }
     append(PASSWD, &entries.passwd, 0o644)?;
-    create_home(entries.id).map_err(|source| ProvisionError::Write { path: HOME, source })?;
+    create_home(Path::new(HOME), entries.id, entries.gid)
+        .map_err(|source| ProvisionError::Write { path: HOME, source })?;
     if Path::new(SUDOERS).is_dir() {
         allow_sudo().map_err(|source| ProvisionError::Write {
             path: SUDOERS,
@@ -64,11 +67,14 @@ pub fn provision_sandbox_user() -> Result<(), ProvisionError> {
 #[derive(Debug, PartialEq, Eq)]
 struct Entries {
     id: u32,
+    gid: u32,
+    /// Lines to append to the users.
     passwd: String,
+    /// All groups, if they change.
     group: Option<String>,
 }
 
-/// Lines to append, with the first id from 1000 on that neither a user nor a group has.
+/// What to write, with the first id from 1000 on that neither a user nor a group has.
 fn plan_entries(passwd: &str, group: &str) -> Entries {
     let (users, groups) = (parse_names(passwd), parse_names(group));
     let existing_group = groups
@@ -91,16 +97,56 @@ fn plan_entries(passwd: &str, group: &str) -> Entries {
     } else {
         ""
     };
+    let mut changed = join_group(group, SUDO_GROUP);
+    if existing_group.is_none() {
+        changed = format!("{changed}{}{SANDBOX_USER}:x:{gid}:\n", separator(&changed));
+    }
     Entries {
         id,
+        gid,
         passwd: format!(
             "{}{root}{SANDBOX_USER}:x:{id}:{gid}::{HOME}:/bin/bash\n",
             separator(passwd)
         ),
-        group: existing_group
-            .is_none()
-            .then(|| format!("{}{SANDBOX_USER}:x:{gid}:\n", separator(group))),
+        group: (changed != group).then_some(changed),
     }
+}
+
+/// The text of `/etc/group` with the user as a member of the group, if there is such a group.
+fn join_group(text: &str, group: &str) -> String {
+    let lines = text.split_inclusive('\n').map(|line| {
+        let (entry, end) = line.strip_suffix('\n').map_or((line, ""), |entry| (entry, "\n"));
+        let fields: Vec<&str> = entry.split(':').collect();
+        let [name, _, _, members] = fields[..] else {
+            return line.to_owned();
+        };
+        if name != group || members.split(',').any(|member| member == SANDBOX_USER) {
+            return line.to_owned();
+        }
+        let comma = if members.is_empty() { "" } else { "," };
+        format!("{entry}{comma}{SANDBOX_USER}{end}")
+    });
+    lines.collect()
+}
+
+/// Exchanges a file for a new one with the same owner and mode: readers see one of them.
+fn replace(path: &'static str, text: &str) -> Result<(), ProvisionError> {
+    let partial = format!("{path}.partial");
+    let write = || -> io::Result<()> {
+        fs::write(&partial, text)?;
+        if let Ok(old) = fs::metadata(path) {
+            chown(&partial, Some(old.uid()), Some(old.gid()))?;
+            fs::set_permissions(&partial, old.permissions())?;
+        } else {
+            fs::set_permissions(&partial, fs::Permissions::from_mode(0o644))?;
+        }
+        fs::rename(&partial, path)
+    };
+    write().map_err(|source| {
+        // What could not be written is worth nothing.
+        let _ = fs::remove_file(&partial);
+        ProvisionError::Write { path, source }
+    })
 }
 
 fn append(path: &'static str, text: &str, mode: u32) -> Result<(), ProvisionError> {
@@ -114,10 +160,10 @@ fn append(path: &'static str, text: &str, mode: u32) -> Result<(), ProvisionErro
 }
 
 /// Creates the home directory, filled from `/etc/skel` as useradd(8) does.
-fn create_home(id: u32) -> io::Result<()> {
-    fs::create_dir_all(HOME)?;
-    chown(HOME, Some(id), Some(id))?;
-    fs::set_permissions(HOME, fs::Permissions::from_mode(0o755))?;
+fn create_home(home: &Path, id: u32, gid: u32) -> io::Result<()> {
+    fs::create_dir_all(home)?;
+    chown(home, Some(id), Some(gid))?;
+    fs::set_permissions(home, fs::Permissions::from_mode(0o755))?;
     let Ok(skeleton) = fs::read_dir("/etc/skel") else {
         return Ok(());
     };
@@ -125,10 +171,10 @@ fn create_home(id: u32) -> io::Result<()> {
         .flatten()
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
     {
-        let target = Path::new(HOME).join(entry.file_name());
+        let target = home.join(entry.file_name());
         if !target.exists() {
             fs::copy(entry.path(), &target)?;
-            chown(&target, Some(id), Some(id))?;
+            chown(&target, Some(id), Some(gid))?;
         }
     }
     Ok(())
@@ -157,14 +203,54 @@ mod tests {
         );
         assert_eq!(entries.id, 1002);
         assert_eq!(entries.passwd, "user:x:1002:1002::/home/user:/bin/bash\n");
-        assert_eq!(entries.group.as_deref(), Some("user:x:1002:\n"));
+        let expected = "root:x:0:\nx:x:1001:\nuser:x:1002:\n";
+        assert_eq!(entries.group.as_deref(), Some(expected));
     }
 
     #[test]
     fn existing_group_is_reused_and_an_unfinished_line_is_ended() {
         let entries = plan_entries("root:x:0:0::/root:/bin/sh", "user:x:500:\n");
         assert_eq!(entries.passwd, "\nuser:x:1000:500::/home/user:/bin/bash\n");
-        assert_eq!(entries.group, None);
+        assert_eq!((entries.id, entries.gid, entries.group), (1000, 500, None));
+    }
+
+    #[test]
+    fn user_joins_the_group_sudo_where_there_is_one() {
+        let group = |text| plan_entries("root:x:0:0::/root:/bin/sh\n", text).group;
+        assert_eq!(
+            group("sudo:x:27:\nuser:x:500:").as_deref(),
+            Some("sudo:x:27:user\nuser:x:500:")
+        );
+        assert_eq!(
+            group("user:x:500:\nsudo:x:27:ada,bob").as_deref(),
+            Some("user:x:500:\nsudo:x:27:ada,bob,user")
+        );
+        assert_eq!(
+            group("sudo:x:27:").as_deref(),
+            Some("sudo:x:27:user\nuser:x:1000:\n")
+        );
+        assert_eq!(group("user:x:500:\nsudo:x:27:ada,user\n"), None);
+    }
+
+    #[test]
+    fn home_belongs_to_the_user_and_its_group() {
+        // Only root can give files away.
+        let ids = if geteuid().is_root() {
+            (4321, 1234)
+        } else {
+            (geteuid().as_raw(), nix::unistd::getegid().as_raw())
+        };
+        let root = tempfile::tempdir().unwrap();
+        let home = root.path().join("home/user");
+        create_home(&home, ids.0, ids.1).unwrap();
+        let owner = |path: &Path| {
+            let metadata = fs::metadata(path).unwrap();
+            (metadata.uid(), metadata.gid())
+        };
+        assert_eq!(owner(&home), ids);
+        for entry in fs::read_dir(&home).unwrap().flatten() {
+            assert_eq!(owner(&entry.path()), ids);
+        }
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub enum FsError {
     /// A directory is needed here.
     #[error("path '{}' is not a directory", .0.display())]
     NotDirectory(PathBuf),
+    /// A file is needed here.
+    #[error("path '{}' is a directory", .0.display())]
+    IsDirectory(PathBuf),
     /// Something has this path already.
     #[error("path '{}' already exists", .0.display())]
     Exists(PathBuf),
@@ -56,9 +59,10 @@ impl From<FsError> for ConnectError {
         let message = error.to_string();
         match error {
             FsError::NotFound(_) | FsError::UnknownWatcher(_) => Self::not_found(message),
-            FsError::NotDirectory(_) | FsError::NotFile(_) | FsError::NetworkMount(_) => {
-                Self::invalid_argument(message)
-            }
+            FsError::NotDirectory(_)
+            | FsError::IsDirectory(_)
+            | FsError::NotFile(_)
+            | FsError::NetworkMount(_) => Self::invalid_argument(message),
             FsError::Exists(_) => Self::already_exists(message),
             FsError::NoSpace(_) => Self::resource_exhausted(message),
             FsError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {

@@ -17,6 +17,7 @@ use super::path::resolve;
 use super::watch::{Options, Watcher, Watchers};
 use super::{FsError, operations};
 use crate::account::{Account, Names};
+use crate::blocking::blocking;
 use crate::proto::filesystem as wire;
 use crate::rpc::{acting_account, keepalive_interval};
 use crate::sandbox::Sandbox;
@@ -51,13 +52,10 @@ impl FilesystemService {
 }
 
 /// Runs file operations where they may take their time.
-async fn blocking<T: Send + 'static>(
+async fn operate<T: Send + 'static>(
     operation: impl FnOnce() -> Result<T, FsError> + Send + 'static,
 ) -> Result<T, ConnectError> {
-    match tokio::task::spawn_blocking(operation).await {
-        Ok(result) => result.map_err(ConnectError::from),
-        Err(_) => Err(ConnectError::internal("the file operation was aborted")),
-    }
+    Ok(blocking(operation).await??)
 }
 
 impl wire::Filesystem for FilesystemService {
@@ -68,7 +66,7 @@ impl wire::Filesystem for FilesystemService {
     ) -> ServiceResult<impl Encodable<wire::StatResponse> + Send + use<'a>> {
         let account = self.account(&context)?;
         let path = self.resolve(request.path, &account);
-        let entry = read_entry(&path, &Names::read())?;
+        let entry = operate(move || read_entry(&path, &Names::read())).await?;
         Response::ok(wire::StatResponse {
             entry: MessageField::some(entry),
             ..Default::default()
@@ -82,7 +80,7 @@ impl wire::Filesystem for FilesystemService {
     ) -> ServiceResult<impl Encodable<wire::MakeDirResponse> + Send + use<'a>> {
         let account = self.account(&context)?;
         let path = self.resolve(request.path, &account);
-        let entry = blocking(move || operations::make_directory(&path, &account)).await?;
+        let entry = operate(move || operations::make_directory(&path, &account)).await?;
         Response::ok(wire::MakeDirResponse {
             entry: MessageField::some(entry),
             ..Default::default()
@@ -97,7 +95,7 @@ impl wire::Filesystem for FilesystemService {
         let account = self.account(&context)?;
         let source = self.resolve(request.source, &account);
         let destination = self.resolve(request.destination, &account);
-        let entry = blocking(move || operations::rename(&source, &destination, &account)).await?;
+        let entry = operate(move || operations::rename(&source, &destination, &account)).await?;
         Response::ok(wire::MoveResponse {
             entry: MessageField::some(entry),
             ..Default::default()
@@ -112,7 +110,7 @@ impl wire::Filesystem for FilesystemService {
         let account = self.account(&context)?;
         let path = self.resolve(request.path, &account);
         let depth = request.depth;
-        let entries = blocking(move || operations::list_directory(&path, depth)).await?;
+        let entries = operate(move || operations::list_directory(&path, depth)).await?;
         Response::ok(wire::ListDirResponse {
             entries,
             ..Default::default()
@@ -126,7 +124,7 @@ impl wire::Filesystem for FilesystemService {
     ) -> ServiceResult<impl Encodable<wire::RemoveResponse> + Send + use<'a>> {
         let account = self.account(&context)?;
         let path = self.resolve(request.path, &account);
-        blocking(move || operations::remove(&path)).await?;
+        operate(move || operations::remove(&path)).await?;
         Response::ok(wire::RemoveResponse::default())
     }
 
@@ -141,7 +139,8 @@ impl wire::Filesystem for FilesystemService {
             include_entry: request.include_entry,
             allow_network_mounts: request.allow_network_mounts,
         };
-        let watcher = Watcher::open(&self.resolve(request.path, &account), options)?;
+        let path = self.resolve(request.path, &account);
+        let watcher = operate(move || Watcher::open(&path, options)).await?;
         Response::stream_ok(render_events(watcher, keepalive_interval(&context)))
     }
 
@@ -156,7 +155,8 @@ impl wire::Filesystem for FilesystemService {
             include_entry: request.include_entry,
             allow_network_mounts: request.allow_network_mounts,
         };
-        let watcher = Watcher::open(&self.resolve(request.path, &account), options)?;
+        let path = self.resolve(request.path, &account);
+        let watcher = operate(move || Watcher::open(&path, options)).await?;
         let watcher_id = self.watchers.insert(watcher);
         Response::ok(wire::CreateWatcherResponse {
             watcher_id,
@@ -169,7 +169,7 @@ impl wire::Filesystem for FilesystemService {
         _context: RequestContext,
         request: ServiceRequest<'_, wire::GetWatcherEventsRequest>,
     ) -> ServiceResult<impl Encodable<wire::GetWatcherEventsResponse> + Send + use<'a>> {
-        let events = self.watchers.take_events(request.watcher_id)?;
+        let events = self.watchers.take_events(request.watcher_id).await?;
         Response::ok(wire::GetWatcherEventsResponse {
             events,
             ..Default::default()
@@ -188,8 +188,8 @@ impl wire::Filesystem for FilesystemService {
 
 /// Where a stream of changes stands.
 enum Phase {
-    Start(Watcher),
-    Live(Watcher, VecDeque<wire::FilesystemEvent>),
+    Start(Arc<Watcher>),
+    Live(Arc<Watcher>, VecDeque<wire::FilesystemEvent>),
     Done,
 }
 
@@ -204,7 +204,7 @@ fn render_events(
             ..Default::default()
         })
     };
-    stream::unfold(Phase::Start(watcher), move |phase| async move {
+    stream::unfold(Phase::Start(Arc::new(watcher)), move |phase| async move {
         let (watcher, mut pending) = match phase {
             Phase::Start(watcher) => {
                 let start = wire::watch_dir_response::StartEvent::default();
@@ -222,7 +222,13 @@ fn render_events(
                     let keepalive = wire::watch_dir_response::KeepAlive::default();
                     return Some((message(keepalive.into()), Phase::Live(watcher, pending)));
                 }
-                Ok(Ok(())) => pending.extend(watcher.read()),
+                Ok(Ok(())) => {
+                    let reader = Arc::clone(&watcher);
+                    match blocking(move || reader.read()).await {
+                        Ok(events) => pending.extend(events),
+                        Err(error) => return Some((Err(error.into()), Phase::Done)),
+                    }
+                }
                 Ok(Err(error)) => {
                     let error = ConnectError::internal(format!("failed to read changes: {error}"));
                     return Some((Err(error), Phase::Done));

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::account::AccountError;
+use crate::blocking::Aborted;
 use crate::filesystem::FsError;
 
 /// An error with the status it is answered with.
@@ -54,13 +55,20 @@ impl IntoResponse for ApiError {
     }
 }
 
+impl From<Aborted> for ApiError {
+    fn from(error: Aborted) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    }
+}
+
 impl From<FsError> for ApiError {
     fn from(error: FsError) -> Self {
         let status = match &error {
             FsError::NotFound(_) | FsError::UnknownWatcher(_) => StatusCode::NOT_FOUND,
-            FsError::NotDirectory(_) | FsError::NotFile(_) | FsError::NetworkMount(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            FsError::NotDirectory(_)
+            | FsError::IsDirectory(_)
+            | FsError::NotFile(_)
+            | FsError::NetworkMount(_) => StatusCode::BAD_REQUEST,
             FsError::Exists(_) => StatusCode::CONFLICT,
             FsError::NoSpace(_) => StatusCode::INSUFFICIENT_STORAGE,
             FsError::Io { .. } => StatusCode::INTERNAL_SERVER_ERROR,

@@ -4,6 +4,7 @@ mod auth;
 mod error;
 mod extract;
 mod files;
+mod idle;
 mod init;
 mod loopback;
 mod metrics;
@@ -22,10 +23,12 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use silica_runtime_api::{
-    COMPOSE_PATH, ENVS_PATH, FILES_PATH, HEALTH_PATH, INIT_PATH, LOOPBACK_PATH, METRICS_PATH,
+    COMPOSE_PATH, ENVS_PATH, FILES_PATH, HEALTH_PATH, INIT_PATH, LOOPBACK_PATH, METRICS_HISTORY_PATH,
+    METRICS_PATH,
 };
 
 pub use error::ApiError;
+pub(crate) use idle::{IDLE_LIMIT, Impatient};
 
 use crate::rpc;
 use crate::sandbox::Sandbox;
@@ -35,6 +38,7 @@ pub fn router(sandbox: Arc<Sandbox>) -> Router {
     let services = rpc::service(&sandbox);
     let protected = Router::new()
         .route(METRICS_PATH, get(metrics::serve))
+        .route(METRICS_HISTORY_PATH, get(metrics::serve_history))
         .route(ENVS_PATH, get(serve_envs))
         .route(COMPOSE_PATH, post(files::compose))
         .route(&format!("{LOOPBACK_PATH}{{port}}"), get(loopback::serve))

@@ -195,11 +195,10 @@ impl Interpreter {
         let settings = self.sandbox.settings();
         let account = self.sandbox.account(None)?;
         let path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
-        let cwd = self.cwd(context);
         let plan = KernelPlan {
             program,
             env: compose_env(&path, &account, &settings.env, &BTreeMap::new()),
-            cwd: if cwd.is_dir() { cwd } else { PathBuf::from("/") },
+            cwd: self.cwd(context),
             account,
         };
         let kernel = Kernel::launch(plan, settings.env, &self.sandbox.reaper).await?;

@@ -18,6 +18,7 @@ use super::launch::{Channel, KernelProgram, Workplace};
 use super::message::{Message, Session};
 use super::zmtp::{self, SocketKind};
 use crate::account::Account;
+use crate::blocking::blocking;
 use crate::os::spawn::{Isolation, isolate};
 use crate::process::{Exit, Reaper};
 
@@ -54,16 +55,17 @@ pub(super) enum KernelError {
 pub(super) struct KernelPlan {
     pub program: KernelProgram,
     pub account: Account,
+    /// Where it starts, if that is a directory.
     pub cwd: PathBuf,
     pub env: BTreeMap<String, String>,
 }
 
-/// A running kernel. Dropping it kills it.
+/// A running kernel. Dropping it kills its process.
 pub(super) struct Kernel {
     session: Session,
     shell: zmtp::Sender,
     messages: mpsc::Receiver<Message>,
-    process: KernelProcess,
+    process: OwnedProcess,
     readers: [AbortHandle; 2],
     /// Environment that it was started with.
     pub launch_env: BTreeMap<String, String>,
@@ -72,6 +74,16 @@ pub(super) struct Kernel {
     _workplace: Workplace,
     // Some kernels end when nobody listens here any more.
     _output: zmtp::Sender,
+}
+
+/// A process that dies with this value: nothing is left of a kernel whose
+/// client leaves before it is ready.
+struct OwnedProcess(KernelProcess);
+
+impl Drop for OwnedProcess {
+    fn drop(&mut self) {
+        self.0.kill();
+    }
 }
 
 /// The process of a kernel, to be signalled from anywhere.
@@ -107,29 +119,14 @@ impl Kernel {
         global_env: Arc<BTreeMap<String, String>>,
         reaper: &Arc<Reaper>,
     ) -> Result<Self, KernelError> {
-        let workplace = Workplace::create(&plan.program, &plan.account).map_err(KernelError::Spawn)?;
-        let mut command = plan.program.command(&workplace);
-        command.env_clear().envs(&plan.env).current_dir(&plan.cwd);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        isolate(
-            &mut command,
-            Isolation {
-                credentials: plan.account.credentials(),
-                controlling_terminal: false,
-                oom_score_adj: Some(OOM_SCORE),
-            },
-        );
-        let spawned = reaper.spawn(&mut command).map_err(KernelError::Spawn)?;
-        let process = KernelProcess {
-            pid: spawned.pid,
-            reaper: Arc::clone(reaper),
-        };
-        let connected = timeout(PATIENCE, connect(&workplace, spawned.exit)).await;
+        let reaper = Arc::clone(reaper);
+        let spawned = blocking(move || {
+            let spawned = spawn(&plan, reaper).map_err(KernelError::Spawn)?;
+            Ok((spawned, plan.env))
+        });
+        let ((workplace, process, exit), launch_env) = spawned.await.unwrap_or(Err(KernelError::Gone))?;
+        let connected = timeout(PATIENCE, connect(&workplace, exit)).await;
         let Ok(Ok((shell, output))) = connected else {
-            process.kill();
             return Err(KernelError::NotReady);
         };
         let session = Session::new(workplace.key.clone());
@@ -142,7 +139,7 @@ impl Kernel {
             messages,
             process,
             readers,
-            launch_env: plan.env,
+            launch_env,
             global_env,
             _workplace: workplace,
             _output: output.0,
@@ -155,7 +152,7 @@ impl Kernel {
 
     /// For signals while the kernel is in use.
     pub(super) fn process(&self) -> KernelProcess {
-        self.process.clone()
+        self.process.0.clone()
     }
 
     /// Sends a request and returns its id.
@@ -194,9 +191,41 @@ impl Kernel {
 
 impl Drop for Kernel {
     fn drop(&mut self) {
-        self.process.kill();
         self.readers.iter().for_each(AbortHandle::abort);
     }
+}
+
+/// Starts the process of a kernel.
+fn spawn(
+    plan: &KernelPlan,
+    reaper: Arc<Reaper>,
+) -> io::Result<(Workplace, OwnedProcess, oneshot::Receiver<Exit>)> {
+    let workplace = Workplace::create(&plan.program, &plan.account)?;
+    let mut command = plan.program.command(&workplace);
+    let cwd = if plan.cwd.is_dir() {
+        &plan.cwd
+    } else {
+        Path::new("/")
+    };
+    command.env_clear().envs(&plan.env).current_dir(cwd);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    isolate(
+        &mut command,
+        Isolation {
+            credentials: plan.account.credentials(),
+            controlling_terminal: false,
+            oom_score_adj: Some(OOM_SCORE),
+        },
+    );
+    let spawned = reaper.spawn(&mut command)?;
+    let process = OwnedProcess(KernelProcess {
+        pid: spawned.pid,
+        reaper,
+    });
+    Ok((workplace, process, spawned.exit))
 }
 
 type Connection = (zmtp::Sender, zmtp::Receiver);

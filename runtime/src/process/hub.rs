@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::{End, Event};
 
@@ -22,6 +22,8 @@ enum State {
     Open {
         subscribers: Vec<mpsc::Sender<Event>>,
         last_output: Instant,
+        /// Events that wait for a slow subscriber.
+        pending: usize,
     },
     Closed {
         end: End,
@@ -41,6 +43,7 @@ impl Default for Hub {
         let state = State::Open {
             subscribers: Vec::new(),
             last_output: Instant::now(),
+            pending: 0,
         };
         Self {
             state: Mutex::new(state),
@@ -62,14 +65,15 @@ impl Hub {
     }
 
     /// Hands an event to everybody. Waits for a slow subscriber, which is what
-    /// slows a process down to the speed of its reader; with several of them
-    /// the slow one is dropped in the end.
+    /// slows a process down to the speed of its reader; where others wait with
+    /// it, the slow one is dropped in the end.
     pub(super) async fn publish(&self, event: Event) {
-        let (slow, alone) = {
+        let (slow, mut alone) = {
             let mut state = self.lock();
             let State::Open {
                 subscribers,
                 last_output,
+                pending,
             } = &mut *state
             else {
                 return;
@@ -85,14 +89,26 @@ impl Hub {
                 }
                 Err(mpsc::error::TrySendError::Closed(_)) => false,
             });
+            if slow.is_empty() {
+                return;
+            }
+            *pending += 1;
             (slow, alone)
         };
+        let _pending = Pending(self);
+        let mut deadline = Instant::now() + PATIENCE;
         for subscriber in slow {
-            if alone {
-                // A vanished reader ends the wait, too.
-                let _ = subscriber.send(event.clone()).await;
-            } else if timeout(PATIENCE, subscriber.send(event.clone())).await.is_err() {
-                self.drop_subscriber(&subscriber);
+            // A vanished reader ends the wait, too.
+            let mut sending = std::pin::pin!(subscriber.send(event.clone()));
+            while timeout_at(deadline, &mut sending).await.is_err() {
+                let others = self.has_others(&subscriber);
+                if others && !alone {
+                    self.drop_subscriber(&subscriber);
+                    break;
+                }
+                // Who joined meanwhile waits as long as anybody else, but not for ever.
+                alone = !others;
+                deadline = Instant::now() + PATIENCE;
             }
         }
     }
@@ -115,11 +131,23 @@ impl Hub {
         matches!(*self.lock(), State::Closed { .. })
     }
 
-    /// When output came last, or the hub was opened.
+    /// When output was handed over last, or the hub was opened: now while a
+    /// subscriber still has to take some.
     pub(super) fn last_output(&self) -> Option<Instant> {
         match &*self.lock() {
+            State::Open { pending: 1.., .. } => Some(Instant::now()),
             State::Open { last_output, .. } => Some(*last_output),
             State::Closed { .. } => None,
+        }
+    }
+
+    /// Whether anybody else listens.
+    fn has_others(&self, subscriber: &mpsc::Sender<Event>) -> bool {
+        match &*self.lock() {
+            State::Open { subscribers, .. } => subscribers
+                .iter()
+                .any(|other| !other.same_channel(subscriber) && !other.is_closed()),
+            State::Closed { .. } => false,
         }
     }
 
@@ -134,8 +162,25 @@ impl Hub {
     }
 }
 
+/// An event that waits for a slow subscriber.
+struct Pending<'a>(&'a Hub);
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if let State::Open {
+            pending, last_output, ..
+        } = &mut *self.0.lock()
+        {
+            *pending = pending.saturating_sub(1);
+            *last_output = Instant::now();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use bytes::Bytes;
 
     use super::*;
@@ -180,6 +225,52 @@ mod tests {
         while slow.recv().await.is_some() {}
         hub.publish(output("y")).await;
         assert_eq!(fast.recv().await, Some(output("y")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_joins_while_the_only_reader_stalls_gets_output_in_the_end() {
+        let hub = Arc::new(Hub::default());
+        let mut stalled = live(&hub);
+        for _ in 0..QUEUE {
+            hub.publish(output("x")).await;
+        }
+        let publisher = tokio::spawn({
+            let hub = Arc::clone(&hub);
+            async move {
+                hub.publish(output("x")).await;
+                hub.publish(output("y")).await;
+            }
+        });
+        tokio::time::sleep(PATIENCE * 10).await;
+        assert!(!publisher.is_finished(), "a reader that is alone sets the speed");
+        let mut late = live(&hub);
+        let joined = Instant::now();
+        assert_eq!(late.recv().await, Some(output("y")));
+        assert!(joined.elapsed() <= PATIENCE * 2);
+        for _ in 0..QUEUE {
+            assert_eq!(stalled.recv().await, Some(output("x")));
+        }
+        assert_eq!(stalled.recv().await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn output_is_not_over_while_a_reader_has_to_take_some() {
+        let hub = Arc::new(Hub::default());
+        let mut reader = live(&hub);
+        for _ in 0..QUEUE {
+            hub.publish(output("x")).await;
+        }
+        let publisher = tokio::spawn({
+            let hub = Arc::clone(&hub);
+            async move { hub.publish(output("x")).await }
+        });
+        tokio::time::sleep(PATIENCE / 2).await;
+        assert_eq!(hub.last_output(), Some(Instant::now()));
+        reader.recv().await;
+        publisher.await.unwrap();
+        let taken = Instant::now();
+        tokio::time::sleep(PATIENCE).await;
+        assert_eq!(hub.last_output(), Some(taken));
     }
 
     #[tokio::test]

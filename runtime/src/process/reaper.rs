@@ -2,7 +2,9 @@
 //!
 //! The daemon is a child subreaper: orphans of killed shells become its
 //! children, so it has to collect children that it never started, and must not
-//! steal the status of one that it is about to start. Hence one lock around both.
+//! steal the status of one that it is about to start. A start can take long, where
+//! the program or its directory is on a mount that hangs: orphans wait for it,
+//! known children do not.
 
 use std::collections::HashMap;
 use std::io;
@@ -28,7 +30,15 @@ pub enum Exit {
 /// Collects every child of the daemon.
 #[derive(Default)]
 pub struct Reaper {
-    waiting: Mutex<HashMap<i32, oneshot::Sender<Exit>>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Known children and who waits for them.
+    waiting: HashMap<i32, oneshot::Sender<Exit>>,
+    /// Children that are being started and are not known yet.
+    starting: usize,
 }
 
 /// A child that runs.
@@ -59,13 +69,23 @@ impl Reaper {
         Ok(reaper)
     }
 
-    /// Starts a child.
+    /// Starts a child; returns once its program runs.
     pub fn spawn(&self, command: &mut Command) -> io::Result<Spawned> {
-        let mut waiting = self.lock();
-        let child = command.spawn()?;
-        let id = i32::try_from(child.id()).map_err(io::Error::other)?;
+        self.lock().starting += 1;
+        let started = command.spawn();
         let (sender, exit) = oneshot::channel();
-        waiting.insert(id, sender);
+        let started = {
+            let mut state = self.lock();
+            state.starting -= 1;
+            started.and_then(|child| {
+                let id = i32::try_from(child.id()).map_err(io::Error::other)?;
+                state.waiting.insert(id, sender);
+                Ok((child, id))
+            })
+        };
+        // Its own end, and those of orphans, may have been passed over meanwhile.
+        self.collect();
+        let (child, id) = started?;
         Ok(Spawned {
             child,
             pid: Pid::from_raw(id),
@@ -75,8 +95,8 @@ impl Reaper {
 
     /// Sends a signal to a child, unless it was collected already and its id may be somebody else's.
     pub fn signal(&self, pid: Pid, signal: Signal) -> Result<(), Errno> {
-        let waiting = self.lock();
-        if waiting.contains_key(&pid.as_raw()) {
+        let state = self.lock();
+        if state.waiting.contains_key(&pid.as_raw()) {
             kill(pid, signal)
         } else {
             Err(Errno::ESRCH)
@@ -84,22 +104,36 @@ impl Reaper {
     }
 
     fn collect(&self) {
-        let mut waiting = self.lock();
-        loop {
-            let (pid, exit) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(pid, code)) => (pid, Exit::Code(code)),
-                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, Exit::Signal(signal)),
-                Ok(WaitStatus::StillAlive) | Err(_) => return,
-                Ok(_) => continue,
-            };
-            if let Some(sender) = waiting.remove(&pid.as_raw()) {
-                // Nobody may be interested any more.
-                let _ = sender.send(exit);
+        let mut state = self.lock();
+        if state.starting > 0 {
+            // A child that fails to start is collected by who starts it.
+            let known: Vec<i32> = state.waiting.keys().copied().collect();
+            for pid in known {
+                state.collect(Some(Pid::from_raw(pid)));
             }
+        } else {
+            while state.collect(None) {}
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<i32, oneshot::Sender<Exit>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Collects one child that has ended, any or this one; whether there was one.
+    fn collect(&mut self, child: Option<Pid>) -> bool {
+        let (pid, exit) = match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(pid, code)) => (pid, Exit::Code(code)),
+            Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, Exit::Signal(signal)),
+            Ok(WaitStatus::StillAlive) | Err(_) => return false,
+            Ok(_) => return true,
+        };
+        if let Some(sender) = self.waiting.remove(&pid.as_raw()) {
+            // Nobody may be interested any more.
+            let _ = sender.send(exit);
+        }
+        true
     }
 }

@@ -18,6 +18,7 @@ use super::registry::UnknownProcess;
 use super::{
     ControlError, End, Event, Exit, Handle, Info, OutputKind, Plan, Selector, StartError, Subscription, start,
 };
+use crate::blocking::blocking;
 use crate::proto::process as wire;
 use crate::proto::process::__buffa::oneof;
 use crate::rpc::{acting_account, keepalive_interval};
@@ -60,11 +61,13 @@ impl wire::Process for ProcessService {
         let terminal = request.pty.as_option().map(terminal_size);
         let stdin = request.stdin.unwrap_or(true);
         let info = read_info(request);
-        let plan = Plan::new(info, account, &self.sandbox.settings(), terminal, stdin)
-            .map_err(|error| start_error(&error))?;
         let deadline = context.deadline().map(Instant::from_std);
-        let (handle, subscription) =
-            start(&self.sandbox, plan, deadline).map_err(|error| start_error(&error))?;
+        let sandbox = Arc::clone(&self.sandbox);
+        let started = blocking(move || {
+            let plan = Plan::new(info, account, &sandbox.settings(), terminal, stdin)?;
+            start(&sandbox, plan, deadline)
+        });
+        let (handle, subscription) = started.await?.map_err(|error| start_error(&error))?;
         let events = render_events(&handle, subscription, keepalive_interval(&context));
         Response::stream_ok(events.map(|event| {
             event.map(|event| wire::StartResponse {

@@ -33,6 +33,7 @@ const QUEUE: usize = 16;
 const CHILD_OOM_SCORE: &str = "100";
 
 /// Starts a process and the task that owns it. The subscription sees all of its output.
+/// Returns once the program runs, which takes long where its disk does.
 ///
 /// At `deadline` the process is killed.
 pub fn start(
@@ -177,7 +178,8 @@ impl Owner {
         }
     }
 
-    /// Waits until all output was read, or none came for a while.
+    /// Waits until all output was read, or none came for a while. A reader that
+    /// has to take some yet is waited for: the rest of the output is behind it.
     async fn drain(&mut self) {
         let exited = Instant::now();
         loop {

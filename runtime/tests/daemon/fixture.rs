@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 pub(crate) struct Daemon {
     process: Child,
     port: u16,
@@ -54,7 +57,9 @@ impl Daemon {
 
     /// A connection to the daemon, for what [`Daemon::request`] cannot say.
     pub(crate) fn connect(&self) -> TcpStream {
-        TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap()
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
     }
 
     /// Resident memory of the process in KiB.
@@ -85,6 +90,18 @@ impl Daemon {
     }
 }
 
+/// Waits until there is a value.
+pub(crate) fn wait_until<T>(condition: impl Fn() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(begin.elapsed() < PATIENCE, "it did not happen in time");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap().port()
@@ -98,7 +115,7 @@ impl Drop for Daemon {
 }
 
 impl Response {
-    fn parse(answer: &[u8]) -> Self {
+    pub(crate) fn parse(answer: &[u8]) -> Self {
         let split = answer
             .windows(4)
             .position(|window| window == b"\r\n\r\n")

@@ -1,8 +1,11 @@
 //! The interpreter where no kernel is installed, and with one of another language.
 
+use std::io::Write;
+use std::path::Path;
+
 use serde_json::{Value, json};
 
-use crate::fixture::Daemon;
+use crate::fixture::{Daemon, wait_until};
 
 /// No program of the machine, so no Python with ipykernel either.
 const NO_PROGRAMS: (&str, &str) = ("PATH", "/nonexistent");
@@ -112,21 +115,56 @@ fn a_javascript_cell_has_variables_of_its_own_and_a_busy_one_ends_with_its_clien
     assert_eq!(run(&daemon, "javascript", "1 + 1"), ["result 2"]);
 }
 
+/// A kernel of the language bash that is this shell script; `$1` is its connection file.
+fn install_kernel(root: &Path, script: &str) {
+    let directory = root.join("kernels/bash");
+    std::fs::create_dir_all(&directory).unwrap();
+    let specification = json!({"argv": ["/bin/sh", "-c", script, "kernel-of-bash", "{connection_file}"]});
+    std::fs::write(directory.join("kernel.json"), specification.to_string()).unwrap();
+    // The kernel runs as another user where the test runs as root.
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(root, permissions).unwrap();
+}
+
 #[test]
 fn kernel_is_started_as_its_specification_says() {
     let root = tempfile::tempdir().unwrap();
-    let directory = root.path().join("kernels/bash");
-    std::fs::create_dir_all(&directory).unwrap();
     // Ends at once: what counts is that it was started, with a connection file that exists.
     let seen = root.path().join("seen");
-    let script = format!("test -f \"$1\" && echo \"$0\" > {}", seen.display());
-    let specification = json!({"argv": ["/bin/sh", "-c", script, "kernel-of-bash", "{connection_file}"]});
-    std::fs::write(directory.join("kernel.json"), specification.to_string()).unwrap();
+    install_kernel(
+        root.path(),
+        &format!("test -f \"$1\" && echo \"$0\" > {}", seen.display()),
+    );
     let path = root.path().to_str().unwrap();
-    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-    std::fs::set_permissions(root.path(), permissions).unwrap();
     let daemon = Daemon::start_interpreter(&[NO_PROGRAMS, ("JUPYTER_PATH", path)]);
     let (status, text) = post(&daemon, "/contexts", &json!({"language": "BASH"}));
     assert_eq!((status, text.as_str()), (500, "the kernel did not become ready"));
     assert_eq!(std::fs::read_to_string(seen).unwrap(), "kernel-of-bash\n");
+}
+
+#[test]
+fn kernel_dies_with_the_client_that_waits_for_its_start() {
+    let root = tempfile::tempdir().unwrap();
+    // Never creates a socket, so that the daemon keeps waiting.
+    let note = root.path().join("pid");
+    let script = format!(
+        "echo $$ > {0}.partial; /bin/mv {0}.partial {0}; exec /bin/sleep 600",
+        note.display()
+    );
+    install_kernel(root.path(), &script);
+    let path = root.path().to_str().unwrap();
+    let daemon = Daemon::start_interpreter(&[NO_PROGRAMS, ("JUPYTER_PATH", path)]);
+    let mut client = daemon.connect();
+    let body = r#"{"language": "bash"}"#;
+    write!(
+        client,
+        "POST /contexts HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let pid = wait_until(|| std::fs::read_to_string(&note).ok());
+    let process = Path::new("/proc").join(pid.trim());
+    assert!(process.exists());
+    drop(client);
+    wait_until(|| (!process.exists()).then_some(()));
 }

@@ -2,7 +2,7 @@
 # Runs as root in the image's root file system.
 set -eu
 
-useradd --create-home --uid 1000 --shell /bin/bash user
+useradd --create-home --uid 1000 --groups sudo --shell /bin/bash user
 echo 'user ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/user
 chmod 0440 /etc/sudoers.d/user
 mkdir -p /code

@@ -36,7 +36,9 @@ enum More {
 }
 
 /// What `silica` carries.
-const MEMBERS: [&str; 2] = ["sandbox-manager", "sandbox-runtime"];
+const MEMBERS: [&str; 2] = ["sandbox-manager", DAEMON];
+/// Runs in every sandbox.
+const DAEMON: &str = "sandbox-runtime";
 /// Joins the others where they travel in ConfigMaps, carried as well. Built apart, since it does
 /// without the standard library.
 const LOADER: &str = "silica-loader";
@@ -52,6 +54,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Where `silica` is once it is built.
 pub(crate) fn path() -> PathBuf {
     workspace::target().join("bin").join(CARRIER)
+}
+
+/// Where the sandbox's daemon is once it is built.
+pub(crate) fn daemon_path() -> PathBuf {
+    workspace::target().join("bin").join(DAEMON)
+}
+
+/// Builds the sandbox's daemon alone, with the same features as beside the others.
+pub(crate) fn daemon() -> Result<PathBuf> {
+    let began = Instant::now();
+    let bin = workspace::target().join("bin");
+    fs::create_dir_all(&bin).with_context(|| format!("failed to create {}", bin.display()))?;
+    let platform = Platform::amd64();
+    compile(&platform, &[DAEMON], None)?;
+    let daemon = publish(&platform, DAEMON, &bin)?;
+    progress::done(&format!("{DAEMON} built"), began);
+    Ok(daemon)
 }
 
 /// Builds everything that changed and returns the path of `silica`.

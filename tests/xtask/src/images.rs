@@ -5,6 +5,7 @@ mod make;
 mod mirror;
 mod rootfs;
 pub(crate) mod server;
+mod unpack;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -51,6 +52,11 @@ pub(crate) fn make_all(cluster: &Cluster) -> Result<Vec<Archive>> {
         .into_iter()
         .map(|name| make::make(&cluster.layout().cache, name))
         .collect()
+}
+
+/// The root file system of an image, made when the cache does not hold it. Only for reading.
+pub(crate) fn root(cluster: &Cluster, name: Name) -> Result<PathBuf> {
+    unpack::unpack(&make::make(&cluster.layout().cache, name)?)
 }
 
 /// Imports what the node does not have.

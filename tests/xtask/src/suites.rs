@@ -15,6 +15,8 @@ pub(crate) enum Suite {
     Node,
     /// `cargo test` of the whole workspace, with a real API server and DNS server at hand
     Unit,
+    /// Newest Python SDK in its debug mode against the sandbox's daemon alone, without a cluster
+    Daemon,
     /// Newest Python SDKs, wildcard TLS
     Current,
     /// Pinned Python SDKs, names through DNS

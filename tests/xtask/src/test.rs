@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every test, or the named suites.
 
 pub(crate) mod bare;
+mod daemon;
 pub(crate) mod delivery;
 mod dns;
 mod fixtures;
@@ -25,6 +26,7 @@ use crate::{build, command, down, generate, up, workspace};
 Examples:
   cargo xtask test
   cargo xtask test unit
+  cargo xtask test daemon
   cargo xtask test current javascript --keep
   cargo xtask test pinned --installed
   cargo xtask test ingress
@@ -88,7 +90,10 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
                 Err(error) => outcomes.push(timed(suite, || Err(error))),
             }
         } else {
-            outcomes.push(timed(suite, || run_local(suite, &[])));
+            outcomes.push(timed(suite, || match suite {
+                Suite::Daemon => daemon::run(&cluster, arguments.installed),
+                other => run_local(other, &[]),
+            }));
         }
     }
     let installed: Vec<Suite> = suites

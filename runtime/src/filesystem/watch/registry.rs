@@ -3,9 +3,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use connectrpc::ConnectError;
 use tokio::task::AbortHandle;
 
 use super::Watcher;
+use crate::blocking::blocking;
 use crate::filesystem::FsError;
 use crate::proto::filesystem::FilesystemEvent;
 
@@ -40,7 +42,10 @@ impl Watchers {
             async move {
                 // Reading in time keeps the kernel's queue short and new subdirectories watched.
                 while collector.watcher.wait().await.is_ok() {
-                    collector.collect();
+                    let collector = Arc::clone(&collector);
+                    if blocking(move || drop(collector.collect())).await.is_err() {
+                        return;
+                    }
                 }
             }
         });
@@ -54,13 +59,13 @@ impl Watchers {
     }
 
     /// Events since the last call, including those of this very moment.
-    pub fn take_events(&self, id: &str) -> Result<Vec<FilesystemEvent>, FsError> {
+    pub async fn take_events(&self, id: &str) -> Result<Vec<FilesystemEvent>, ConnectError> {
         let collector = lock(&self.entries)
             .get(id)
             .map(|entry| Arc::clone(&entry.collector));
         let collector = collector.ok_or_else(|| FsError::UnknownWatcher(id.to_owned()))?;
-        collector.collect();
-        Ok(lock(&collector.backlog).drain(..).collect())
+        let events = blocking(move || collector.collect().drain(..).collect());
+        Ok(events.await?)
     }
 
     /// Stops watching.
@@ -75,12 +80,13 @@ impl Watchers {
 }
 
 impl Collector {
-    fn collect(&self) {
+    fn collect(&self) -> MutexGuard<'_, VecDeque<FilesystemEvent>> {
         // Locked before reading, so that events stay in order.
         let mut backlog = lock(&self.backlog);
         backlog.extend(self.watcher.read());
         let excess = backlog.len().saturating_sub(BACKLOG);
         backlog.drain(..excess);
+        backlog
     }
 }
 

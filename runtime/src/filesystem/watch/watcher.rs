@@ -77,7 +77,7 @@ impl Watcher {
         Ok(())
     }
 
-    /// Changes since the last call, oldest first; never waits.
+    /// Changes since the last call, oldest first; waits for the disk alone.
     pub fn read(&self) -> Vec<FilesystemEvent> {
         let mut events = Vec::new();
         loop {

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::query::resolve_path;
 use super::upload::Written;
 use crate::account::Account;
+use crate::blocking::blocking;
 use crate::filesystem::{FsError, operations};
 use crate::http::ApiError;
 use crate::http::extract::Payload;
@@ -41,13 +42,8 @@ pub(crate) async fn serve(
     if sources.contains(&destination) {
         return Err(ApiError::bad_request("destination is one of the sources"));
     }
-    let work = tokio::task::spawn_blocking({
-        let destination = destination.clone();
-        move || compose(&sources, &destination, &account)
-    });
-    work.await
-        .map_err(|_| ApiError::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "aborted"))??;
-    Ok(Json(Written::new(&destination, BTreeMap::new())))
+    let composed = blocking(move || compose(&sources, &destination, &account).map(|()| destination));
+    Ok(Json(Written::new(&composed.await??, BTreeMap::new())))
 }
 
 /// The destination appears whole or not at all; the sources go last.

@@ -24,6 +24,7 @@ use super::encoding::{Encoding, choose_encoding};
 use super::query::{FileQuery, resolve_path};
 use super::range::{Selection, choose_range};
 use crate::access::Operation;
+use crate::blocking::blocking;
 use crate::filesystem::FsError;
 use crate::http::ApiError;
 use crate::http::extract::Parameters;
@@ -44,24 +45,27 @@ pub(crate) async fn serve(
     let raw = query.path.as_deref().filter(|path| !path.is_empty());
     let raw = raw.ok_or_else(|| ApiError::bad_request("query parameter 'path' is missing"))?;
     let path = resolve_path(raw, &account, &sandbox);
-    let metadata = std::fs::metadata(&path).map_err(|error| FsError::from_io("stat", &path, error))?;
+    let accepted = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    let encoding = choose_encoding(accepted);
+    blocking(move || open(&path, &headers, encoding)).await?
+}
+
+/// Opens the file and reads what the head of the answer depends on.
+fn open(path: &Path, headers: &HeaderMap, encoding: Option<Encoding>) -> Result<Response<Body>, ApiError> {
+    let metadata = std::fs::metadata(path).map_err(|error| FsError::from_io("stat", path, error))?;
     if metadata.is_dir() {
-        return Err(ApiError::bad_request(format!(
-            "path '{}' is a directory",
-            path.display()
-        )));
+        return Err(FsError::IsDirectory(path.to_owned()).into());
     }
     if !metadata.is_file() {
-        return Err(FsError::NotFile(path).into());
+        return Err(FsError::NotFile(path.to_owned()).into());
     }
-    let accepted = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
-    let encoding = choose_encoding(accepted).ok_or_else(|| {
+    let encoding = encoding.ok_or_else(|| {
         let message = "no encoding of the file is acceptable: gzip and identity are available";
         ApiError::new(StatusCode::NOT_ACCEPTABLE, message)
     })?;
-    let file = File::open(&path).map_err(|error| FsError::from_io("open", &path, error))?;
-    respond(file, &path, &metadata, &headers, encoding)
-        .map_err(|error| FsError::from_io("read", &path, error).into())
+    let file = File::open(path).map_err(|error| FsError::from_io("open", path, error))?;
+    respond(file, path, &metadata, headers, encoding)
+        .map_err(|error| FsError::from_io("read", path, error).into())
 }
 
 fn respond(
@@ -139,61 +143,69 @@ fn finish(response: axum::http::response::Builder, body: Body) -> io::Result<Res
 }
 
 /// Streams up to `length` bytes of a file, after what was read already.
-fn stream(start: Option<Bytes>, mut file: File, length: u64) -> Body {
-    let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(READ_AHEAD);
-    tokio::task::spawn_blocking(move || {
-        let mut left = length;
-        if let Some(start) = start
-            && sender.blocking_send(Ok(start)).is_err()
-        {
-            return;
+fn stream(start: Option<Bytes>, file: File, length: u64) -> Body {
+    let mut start = start;
+    let mut left = length;
+    stream_steps(file, move |file| {
+        if let Some(start) = start.take() {
+            return Ok(Some(start));
         }
-        while left > 0 {
-            let size = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-            let mut chunk = vec![0; size];
-            let result = match file.read(&mut chunk) {
-                Ok(0) => return,
-                Ok(length) => {
-                    left -= length as u64;
-                    chunk.truncate(length);
-                    Ok(Bytes::from(chunk))
-                }
-                Err(error) => Err(error),
-            };
-            let failed = result.is_err();
-            // A client that went away ends the transfer.
-            if sender.blocking_send(result).is_err() || failed {
-                return;
-            }
-        }
-    });
-    Body::from_stream(ReceiverStream::new(receiver))
+        let mut chunk = vec![0; usize::try_from(left).unwrap_or(CHUNK).min(CHUNK)];
+        let length = file.read(&mut chunk)?;
+        left -= length as u64;
+        chunk.truncate(length);
+        Ok((length > 0).then(|| chunk.into()))
+    })
 }
 
 /// Streams a file compressed, at the level that keeps up with a network.
-fn stream_compressed(mut file: File) -> Body {
+fn stream_compressed(file: File) -> Body {
+    let mut encoder = Some(GzEncoder::new(Vec::new(), Compression::fast()));
+    let mut chunk = vec![0; CHUNK];
+    stream_steps(file, move |file| {
+        while let Some(mut running) = encoder.take() {
+            let length = file.read(&mut chunk)?;
+            if length == 0 {
+                return running.finish().map(|rest| Some(rest.into()));
+            }
+            running.write_all(&chunk[..length])?;
+            let ready = std::mem::take(running.get_mut());
+            encoder = Some(running);
+            if !ready.is_empty() {
+                return Ok(Some(ready.into()));
+            }
+        }
+        Ok(None)
+    })
+}
+
+/// Streams what `step` reads of a file until it finds nothing more. A thread is
+/// held for each step, and none while the client has chunks to take yet.
+fn stream_steps(
+    mut file: File,
+    mut step: impl FnMut(&mut File) -> io::Result<Option<Bytes>> + Send + 'static,
+) -> Body {
     let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(READ_AHEAD);
-    tokio::task::spawn_blocking(move || {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        let mut chunk = vec![0; CHUNK];
-        loop {
-            let step = match file.read(&mut chunk) {
-                Ok(0) => {
-                    let _ = sender.blocking_send(encoder.finish().map(Bytes::from));
-                    return;
-                }
-                Ok(length) => encoder.write_all(&chunk[..length]),
-                Err(error) => Err(error),
+    tokio::spawn(async move {
+        // A client that went away ends the transfer.
+        while let Ok(place) = sender.reserve().await {
+            let work = move || {
+                let result = step(&mut file);
+                (result, step, file)
             };
-            let ready = std::mem::take(encoder.get_mut());
-            let (message, failed) = match step {
-                Ok(()) if ready.is_empty() => continue,
-                Ok(()) => (Ok(Bytes::from(ready)), false),
-                Err(error) => (Err(error), true),
-            };
-            // A client that went away ends the transfer.
-            if sender.blocking_send(message).is_err() || failed {
+            let Ok((result, next, same)) = blocking(work).await else {
                 return;
+            };
+            (step, file) = (next, same);
+            match result.transpose() {
+                Some(result) => {
+                    let failed = result.is_err();
+                    place.send(result);
+                    if failed {
+                        return;
+                    }
+                }
+                None => return,
             }
         }
     });

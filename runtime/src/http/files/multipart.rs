@@ -10,11 +10,11 @@ use futures::{Stream, StreamExt, stream};
 use multer::Multipart;
 
 use super::upload::{Upload, Written};
-use crate::http::ApiError;
+use crate::http::{ApiError, idle};
 
 /// Writes every part to its destination; a destination in the query wins for a single part.
 pub(super) async fn receive(upload: &Upload, boundary: String, body: Body) -> Result<Vec<Written>, ApiError> {
-    let content = body.into_data_stream();
+    let content = idle::limit(body.into_data_stream());
     let mut parts = if upload.gzip {
         Multipart::new(
             decompress(content.map(|chunk| chunk.map_err(io::Error::other))),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::{Body, BodyDataStream};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
@@ -21,6 +21,7 @@ use crate::account::Account;
 use crate::filesystem::metadata;
 use crate::http::ApiError;
 use crate::http::extract::Parameters;
+use crate::http::idle;
 use crate::sandbox::Sandbox;
 
 /// Most bytes of a refused upload that are read.
@@ -59,7 +60,7 @@ pub(crate) async fn serve(
     let account = match query.authorize(&sandbox, request.headers(), Operation::Write) {
         Ok(account) => account,
         Err(error) => {
-            drain(&mut request.into_body().into_data_stream()).await;
+            drain(&mut idle::limit(request.into_body().into_data_stream())).await;
             return Err(error);
         }
     };
@@ -100,7 +101,7 @@ impl Upload {
             .as_deref()
             .ok_or_else(|| ApiError::bad_request("query parameter 'path' is missing"))?;
         let path = self.resolve(raw);
-        let mut content = body.into_data_stream();
+        let mut content = idle::limit(body.into_data_stream());
         let written = self.receive_file(path, &mut content, self.gzip).await;
         if written.is_err() {
             drain(&mut content).await;
@@ -120,47 +121,28 @@ impl Upload {
         content: impl Stream<Item = Result<bytes::Bytes, E>>,
         gzip: bool,
     ) -> Result<Written, ApiError> {
-        if path.is_dir() {
-            return Err(ApiError::bad_request(format!(
-                "path '{}' is a directory",
-                path.display()
-            )));
-        }
-        let writer = Writer::open(Target {
+        let mut writer = Writer::new(Target {
             path: path.clone(),
             account: self.account.clone(),
             metadata: self.metadata.clone(),
             gzip,
         });
         let mut content = std::pin::pin!(content);
-        let mut broken = None;
         while let Some(chunk) = content.next().await {
-            match chunk {
-                Ok(chunk) if chunk.is_empty() => {}
-                Ok(chunk) => {
-                    if !writer.write(chunk).await {
-                        break;
-                    }
-                }
-                Err(error) => {
-                    broken = Some(ApiError::bad_request(format!(
-                        "failed to read the upload: {error}"
-                    )));
-                    break;
-                }
+            let chunk = chunk
+                .map_err(|error| ApiError::bad_request(format!("failed to read the upload: {error}")))?;
+            if !chunk.is_empty() {
+                writer.write(chunk).await?;
             }
         }
         writer.finish().await?;
-        match broken {
-            Some(error) => Err(error),
-            None => Ok(Written::new(&path, self.metadata.clone())),
-        }
+        Ok(Written::new(&path, self.metadata.clone()))
     }
 }
 
 /// Reads on after an error, within reason: a client that is still sending would
 /// otherwise see a broken connection instead of the answer.
-async fn drain(content: &mut BodyDataStream) {
+async fn drain<E>(content: &mut (impl Stream<Item = Result<bytes::Bytes, E>> + Unpin)) {
     let mut left = DRAIN_LIMIT;
     while let Some(Ok(chunk)) = content.next().await {
         left = left.saturating_sub(chunk.len());

@@ -29,6 +29,9 @@ def test_environment_directory_and_user(sandbox):
     assert run("echo $X").stdout == "\n"
     assert run("pwd", cwd="/tmp").stdout == "/tmp\n"
     assert run("whoami; echo $HOME", user="root").stdout == "root\n/root\n"
+    assert run("id -un; id -gn").stdout == "user\nuser\n"
+    assert "sudo" in run("id -Gn").stdout.split()
+    assert run("sudo --non-interactive id -u").stdout == "0\n"
     with pytest.raises(InvalidArgumentException, match="cwd '/missing' does not exist"):
         run("pwd", cwd="/missing")
     with pytest.raises(AuthenticationException, match="invalid username: 'nobody-here'"):

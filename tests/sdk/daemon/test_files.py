@@ -111,7 +111,7 @@ def test_watch_recursively_with_entries(sandbox, directory):
         sandbox.files.watch_dir(f"{directory}/missing")
 
 
-def test_watch_as_a_stream(daemon, directory):
+def test_watch_as_a_stream(directory):
     from e2b import AsyncSandbox
 
     async def scenario():
