@@ -67,6 +67,25 @@ pub enum OnTimeout {
 }
 
 impl OnTimeout {
+    /// What the claim wrote down. Without it, as on objects that others made, the
+    /// kind of the deadline decides.
+    pub fn read(annotation: Option<&str>, has_pause_time: bool) -> Self {
+        match annotation {
+            Some("pause") => Self::Pause,
+            Some("kill") => Self::Kill,
+            _ if has_pause_time => Self::Pause,
+            _ => Self::Kill,
+        }
+    }
+
+    /// The word for it in annotations and answers of the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Pause => "pause",
+        }
+    }
+
     /// The fields of `spec` that carry this deadline; nothing clears both.
     pub fn render_deadline(self, deadline: Option<Timestamp>) -> Value {
         let deadline = deadline.map(timeout::format);
@@ -80,8 +99,8 @@ impl OnTimeout {
 /// Everything that a claim writes.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// Team that owns the sandbox from now on.
-    pub team: String,
+    /// Who owns the sandbox from now on: a team, or the UID of a SandboxClaim.
+    pub owner: String,
     /// Random id of this claim.
     pub lock: String,
     /// Time of the claim.
@@ -94,6 +113,10 @@ pub struct Claim {
     pub auto_resume: Option<Timeout>,
     /// The user's metadata.
     pub metadata: BTreeMap<String, String>,
+    /// Labels of the object beside our own, which win.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of the object beside our own, which win.
+    pub annotations: BTreeMap<String, String>,
     /// Hash of idempotency key and body.
     pub idempotency: Option<String>,
     /// Encrypted environment variables, see [`crate::sealed`].
@@ -107,11 +130,15 @@ pub struct Claim {
 }
 
 impl Claim {
-    fn annotations(&self) -> BTreeMap<&'static str, String> {
-        let mut annotations = BTreeMap::from([
-            (labels::OWNER, self.team.clone()),
+    fn annotations(&self) -> BTreeMap<&str, String> {
+        let others = self.annotations.iter();
+        let mut annotations: BTreeMap<&str, String> =
+            others.map(|(key, value)| (key.as_str(), value.clone())).collect();
+        annotations.extend([
+            (labels::OWNER, self.owner.clone()),
             (labels::CLAIM_TIMESTAMP, timeout::format(self.now)),
             (labels::LOCK, self.lock.clone()),
+            (labels::ON_TIMEOUT, self.on_timeout.as_str().to_owned()),
             (labels::USER_METADATA, json!(self.metadata).to_string()),
         ]);
         if let Some(hash) = &self.idempotency {
@@ -135,6 +162,15 @@ impl Claim {
         annotations
     }
 
+    fn labels<'a>(&'a self, own: impl IntoIterator<Item = (&'a str, &'a str)>) -> BTreeMap<&'a str, &'a str> {
+        let others = self.labels.iter();
+        let mut all: BTreeMap<&str, &str> = others
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect();
+        all.extend(own);
+        all
+    }
+
     /// The merge patch that takes a pool member. The API server refuses it with
     /// 409 when the object has changed since `resource_version`, so of any number
     /// of claims exactly one wins.
@@ -144,7 +180,7 @@ impl Claim {
                 "uid": uid,
                 "resourceVersion": resource_version,
                 "ownerReferences": null,
-                "labels": { labels::CLAIMED: "true" },
+                "labels": self.labels([(labels::CLAIMED, "true")]),
                 "annotations": self.annotations(),
             },
             "spec": self.spec(),
@@ -172,21 +208,19 @@ impl Claim {
             .status
             .as_ref()
             .and_then(|status| status.update_revision.as_deref());
-        let mut sandbox_labels = BTreeMap::from([
+        let own = [
             (labels::POOL, set_name),
             (labels::TEMPLATE, set_name),
             (labels::CLAIMED, "true"),
-        ]);
-        if let Some(hash) = template_hash {
-            sandbox_labels.insert(labels::TEMPLATE_HASH, hash);
-        }
+        ];
+        let hash = template_hash.map(|hash| (labels::TEMPLATE_HASH, hash));
         Ok(json!({
             "apiVersion": format!("{}/{}", silica_api::names::GROUP, silica_api::names::VERSION),
             "kind": "Sandbox",
             "metadata": {
                 "name": name,
                 "namespace": set.metadata.namespace,
-                "labels": sandbox_labels,
+                "labels": self.labels(own.into_iter().chain(hash)),
                 "annotations": self.annotations(),
             },
             "spec": spec,
@@ -242,13 +276,15 @@ mod tests {
 
     fn claim() -> Claim {
         Claim {
-            team: "team-a".into(),
+            owner: "team-a".into(),
             lock: "l1".into(),
             now: Timestamp::UNIX_EPOCH,
             deadline: Some(Timestamp::from_second(300).unwrap()),
             on_timeout: OnTimeout::Kill,
             auto_resume: None,
             metadata: BTreeMap::from([("user".into(), "alice".into())]),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
             idempotency: None,
             sealed_env: None,
             image: None,
@@ -313,6 +349,31 @@ mod tests {
     }
 
     #[test]
+    fn labels_and_annotations_of_others_never_replace_our_own() {
+        let pairs =
+            |key: &str| BTreeMap::from([(key.to_owned(), "x".to_owned()), ("tier".into(), "x".into())]);
+        let claim = Claim {
+            labels: pairs(labels::CLAIMED),
+            annotations: pairs(labels::OWNER),
+            ..claim()
+        };
+        let mut set = SandboxSet::new("code", SandboxSetSpec::default());
+        set.metadata.namespace = Some("default".into());
+        for object in [
+            claim.render_patch("u1", "42"),
+            claim.render_sandbox(&set, "code-abc12").unwrap(),
+        ] {
+            let metadata = &object["metadata"];
+            assert_eq!(metadata["labels"][labels::CLAIMED], "true");
+            assert_eq!(metadata["annotations"][labels::OWNER], "team-a");
+            assert_eq!(
+                (&metadata["labels"]["tier"], &metadata["annotations"]["tier"]),
+                (&json!("x"), &json!("x"))
+            );
+        }
+    }
+
+    #[test]
     fn a_claim_without_deadline_says_so() {
         let patch = Claim {
             deadline: None,
@@ -349,6 +410,15 @@ mod tests {
         .render_patch("u1", "42");
         assert_eq!(patch["spec"]["pauseTime"], "1970-01-01T00:05:00.000Z");
         assert!(patch["spec"]["shutdownTime"].is_null());
+        assert_eq!(patch["metadata"]["annotations"][labels::ON_TIMEOUT], "pause");
+    }
+
+    #[test]
+    fn what_happens_at_the_timeout_outlives_the_deadline() {
+        assert_eq!(OnTimeout::read(Some("pause"), false), OnTimeout::Pause);
+        assert_eq!(OnTimeout::read(Some("kill"), true), OnTimeout::Kill);
+        assert_eq!(OnTimeout::read(None, true), OnTimeout::Pause);
+        assert_eq!(OnTimeout::read(None, false), OnTimeout::Kill);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kube::api::Patch;
 use serde_json::{Value, json};
 use silica_api::{crd::Phase, labels};
-use silica_core::{claim::OnTimeout, sealed, timeout::Timeout};
+use silica_core::{sealed, timeout::Timeout};
 
 use crate::{
     claim::{Chain, patch_params, sandboxes, wait_until_up},
@@ -40,12 +40,9 @@ pub(crate) async fn write(app: &App, entry: &Entry, mut patch: Value) -> Result<
 
 /// The fields of `spec` for a timeout that begins now.
 pub(crate) fn deadline(entry: &Entry, timeout: Timeout) -> Value {
-    let on_timeout = if entry.pause_time.is_some() {
-        OnTimeout::Pause
-    } else {
-        OnTimeout::Kill
-    };
-    on_timeout.render_deadline(Some(timeout.deadline(Timestamp::now())))
+    entry
+        .on_timeout
+        .render_deadline(Some(timeout.deadline(Timestamp::now())))
 }
 
 /// Writes the deadline unless the sandbox lives long enough already.

@@ -58,7 +58,7 @@ impl Order {
         let now = Timestamp::now();
         let lock = format!("{:032x}", rand::random::<u128>());
         Claim {
-            team: self.team.clone(),
+            owner: self.team.clone(),
             sealed_env: sealed::seal(key, sandbox, &lock, &self.env),
             lock,
             now,
@@ -66,6 +66,8 @@ impl Order {
             on_timeout: self.on_timeout,
             auto_resume: self.auto_resume,
             metadata: self.metadata.clone(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
             idempotency: self.idempotency.clone(),
             image: self.extensions.image.clone(),
             secure: self.secure,

@@ -33,6 +33,9 @@ pub const USER_METADATA: &str = "agents.kruise.io/user-metadata";
 pub const IDEMPOTENCY: &str = "agents.kruise.io/idempotency-hash";
 /// Annotation: `true` when the sandbox has no deadline at all.
 pub const NEVER_TIMEOUT: &str = "agents.kruise.io/never-timeout";
+/// Annotation: what happens at the end of the timeout, `kill` or `pause`. The deadline alone does
+/// not tell: a paused sandbox has none.
+pub const ON_TIMEOUT: &str = "agents.kruise.io/on-timeout";
 /// Annotation: traffic resumes the sandbox when it is paused, with a timeout of so many seconds.
 pub const AUTO_RESUME: &str = "agents.kruise.io/auto-resume";
 /// Annotation: the environment variables of the create call, encrypted.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 use silica_api::{crd::Phase, types::SandboxId};
 use silica_core::{
+    claim::OnTimeout,
     state::State,
     timeout::{DEFAULT_SECONDS, MAX_REFRESH_SECONDS, Timeout},
 };
@@ -87,7 +88,7 @@ pub(super) async fn set_timeout(
         .ok_or_else(|| ApiError::bad_request("timeout is required"))?;
     let (entry, state) = find(&app, &caller, &id).await?;
     if seconds <= 0 {
-        if entry.pause_time.is_none() {
+        if entry.on_timeout == OnTimeout::Kill {
             delete(&app, &entry).await?;
         } else if state == State::Running {
             pause_and_wait(&app, &entry).await?;

@@ -10,7 +10,12 @@ use silica_api::{
     labels,
     types::SandboxId,
 };
-use silica_core::{claim, resources::Resources, state, state::State};
+use silica_core::{
+    claim::{self, OnTimeout},
+    resources::Resources,
+    state,
+    state::State,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::PoolKey;
@@ -51,9 +56,10 @@ pub(crate) struct Entry {
     pub(crate) started_at: Timestamp,
     /// Id of the claim that won.
     pub(crate) lock: Option<Box<str>>,
-    /// `spec.pauseTime`, set for sandboxes that are paused instead of killed at the
-    /// end of their timeout.
+    /// `spec.pauseTime`
     pub(crate) pause_time: Option<Timestamp>,
+    /// What happens at the end of the timeout, also while there is no deadline.
+    pub(crate) on_timeout: OnTimeout,
     /// When the sandbox was paused.
     pub(crate) paused_at: Option<Timestamp>,
     /// The user's metadata.
@@ -143,6 +149,10 @@ impl Entry {
             condition.kind == condition::PAUSED && condition.status == ConditionStatus::True
         });
         Some(Self {
+            on_timeout: OnTimeout::read(
+                annotations.get(labels::ON_TIMEOUT).map(String::as_str),
+                spec.pause_time.is_some(),
+            ),
             pause_time: spec.pause_time.map(|time| time.0),
             paused_at: paused.map(|condition| condition.last_transition_time.0),
             uid: metadata.uid?.into(),
