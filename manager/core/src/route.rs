@@ -69,6 +69,9 @@ const PATH_PREFIX: &str = "/kruise";
 /// The hosts that an installation answers to.
 #[derive(Clone, Debug)]
 pub struct Router {
+    /// Handed out where a request names no domain.
+    first: Option<Domain>,
+    /// The longest first: one may be below another.
     domains: Vec<Domain>,
     service: [String; 2],
 }
@@ -84,12 +87,18 @@ enum Host<'a> {
 
 impl Router {
     /// A router for these domains; `namespace` is where the Service lives.
-    pub fn new(domains: Vec<Domain>, namespace: &str) -> Self {
+    pub fn new(mut domains: Vec<Domain>, namespace: &str) -> Self {
+        let first = domains.first().cloned();
+        domains.sort_by_key(|domain| std::cmp::Reverse(domain.as_str().len()));
         let service = [
             names::MANAGER.to_owned(),
             format!("{}.{namespace}", names::MANAGER),
         ];
-        Self { domains, service }
+        Self {
+            first,
+            domains,
+            service,
+        }
     }
 
     /// Decides where a request goes.
@@ -144,7 +153,7 @@ impl Router {
             (Some(domain), _) => with_port(domain.as_str(), port),
             // The path form works on any host, so clients stay on theirs.
             (None, Some(_)) => host.to_ascii_lowercase(),
-            (None, None) => self.domains.first().map(ToString::to_string).unwrap_or_default(),
+            (None, None) => self.first.as_ref().map(ToString::to_string).unwrap_or_default(),
         };
         Route::Api {
             path: below_prefix.unwrap_or(request.path),

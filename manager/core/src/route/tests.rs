@@ -229,3 +229,23 @@ fn a_request_without_host_is_a_single_host_request() {
     };
     assert_eq!(router().route(request), api("/health", "sbx.example.com"));
 }
+
+#[test]
+fn a_domain_below_another_one_is_a_domain_of_its_own() {
+    for domains in [
+        ["example.com", "sandbox.example.com"],
+        ["sandbox.example.com", "example.com"],
+    ] {
+        let domains: [Domain; 2] = domains.map(|domain| domain.parse().unwrap());
+        let first = domains[0].to_string();
+        let router = Router::new(domains.into(), "sandbox-system");
+        for domain in ["example.com", "sandbox.example.com"] {
+            let host = format!("api.{domain}");
+            assert_eq!(router.route(on(&host, "/sandboxes")), api("/sandboxes", domain));
+            let host = format!("8080-{ID}.{domain}");
+            assert_eq!(router.route(on(&host, "/")), sandbox(8080, "/"));
+            assert_eq!(router.route(on(domain, "/health")), api("/health", domain));
+        }
+        assert_eq!(router.route(on("10.0.0.1", "/health")), api("/health", &first));
+    }
+}
