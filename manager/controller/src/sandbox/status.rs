@@ -282,6 +282,7 @@ fn describe_pod(status: &mut SandboxStatus, pod: &Pod) {
         node_name: node,
         pod_ip: ip,
         pod_uid: pod.uid(),
+        container_id: image::container_id(pod).cloned(),
     });
 }
 

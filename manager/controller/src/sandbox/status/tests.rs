@@ -298,3 +298,23 @@ fn a_resume_during_the_pause_waits_for_the_old_pod() {
         "the old pod must not count as the new one"
     );
 }
+
+#[test]
+fn a_restart_of_the_main_container_shows_in_the_status() {
+    let with = |id: &str, ready| {
+        let Outcome::Pod(pod) = pod("Running", ready) else {
+            unreachable!()
+        };
+        let mut pod = Arc::unwrap_or_clone(pod);
+        let container = json!({"name": "sandbox", "image": "i", "imageID": "", "ready": ready, "restartCount": 0,
+            "containerID": id});
+        let statuses = pod.status.as_mut().unwrap();
+        statuses.container_statuses = Some(vec![serde_json::from_value(container).unwrap()]);
+        Outcome::Pod(Arc::new(pod))
+    };
+    let mut sandbox = sandbox(json!({}));
+    let mut container = |outcome| play(&mut sandbox, &[outcome]).pod_info.unwrap().container_id;
+    assert_eq!(container(pod("Pending", false)), None);
+    assert_eq!(container(with("c1", true)).as_deref(), Some("c1"));
+    assert_eq!(container(with("c2", false)).as_deref(), Some("c2"));
+}
