@@ -14,12 +14,14 @@ mod daemon;
 mod dispatch;
 mod error;
 mod idempotency;
+mod initialise;
 mod listener;
 mod locks;
 mod lookup;
 #[cfg(test)]
 mod loopback_tests;
 mod metrics;
+mod objects;
 mod proxy;
 mod ready;
 mod secret;

@@ -16,10 +16,16 @@ use silica_core::{
     state,
     state::State,
 };
-use tokio_util::sync::CancellationToken;
 
-use super::PoolKey;
-use crate::proxy::Connections;
+use super::{Live, PoolKey};
+
+/// Reasons of a false condition `Ready` that do not pass by themselves.
+const START_FAILURES: [&str; 4] = [
+    condition::START_CONTAINER_FAILED,
+    condition::IMAGE_CHANGE_FAILED,
+    condition::INVALID_TEMPLATE,
+    condition::POD_CREATE_FAILED,
+];
 
 /// One sandbox.
 #[derive(Clone)]
@@ -44,12 +50,20 @@ pub(crate) struct Entry {
     pub(crate) unclaimed: bool,
     /// Condition `Ready`.
     pub(crate) ready: bool,
-    /// Its pod does not start, or not with the image that was asked for.
+    /// When that condition last changed.
+    pub(crate) ready_changed_at: Option<Timestamp>,
+    /// There is no pod for it, or the pod does not start, or not with the image that was asked for.
     pub(crate) has_start_failure: bool,
     /// Image that was asked for and that it was ready with.
     pub(crate) image: Option<Box<str>>,
     /// Address of the pod.
     pub(crate) address: Option<IpAddr>,
+    /// Id of the main container.
+    pub(crate) container: Option<Box<str>>,
+    /// Id of the main container that the claim initialised.
+    initialised_container: Option<Box<str>>,
+    /// The daemon is not to be called.
+    pub(crate) skip_init: bool,
     /// Team that owns it.
     pub(crate) owner: Option<Box<str>>,
     /// Time of the claim, else of the creation.
@@ -66,6 +80,8 @@ pub(crate) struct Entry {
     pub(crate) metadata: BTreeMap<String, String>,
     /// Hash of idempotency key and body.
     pub(crate) idempotency: Option<Box<str>>,
+    /// All replicas know that it is the sandbox of that call.
+    pub(crate) is_settled: bool,
     /// Seconds of the timeout with which traffic resumes it; nothing when it does not.
     pub(crate) auto_resume: Option<i64>,
     /// No deadline was wanted.
@@ -80,33 +96,6 @@ pub(crate) struct Entry {
     pub(crate) message: Option<Box<str>>,
     /// Connections and streams of the running pod.
     pub(crate) live: Arc<Live>,
-}
-
-/// Connections and streams of one run of a pod.
-#[derive(Default)]
-pub(crate) struct Live {
-    gone: CancellationToken,
-    /// Idle connections to the pod; they end with it, so that no connection is
-    /// ever used for another sandbox behind the same address.
-    pub(crate) connections: Connections,
-}
-
-impl Live {
-    /// Aborts every stream and closes every connection, now and for good.
-    pub(crate) fn cut(&self) {
-        self.gone.cancel();
-        self.connections.close();
-    }
-
-    /// Whether [`Live::cut`] was called.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.gone.is_cancelled()
-    }
-
-    /// Cancelled by [`Live::cut`].
-    pub(crate) fn gone(&self) -> &CancellationToken {
-        &self.gone
-    }
 }
 
 impl Entry {
@@ -136,15 +125,15 @@ impl Entry {
         let template = label(labels::TEMPLATE)
             .or(pool.map(String::as_str))
             .unwrap_or_default();
-        let address = status.pod_info.and_then(|pod| pod.pod_ip).or(status.sandbox_ip);
+        let pod = status.pod_info.unwrap_or_default();
+        let address = pod.pod_ip.or(status.sandbox_ip);
         let readiness = status
             .conditions
             .iter()
             .find(|condition| condition.kind == condition::READY);
         let ready = readiness.is_some_and(|condition| condition.status == ConditionStatus::True);
-        let has_start_failure = readiness.is_some_and(|condition| {
-            [condition::START_CONTAINER_FAILED, condition::IMAGE_CHANGE_FAILED].contains(&&*condition.reason)
-        });
+        let has_start_failure =
+            readiness.is_some_and(|condition| START_FAILURES.contains(&&*condition.reason));
         let paused = status.conditions.iter().find(|condition| {
             condition.kind == condition::PAUSED && condition.status == ConditionStatus::True
         });
@@ -169,7 +158,11 @@ impl Entry {
             },
             unclaimed: label(labels::CLAIMED) == Some("false"),
             ready,
+            ready_changed_at: readiness.map(|condition| condition.last_transition_time.0),
             has_start_failure,
+            container: pod.container_id.map(Into::into),
+            skip_init: is(labels::SKIP_INIT, "true"),
+            is_settled: is(labels::IDEMPOTENCY_SETTLED, "true"),
             image: status.image.map(Into::into),
             address: address.and_then(|address| address.parse().ok()),
             started_at: claimed_at.unwrap_or(created),
@@ -180,6 +173,7 @@ impl Entry {
             never_timeout: is(labels::NEVER_TIMEOUT, "true"),
             secure: !is(labels::SECURE, "false"),
             private_traffic: is(labels::PRIVATE_TRAFFIC, "true"),
+            initialised_container: annotations.remove(labels::INITIALISED_CONTAINER).map(Into::into),
             owner: annotations.remove(labels::OWNER).map(Into::into),
             lock: annotations.remove(labels::LOCK).map(Into::into),
             idempotency: annotations.remove(labels::IDEMPOTENCY).map(Into::into),
@@ -236,6 +230,36 @@ impl Entry {
         self.is_routable(now) && self.ready
     }
 
+    /// Since when servers inside of it may be about to listen: its claim, or its latest start.
+    pub(crate) fn fresh_since(&self) -> Timestamp {
+        let ready = self.ready_changed_at.filter(|_| self.ready);
+        ready.map_or(self.started_at, |ready| ready.max(self.started_at))
+    }
+
+    /// Whether the daemon has yet to learn whose it is: its container is another one than the
+    /// claim has initialised, and this server has not caught up on it.
+    pub(crate) fn is_uninitialised(&self) -> bool {
+        let container = self
+            .container
+            .as_deref()
+            .filter(|_| self.lock.is_some() && !self.skip_init);
+        container.is_some_and(|container| {
+            self.initialised_container.as_deref() != Some(container) && !self.live.is_initialised(container)
+        })
+    }
+
+    /// Remembers that its daemon was initialised.
+    pub(crate) fn note_initialised(&self) {
+        if let Some(container) = &self.container {
+            self.live.note_initialised(container);
+        }
+    }
+
+    /// Leaves the daemon alone for a moment: it could not be initialised.
+    pub(crate) fn put_initialisation_off(&self) {
+        self.live.note_failed();
+    }
+
     /// When the timeout ends: the time of the pause, or of the end.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         self.pause_time.or(self.facts.shutdown_time)
@@ -281,3 +305,6 @@ impl SetEntry {
         self.set.status.as_ref()?.update_revision.as_deref()
     }
 }
+
+#[cfg(test)]
+mod tests;
