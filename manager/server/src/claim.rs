@@ -36,6 +36,9 @@ use attempt::Attempt;
 /// Sandboxes that one request may find broken before it gives up.
 const MAX_FAILURES: u32 = 3;
 
+/// Wait for a sandbox to get ready when the wait for the sandbox took all the time.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
 /// What a create call wants.
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
@@ -101,10 +104,11 @@ impl Order {
         annotations
     }
 
-    /// Longest wait for a sandbox that the controller has work with.
-    pub(crate) fn wait_limit(&self) -> Duration {
+    /// Longest wait for a sandbox that the controller has work with, so long after the call began.
+    pub(crate) fn wait_limit(&self, elapsed: Duration) -> Duration {
         let extensions = &self.extensions;
-        extensions.wait_ready_timeout.unwrap_or(extensions.claim_timeout)
+        let left = extensions.claim_timeout.saturating_sub(elapsed);
+        extensions.wait_ready_timeout.unwrap_or(left.max(SHORTEST_WAIT))
     }
 
     /// What that wait is for.
@@ -126,7 +130,8 @@ pub(crate) async fn claim(app: &Arc<App>, set: &Arc<SetEntry>, order: Order) -> 
         app.metrics.claim_wait.observe(start.elapsed());
         // A bad template or image would spoil one sandbox after the other.
         let is_slow = reservation.is_none() || order.extensions.image.is_some();
-        match run_detached(app, set, &order, reservation).await {
+        let wait = order.wait_limit(start.elapsed());
+        match run_detached(app, set, &order, reservation, wait).await {
             Attempt::Claimed(entry) => {
                 app.metrics.claim_total.observe(start.elapsed());
                 return Ok(entry);
@@ -179,13 +184,14 @@ async fn run_detached(
     set: &Arc<SetEntry>,
     order: &Arc<Order>,
     reservation: Option<Reservation>,
+    wait: Duration,
 ) -> Attempt {
     let (sender, receiver) = oneshot::channel();
     let (app, set, order) = (Arc::clone(app), Arc::clone(set), Arc::clone(order));
     tokio::spawn(async move {
         let attempt = match reservation {
-            Some(reservation) => attempt::take(&app, reservation, &order).await,
-            None => attempt::create(&app, &set, &order).await,
+            Some(reservation) => attempt::take(&app, reservation, &order, wait).await,
+            None => attempt::create(&app, &set, &order, wait).await,
         };
         if let Err(Attempt::Claimed(entry)) = sender.send(attempt) {
             tracing::info!(sandbox = %entry.id, "the client went away during the claim; the sandbox is deleted");

@@ -33,16 +33,12 @@ pub(super) enum Attempt {
 }
 
 /// Claims a reserved sandbox.
-pub(super) async fn take(app: &Arc<App>, reservation: Reservation, order: &Order) -> Attempt {
+pub(super) async fn take(app: &Arc<App>, reservation: Reservation, order: &Order, wait: Duration) -> Attempt {
     let entry = Arc::clone(reservation.entry());
     let wants_image = order.extensions.image.is_some();
-    let wait = if wants_image {
-        order.wait_limit()
-    } else {
-        Duration::ZERO
-    };
+    let room = if wants_image { wait } else { Duration::ZERO };
     let container = entry.container.as_deref().filter(|_| !wants_image);
-    let claim = order.claim(&app.config.token_key, entry.id.as_str(), wait, container);
+    let claim = order.claim(&app.config.token_key, entry.id.as_str(), room, container);
     let api = sandboxes(app, &entry);
     let patch = Patch::Merge(claim.render_patch(&entry.uid, &entry.resource_version));
     let start = Instant::now();
@@ -62,7 +58,7 @@ pub(super) async fn take(app: &Arc<App>, reservation: Reservation, order: &Order
             match (wants_image, has_image) {
                 (false, _) => init(app, claimed, order).await,
                 (true, true) => start_and_init(app, claimed, order).await,
-                (true, false) => wait_and_init(app, claimed, order).await,
+                (true, false) => wait_and_init(app, claimed, order, wait).await,
             }
         }
         Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => {
@@ -93,10 +89,10 @@ async fn recover(app: &Arc<App>, entry: &Entry, lock: &str) {
 }
 
 /// Makes a sandbox for this request alone.
-pub(super) async fn create(app: &Arc<App>, set: &SetEntry, order: &Order) -> Attempt {
+pub(super) async fn create(app: &Arc<App>, set: &SetEntry, order: &Order, wait: Duration) -> Attempt {
     let name = member_name(&set.key.name, rand::random());
     let id = format!("{}--{name}", set.key.namespace);
-    let claim = order.claim(&app.config.token_key, &id, order.wait_limit(), None);
+    let claim = order.claim(&app.config.token_key, &id, wait, None);
     let object = claim
         .render_sandbox(&set.set, &name)
         .and_then(serde_json::from_value::<serde_json::Value>);
@@ -121,7 +117,7 @@ pub(super) async fn create(app: &Arc<App>, set: &SetEntry, order: &Order) -> Att
         },
         Err(error) => return Attempt::Failed(error.into()),
     };
-    wait_and_init(app, entry, order).await
+    wait_and_init(app, entry, order, wait).await
 }
 
 /// Whether the template has the image that the object asks for already.
@@ -131,8 +127,8 @@ fn has_image(object: &Sandbox) -> bool {
 }
 
 /// Waits for a sandbox that the controller has work with, and takes it over.
-async fn wait_and_init(app: &Arc<App>, entry: Arc<Entry>, order: &Order) -> Attempt {
-    match wait_until(app, &entry, order.start(), order.wait_limit()).await {
+async fn wait_and_init(app: &Arc<App>, entry: Arc<Entry>, order: &Order, wait: Duration) -> Attempt {
+    match wait_until(app, &entry, order.start(), wait).await {
         Ok(up) => start_and_init(app, up, order).await,
         Err(error) => {
             give_up(app, &entry, &order.extensions).await;

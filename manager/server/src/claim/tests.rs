@@ -65,3 +65,14 @@ fn an_idempotent_call_can_be_found_by_a_label() {
     let labels = claim(&order, 0).labels;
     assert_eq!(labels[labels::IDEMPOTENCY_LABEL], "f".repeat(40));
 }
+
+#[test]
+fn both_waits_together_take_no_longer_than_an_sdk_waits_unless_asked_to() {
+    let seconds = Duration::from_secs;
+    let mut order = order();
+    assert_eq!(order.wait_limit(seconds(0)), seconds(57));
+    assert_eq!(order.wait_limit(seconds(50)), seconds(7));
+    assert_eq!(order.wait_limit(seconds(100)), SHORTEST_WAIT);
+    order.extensions.wait_ready_timeout = Some(seconds(300));
+    assert_eq!(order.wait_limit(seconds(50)), seconds(300));
+}

@@ -1,7 +1,10 @@
 //! One sandbox for a call that is made again: by a client that had no answer, at any replica,
 //! perhaps while the first call is still at work.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -34,6 +37,7 @@ pub(crate) async fn claim_once(
     order: Order,
 ) -> Result<Arc<Entry>, ApiError> {
     let (app, set) = (Arc::clone(app), Arc::clone(set));
+    let start = Instant::now();
     let call = tokio::spawn(async move {
         let hash = order.idempotency.clone().unwrap_or_default();
         let _turn = app.idempotency.lock(&hash).await;
@@ -42,12 +46,12 @@ pub(crate) async fn claim_once(
             None => agree(&app, &set.key.namespace, &hash).await?,
         };
         if let Some(earlier) = earlier {
-            return hand_out(&app, earlier, &order).await;
+            return hand_out(&app, earlier, &order, start.elapsed()).await;
         }
         let own = claim::claim(&app, &set, order.clone()).await?;
         match agree(&app, &set.key.namespace, &hash).await? {
             Some(winner) if winner.uid == own.uid => Ok(winner),
-            Some(winner) => hand_out(&app, winner, &order).await,
+            Some(winner) => hand_out(&app, winner, &order, start.elapsed()).await,
             None => Err(ApiError::sandbox_not_found(own.id.as_str())),
         }
     });
@@ -126,11 +130,16 @@ async fn list(app: &App, namespace: &str, hash: &str) -> Result<Vec<Arc<Entry>>,
 
 /// Waits until a sandbox that another call has claimed is ready. That call may not have told
 /// its daemon yet whose it is, so this one does too.
-async fn hand_out(app: &Arc<App>, entry: Arc<Entry>, order: &Order) -> Result<Arc<Entry>, ApiError> {
+async fn hand_out(
+    app: &Arc<App>,
+    entry: Arc<Entry>,
+    order: &Order,
+    elapsed: Duration,
+) -> Result<Arc<Entry>, ApiError> {
     if entry.state(Timestamp::now()) == Some(State::Paused) {
         return Ok(entry);
     }
-    let up = wait_until(app, &entry, order.start(), order.wait_limit()).await?;
+    let up = wait_until(app, &entry, order.start(), order.wait_limit(elapsed)).await?;
     if order.extensions.skip_init_runtime {
         return Ok(up);
     }
