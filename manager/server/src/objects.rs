@@ -7,7 +7,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
 use serde_json::{Value, json};
-use silica_api::{crd::Sandbox, names};
+use silica_api::{crd::Sandbox, names, types::SandboxId};
 
 use crate::{error::ApiError, state::App, store::Entry};
 
@@ -39,10 +39,16 @@ pub(crate) async fn create(app: &App, namespace: &str, object: &Value) -> Result
     app.client.request(request).await
 }
 
+/// The sandbox with this id, as the API server has it.
+pub(crate) async fn find(app: &App, id: &SandboxId) -> Result<Option<Arc<Entry>>, kube::Error> {
+    let api: Api<Sandbox> = Api::namespaced(app.client.clone(), id.namespace());
+    let object = api.get_opt(id.name()).await?;
+    Ok(object.and_then(Entry::new).map(|found| app.store.apply(found)))
+}
+
 /// The sandbox as the API server has it; nothing when another one has its name, or none.
 pub(crate) async fn read(app: &App, entry: &Entry) -> Result<Option<Arc<Entry>>, kube::Error> {
-    let object = sandboxes(app, entry).get_opt(entry.id.name()).await?;
-    let found = object.and_then(Entry::new).map(|found| app.store.apply(found));
+    let found = find(app, &entry.id).await?;
     Ok(found.filter(|found| found.uid == entry.uid))
 }
 

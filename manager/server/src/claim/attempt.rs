@@ -9,7 +9,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use kube::api::Patch;
 use serde_json::json;
-use silica_api::{crd::Sandbox, labels};
+use silica_api::{crd::Sandbox, labels, types::SandboxId};
 use silica_core::{claim::member_name, image, metadata::Extensions};
 
 use super::Order;
@@ -67,32 +67,30 @@ pub(super) async fn take(app: &Arc<App>, reservation: Reservation, order: &Order
         }
         Err(error) => {
             reservation.lose();
-            recover(app, &entry, &claim.lock).await;
+            recover(app, &entry.id, &claim.lock).await;
             Attempt::Failed(error.into())
         }
     }
 }
 
-/// Deletes the sandbox if a write whose answer was lost has claimed it after all.
-async fn recover(app: &Arc<App>, entry: &Entry, lock: &str) {
-    let Ok(Some(object)) = sandboxes(app, entry).get_opt(entry.id.name()).await else {
-        return;
-    };
-    if let Some(found) = Entry::new(object)
-        && found.uid == entry.uid
+/// Deletes the sandbox if a write whose answer was lost has claimed or made it after all.
+async fn recover(app: &Arc<App>, id: &SandboxId, lock: &str) {
+    if let Ok(Some(found)) = objects::find(app, id).await
+        && found.lock.as_deref() == Some(lock)
     {
-        let found = app.store.apply(found);
-        if found.lock.as_deref() == Some(lock) {
-            discard(app, &found).await;
-        }
+        discard(app, &found).await;
     }
 }
 
 /// Makes a sandbox for this request alone.
 pub(super) async fn create(app: &Arc<App>, set: &SetEntry, order: &Order, wait: Duration) -> Attempt {
     let name = member_name(&set.key.name, rand::random());
-    let id = format!("{}--{name}", set.key.namespace);
-    let claim = order.claim(&app.config.token_key, &id, wait, None);
+    let Ok(id) = SandboxId::new(&set.key.namespace, &name) else {
+        return Attempt::Failed(ApiError::bad_request(
+            "the template's name is too long for a sandbox id",
+        ));
+    };
+    let claim = order.claim(&app.config.token_key, id.as_str(), wait, None);
     let object = claim
         .render_sandbox(&set.set, &name)
         .and_then(serde_json::from_value::<serde_json::Value>);
@@ -110,12 +108,16 @@ pub(super) async fn create(app: &Arc<App>, set: &SetEntry, order: &Order, wait: 
         Ok(object) => match Entry::new(object) {
             Some(entry) => app.store.apply(entry),
             None => {
-                return Attempt::Failed(ApiError::bad_request(
-                    "the template's name is too long for a sandbox id",
+                return Attempt::Failed(ApiError::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the sandbox is malformed",
                 ));
             }
         },
-        Err(error) => return Attempt::Failed(error.into()),
+        Err(error) => {
+            recover(app, &id, &claim.lock).await;
+            return Attempt::Failed(error.into());
+        }
     };
     wait_and_init(app, entry, order, wait).await
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use kube::ResourceExt;
 use serde_json::json;
 use silica_api::labels;
@@ -25,7 +25,7 @@ pub(crate) async fn a_client_that_goes_away_leaves_nothing(harness: &Harness) {
 
 pub(crate) async fn a_claim_whose_answer_was_lost_leaves_nothing(harness: &Harness) {
     harness.pool("lost", 2).await;
-    harness.lossy.lose_next_patch();
+    harness.lossy.lose_next(Method::PATCH);
     let answer = harness.sandbox(0, "lost", json!({})).await;
     assert!(!harness.lossy.is_armed());
     assert_eq!(
@@ -36,6 +36,19 @@ pub(crate) async fn a_claim_whose_answer_was_lost_leaves_nothing(harness: &Harne
     let left = harness.members("lost").await;
     assert_eq!(left.len(), 1, "the claim without an answer was undone");
     assert!(answer.id().ends_with(&left[0].name_any()));
+
+    let make = json!({"metadata": {"e2b.agents.kruise.io/create-on-no-stock": "true",
+        "e2b.agents.kruise.io/never-timeout": "true"}});
+    harness.lossy.lose_next(Method::POST);
+    let answer = harness.sandbox(0, "lost", make).await;
+    assert!(!harness.lossy.is_armed());
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.headers["should-retry"], "false");
+    assert_eq!(
+        harness.members("lost").await.len(),
+        1,
+        "what was made is gone again"
+    );
 }
 
 pub(crate) async fn a_sandbox_that_failed_is_deleted_or_kept(harness: &Harness) {

@@ -1,10 +1,7 @@
 //! A way to the API server that can lose an answer: the write has happened, and nobody tells.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     task::{Context, Poll},
 };
 
@@ -12,17 +9,21 @@ use futures::{FutureExt, future::BoxFuture};
 use http::{Method, Request};
 use tower::{BoxError, Layer, Service};
 
-/// Loses the answer to the next patch once it is armed.
+/// Loses the answer to the next request of a method.
 #[derive(Clone, Default)]
-pub(crate) struct Lossy(Arc<AtomicBool>);
+pub(crate) struct Lossy(Arc<Mutex<Option<Method>>>);
 
 impl Lossy {
-    pub(crate) fn lose_next_patch(&self) {
-        self.0.store(true, Ordering::SeqCst);
+    pub(crate) fn lose_next(&self, method: Method) {
+        *self.0.lock().unwrap() = Some(method);
     }
 
     pub(crate) fn is_armed(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.lock().unwrap().is_some()
+    }
+
+    fn loses(&self, method: &Method) -> bool {
+        self.0.lock().unwrap().take_if(|armed| armed == method).is_some()
     }
 }
 
@@ -59,7 +60,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let loses = request.method() == Method::PATCH && self.lossy.0.swap(false, Ordering::SeqCst);
+        let loses = self.lossy.loses(request.method());
         let answer = self.inner.call(request);
         async move {
             let answer = answer.await.map_err(Into::into)?;
