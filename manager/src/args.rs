@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use silica_api::{
@@ -201,11 +201,6 @@ fn duration(text: &str) -> Result<Duration, String> {
         Some(total) if total <= 3_153_600_000 => Ok(Duration::from_secs(total)),
         _ => Err(MALFORMED.into()),
     }
-}
-
-/// The address that serves everybody on a port.
-pub(crate) fn any(port: u16) -> SocketAddr {
-    SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), port)
 }
 
 #[cfg(test)]

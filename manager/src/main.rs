@@ -12,7 +12,7 @@ use args::{Cli, ControllerArgs, Role, ServerArgs};
 use clap::Parser as _;
 use silica_controller::RuntimeSource;
 use silica_core::token::TokenKey;
-use silica_server::{Auth, Readiness, Shutdown};
+use silica_server::{Auth, Readiness, Shutdown, everywhere};
 
 /// Most worker threads: a proxy of this size does not profit from more, and each
 /// one costs memory on machines with many cores.
@@ -44,9 +44,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
 async fn run_server(args: ServerArgs, shutdown: Shutdown) -> anyhow::Result<()> {
     let config = silica_server::Config {
         domains: args.domains,
-        http: args::any(args.http_port),
-        https: args.tls_secret.map(|secret| (args::any(args.https_port), secret)),
-        admin: args::any(args.common.admin_port),
+        http: everywhere(args.http_port),
+        https: args
+            .tls_secret
+            .map(|secret| (everywhere(args.https_port), secret)),
+        admin: everywhere(args.common.admin_port),
         auth: if args.auth { Auth::Keys } else { Auth::Off },
         max_timeout: args.max_timeout,
         token_key: read_token_key(&args.common)?,
@@ -82,7 +84,7 @@ async fn run_controller(args: ControllerArgs, shutdown: Shutdown) -> anyhow::Res
     let client = cluster::connect().await?;
     tokio::select! {
         ended = silica_controller::run(config, client, shutdown.graceful.cancelled_owned()) => Ok(ended?),
-        ended = silica_server::serve_admin(args::any(args.common.admin_port), Arc::new(Controller(health))) => {
+        ended = silica_server::serve_admin(everywhere(args.common.admin_port), Arc::new(Controller(health))) => {
             ended.context("failed to serve health and metrics")
         }
         () = shutdown.immediate.cancelled_owned() => Ok(()),

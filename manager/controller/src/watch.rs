@@ -23,6 +23,7 @@ use silica_core::claim::{Facts, is_available};
 use crate::{
     cache::{Caches, Writers},
     queue::{Orphan, Queues},
+    sandbox::put_main_first,
 };
 
 /// Objects per page of a list; keeps the memory peak of a re-list low.
@@ -261,10 +262,11 @@ fn trim_metadata<K: Resource>(object: &mut K) {
     }
 }
 
-/// Of a pod only metadata, node and status are needed.
+/// Of a pod only metadata, node and status are needed, that of the main container first.
 fn trim_pod(pod: &mut Pod) {
     trim_metadata(pod);
     pod.metadata.annotations = None;
+    put_main_first(pod);
     let node_name = pod.spec.take().and_then(|spec| spec.node_name);
     pod.spec = Some(PodSpec {
         node_name,
@@ -337,8 +339,11 @@ mod tests {
     fn a_cached_pod_keeps_node_and_state_but_no_spec() {
         let mut pod: Pod = serde_json::from_value(json!({
             "metadata": {"name": "a", "managedFields": [{}], "labels": {"x": "y"}},
-            "spec": {"nodeName": "node", "containers": [{"name": "sandbox"}]},
-            "status": {"phase": "Running", "podIP": "10.0.0.1"},
+            "spec": {"nodeName": "node", "containers": [{"name": "main"}, {"name": "helper"}]},
+            "status": {"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": [
+                {"name": "helper", "image": "", "imageID": "", "ready": true, "restartCount": 0},
+                {"name": "main", "image": "", "imageID": "", "ready": true, "restartCount": 0},
+            ]},
         }))
         .unwrap();
         trim_pod(&mut pod);
@@ -347,7 +352,9 @@ mod tests {
             (spec.node_name.as_deref(), spec.containers.len()),
             (Some("node"), 0)
         );
-        assert_eq!(pod.status.unwrap().pod_ip.as_deref(), Some("10.0.0.1"));
+        let status = pod.status.unwrap();
+        assert_eq!(status.pod_ip.as_deref(), Some("10.0.0.1"));
+        assert_eq!(status.container_statuses.unwrap()[0].name, "main");
         assert!(pod.metadata.managed_fields.is_none() && pod.metadata.labels.is_some());
     }
 }

@@ -253,14 +253,23 @@ async fn pause_and_resume(harness: &mut Harness) {
         .patch_sandbox("napping", json!({"spec": {"paused": false}}))
         .await;
     let resumed = harness.wait_phase("napping", Phase::Running).await;
-    let hash = resumed
-        .status
-        .unwrap()
-        .pod_info
-        .unwrap()
-        .labels
-        .remove(labels::TEMPLATE_HASH);
-    assert!(hash.is_some());
+    let mut pod = resumed.status.unwrap().pod_info.unwrap();
+    assert!(pod.labels.remove(labels::TEMPLATE_HASH).is_some());
+    assert_eq!(pod.container_id.as_deref(), Some("played://sandbox-0"));
+
+    // At its time, which is gone then: the next one is for whoever resumes it to say.
+    let soon = (jiff::Timestamp::now() + Duration::from_secs(1)).to_string();
+    harness
+        .patch_sandbox("napping", json!({"spec": {"pauseTime": soon}}))
+        .await;
+    let paused = harness
+        .wait_ready_reason("napping", condition::STOP_PAUSE_SUCCEEDED)
+        .await;
+    assert_eq!((paused.spec.paused, paused.spec.pause_time), (Some(true), None));
+    harness
+        .patch_sandbox("napping", json!({"spec": {"paused": false}}))
+        .await;
+    harness.wait_phase("napping", Phase::Running).await;
 }
 
 async fn an_image_is_changed_in_the_running_pod(harness: &mut Harness) {
@@ -288,7 +297,9 @@ async fn an_image_is_changed_in_the_running_pod(harness: &mut Harness) {
     assert_eq!(changing.status.unwrap().image, None);
     harness.kubelet(Kubelet::Ready);
     harness.touch_pod(name).await;
-    harness.wait_image(name, "v2").await;
+    let changed = harness.wait_image(name, "v2").await;
+    let pod = changed.status.unwrap().pod_info.unwrap();
+    assert_eq!(pod.container_id.as_deref(), Some("played://sandbox-1"));
     let after = harness.pod(name).await;
     assert_eq!(after.metadata.uid, before.metadata.uid);
     assert_eq!(after.spec.unwrap().containers[0].image.as_deref(), Some("v2"));

@@ -89,6 +89,25 @@ pub enum OnTimeout {
 }
 
 impl OnTimeout {
+    /// What the claim wrote down. Without it, as on objects that others made, the
+    /// kind of the deadline decides.
+    pub fn read(annotation: Option<&str>, has_pause_time: bool) -> Self {
+        match annotation {
+            Some("pause") => Self::Pause,
+            Some("kill") => Self::Kill,
+            _ if has_pause_time => Self::Pause,
+            _ => Self::Kill,
+        }
+    }
+
+    /// The word for it in annotations and answers of the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Pause => "pause",
+        }
+    }
+
     /// The fields of `spec` that carry this deadline; nothing clears both.
     pub fn render_deadline(self, deadline: Option<Timestamp>) -> Value {
         let deadline = deadline.map(timeout::format);
@@ -143,6 +162,7 @@ impl Claim {
             (labels::OWNER, self.owner.clone()),
             (labels::CLAIM_TIMESTAMP, timeout::format(self.now)),
             (labels::LOCK, self.lock.clone()),
+            (labels::ON_TIMEOUT, self.on_timeout.as_str().to_owned()),
             (labels::USER_METADATA, json!(self.metadata).to_string()),
         ]);
         if let Some(hash) = &self.idempotency {
@@ -418,6 +438,15 @@ mod tests {
         .render_patch("u1", "42");
         assert_eq!(patch["spec"]["pauseTime"], "1970-01-01T00:05:00.000Z");
         assert!(patch["spec"]["shutdownTime"].is_null());
+        assert_eq!(patch["metadata"]["annotations"][labels::ON_TIMEOUT], "pause");
+    }
+
+    #[test]
+    fn what_happens_at_the_timeout_outlives_the_deadline() {
+        assert_eq!(OnTimeout::read(Some("pause"), false), OnTimeout::Pause);
+        assert_eq!(OnTimeout::read(Some("kill"), true), OnTimeout::Kill);
+        assert_eq!(OnTimeout::read(None, true), OnTimeout::Pause);
+        assert_eq!(OnTimeout::read(None, false), OnTimeout::Kill);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //!
 //! Nothing here talks to a cluster, opens a socket or reads the clock.
 
+pub mod agree;
+pub mod annotate;
 pub mod api_key;
 pub mod claim;
 pub mod contract;

@@ -11,8 +11,9 @@ use crate::{
     volume::{self, Mounts},
 };
 
-/// Wait for a sandbox when the client names no limit.
-pub const DEFAULT_CLAIM_TIMEOUT: Duration = Duration::from_mins(1);
+/// Wait for a sandbox when the client names no limit: a minute, but for what the answer needs to
+/// reach a Python SDK, which itself gives up after 60 seconds and then cannot say why.
+pub const DEFAULT_CLAIM_TIMEOUT: Duration = Duration::from_secs(57);
 /// Most bytes of user metadata: an object may have 256 KiB of annotations in all.
 pub const MAX_USER_METADATA: usize = 128 * 1024;
 
@@ -77,7 +78,7 @@ pub struct Extensions {
     /// `reserve-failed-sandbox`: a sandbox that failed is kept for inspection.
     pub reserve_failed: bool,
     /// `wait-ready-timeout-seconds`: longest wait for a new sandbox, or one whose
-    /// image is changed, to get ready.
+    /// image is changed, to get ready. Otherwise what is left of `claim_timeout`.
     pub wait_ready_timeout: Option<Duration>,
     /// `image`: the image that the sandbox shall have in place of its template's.
     pub image: Option<ImageReference>,
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_wait_a_minute_for_the_pool_and_initialise_the_runtime() {
+    fn defaults_wait_as_long_as_the_sdks_do_and_initialise_the_runtime() {
         let Extensions {
             create_on_no_stock,
             claim_timeout,
@@ -288,7 +289,7 @@ mod tests {
         } = Metadata::parse(BTreeMap::new()).unwrap().extensions;
         assert_eq!(
             (create_on_no_stock, claim_timeout.as_secs(), skip_init_runtime),
-            (false, 60, false)
+            (false, 57, false)
         );
     }
 

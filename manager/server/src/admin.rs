@@ -4,7 +4,8 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::{Router, extract::State, response::IntoResponse, routing::get};
 use http::{StatusCode, header};
-use tokio::net::TcpListener;
+
+use crate::socket::listen;
 
 /// What the admin endpoint asks a role.
 pub trait Readiness: Send + Sync + 'static {
@@ -16,7 +17,7 @@ pub trait Readiness: Send + Sync + 'static {
 
 /// Serves `/healthz`, `/readyz` and `/metrics` for ever.
 pub async fn serve(address: SocketAddr, role: Arc<dyn Readiness>) -> std::io::Result<()> {
-    let listener = TcpListener::bind(address).await?;
+    let listener = listen(address)?;
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))

@@ -4,56 +4,63 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use jiff::Timestamp;
-use kube::api::Patch;
 use serde_json::{Value, json};
-use silica_api::{crd::Phase, labels};
-use silica_core::{claim::OnTimeout, sealed, timeout::Timeout};
+use silica_core::{state::State, timeout::Timeout};
 
 use crate::{
-    claim::{Chain, patch_params, sandboxes, wait_until_up},
-    daemon,
-    error::ApiError,
+    error::{ApiError, Chain},
+    initialise::initialise,
+    objects,
+    ready::wait_until_up,
     state::App,
     store::Entry,
 };
 
 /// Longest wait for a pause or a resume: SDKs give up after a minute.
 pub(crate) const CHANGE_LIMIT: Duration = Duration::from_secs(55);
+/// Most tries to write a change that depends on what is there: the controller and other
+/// replicas write too, but not without end.
+const MAX_TRIES: u32 = 10;
 
-/// Merges the patch into this very sandbox.
-pub(crate) async fn write(app: &App, entry: &Entry, mut patch: Value) -> Result<Arc<Entry>, ApiError> {
-    // The UID makes sure that it is still this sandbox.
-    patch["metadata"] = json!({ "uid": &*entry.uid });
-    match sandboxes(app, entry)
-        .patch(entry.id.name(), &patch_params(), &Patch::Merge(patch))
-        .await
-    {
-        Ok(object) => Entry::new(object)
-            .map(|entry| app.store.apply(entry))
-            .ok_or_else(|| ApiError::sandbox_not_found(entry.id.as_str())),
-        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => {
-            Err(ApiError::sandbox_not_found(entry.id.as_str()))
+/// Merges what `choose` makes of the sandbox into its `spec`; nothing leaves it as it is. The
+/// write holds for the version that was looked at: when there is a newer one `choose` sees
+/// that. Returns the sandbox as it is then.
+pub(crate) async fn change(
+    app: &App,
+    entry: &Arc<Entry>,
+    choose: impl Fn(&Entry) -> Option<Value>,
+) -> Result<Arc<Entry>, ApiError> {
+    let not_found = || ApiError::sandbox_not_found(entry.id.as_str());
+    let mut known = Arc::clone(entry);
+    for _ in 0..MAX_TRIES {
+        let Some(spec) = choose(&known) else {
+            return Ok(known);
+        };
+        let patch = json!({ "spec": spec });
+        if let Some(written) = objects::write_unchanged(app, &known, patch).await? {
+            return Ok(written);
         }
-        Err(error) => Err(error.into()),
+        known = objects::read(app, entry).await?.ok_or_else(not_found)?;
+        if known.state(Timestamp::now()).is_none() {
+            return Err(not_found());
+        }
     }
+    Err(ApiError::new(
+        StatusCode::CONFLICT,
+        "the sandbox changed again and again at the same time",
+    ))
 }
 
 /// The fields of `spec` for a timeout that begins now.
 pub(crate) fn deadline(entry: &Entry, timeout: Timeout) -> Value {
-    let on_timeout = if entry.pause_time.is_some() {
-        OnTimeout::Pause
-    } else {
-        OnTimeout::Kill
-    };
-    on_timeout.render_deadline(Some(timeout.deadline(Timestamp::now())))
+    entry
+        .on_timeout
+        .render_deadline(Some(timeout.deadline(Timestamp::now())))
 }
 
-/// Writes the deadline unless the sandbox lives long enough already.
-pub(crate) async fn extend(app: &App, entry: &Entry, timeout: Timeout) -> Result<(), ApiError> {
-    if timeout.extension(Timestamp::now(), entry.deadline()).is_some() {
-        write(app, entry, json!({ "spec": deadline(entry, timeout) })).await?;
-    }
-    Ok(())
+/// Writes the deadline unless the sandbox lives long enough already, or is no longer running.
+pub(crate) async fn extend(app: &App, entry: &Arc<Entry>, timeout: Timeout) -> Result<Arc<Entry>, ApiError> {
+    change(app, entry, |known| extension(known, timeout)).await
 }
 
 /// Resumes a paused sandbox and waits until it accepts requests. Calls at the same time share
@@ -69,8 +76,7 @@ pub(crate) async fn resume(
         let known = app.store.find(entry.id.as_str());
         let known = known.filter(|known| known.uid == entry.uid).unwrap_or(entry);
         if known.is_up(Timestamp::now()) {
-            extend(&app, &known, timeout).await?;
-            return Ok(known);
+            return extend(&app, &known, timeout).await;
         }
         resume_alone(&app, &known, timeout).await
     });
@@ -82,41 +88,100 @@ pub(crate) async fn resume(
     })
 }
 
-async fn resume_alone(app: &App, entry: &Entry, timeout: Timeout) -> Result<Arc<Entry>, ApiError> {
-    // Another replica may be at it, or may have been: then its deadline counts.
-    let is_asked = entry.facts.phase == Some(Phase::Resuming) && !entry.facts.pause_asked;
-    if !is_asked {
-        let mut spec = if entry.never_timeout {
-            json!({})
-        } else {
-            deadline(entry, timeout)
-        };
-        spec["paused"] = json!(false);
-        write(app, entry, json!({ "spec": spec })).await?;
-    }
+async fn resume_alone(app: &App, entry: &Arc<Entry>, timeout: Timeout) -> Result<Arc<Entry>, ApiError> {
+    change(app, entry, |known| resumption(known, timeout)).await?;
     let up = wait_until_up(app, entry, CHANGE_LIMIT).await?;
-    let env = read_env(app, &up).await?;
-    if let Err(error) = daemon::init(app, &up, &env).await {
+    if let Err(error) = initialise(app, &up).await {
         tracing::warn!(error = %Chain(&error), sandbox = %up.id, "failed to initialise a resumed sandbox");
-        return Err(ApiError::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the sandbox's runtime did not start",
-        ));
+        return Err(error.into());
     }
     Ok(up)
 }
 
-/// The environment variables of the create call, which the new pod does not have yet.
-async fn read_env(app: &App, entry: &Entry) -> Result<sealed::Env, ApiError> {
-    let object = sandboxes(app, entry).get_metadata(entry.id.name()).await?;
-    let annotations = object.metadata.annotations.unwrap_or_default();
-    let (Some(text), Some(lock)) = (annotations.get(labels::SEALED_ENV), annotations.get(labels::LOCK))
-    else {
-        return Ok(sealed::Env::new());
+/// What makes a running sandbox live long enough.
+fn extension(known: &Entry, timeout: Timeout) -> Option<Value> {
+    let now = Timestamp::now();
+    let is_running = known.state(now) == Some(State::Running);
+    let longer = timeout.extension(now, known.deadline()).filter(|_| is_running);
+    longer.map(|_| deadline(known, timeout))
+}
+
+/// What resumes the sandbox. When another replica has asked for that already the deadline of
+/// that call counts, if it is the longer one.
+fn resumption(known: &Entry, timeout: Timeout) -> Option<Value> {
+    if !known.facts.pause_asked && (known.deadline().is_some() || known.never_timeout) {
+        let longer = timeout.extension(Timestamp::now(), known.deadline());
+        return longer.map(|_| deadline(known, timeout));
+    }
+    let mut spec = if known.never_timeout {
+        json!({})
+    } else {
+        deadline(known, timeout)
     };
-    let env = sealed::open(&app.config.token_key, entry.id.as_str(), lock, text);
-    Ok(env.unwrap_or_else(|| {
-        tracing::warn!(sandbox = %entry.id, "environment variables were encrypted with another key and are lost");
-        sealed::Env::new()
-    }))
+    spec["paused"] = json!(false);
+    Some(spec)
+}
+
+#[cfg(test)]
+mod tests {
+    use silica_api::{crd::Sandbox, labels};
+
+    use super::*;
+
+    fn entry(annotations: &Value, mut spec: Value, phase: &str) -> Entry {
+        spec["template"] = json!({});
+        let sandbox: Sandbox = serde_json::from_value(json!({
+            "apiVersion": "agents.kruise.io/v1alpha1", "kind": "Sandbox",
+            "metadata": {"name": "a", "namespace": "default", "uid": "u", "resourceVersion": "1",
+                "labels": {labels::CLAIMED: "true"}, "annotations": annotations},
+            "spec": spec, "status": {"phase": phase, "podInfo": {"podIP": "10.0.0.1"}},
+        }))
+        .unwrap();
+        Entry::new(sandbox).unwrap()
+    }
+
+    fn in_seconds(seconds: i64) -> String {
+        Timestamp::from_second(Timestamp::now().as_second() + seconds)
+            .unwrap()
+            .to_string()
+    }
+
+    fn minute() -> Timeout {
+        Timeout::new(60, 3600).unwrap()
+    }
+
+    #[test]
+    fn a_life_is_made_longer_and_never_shorter() {
+        let running = |seconds| {
+            entry(
+                &json!({}),
+                json!({"shutdownTime": in_seconds(seconds)}),
+                "Running",
+            )
+        };
+        assert!(extension(&running(10), minute()).unwrap()["shutdownTime"].is_string());
+        assert_eq!(extension(&running(600), minute()), None);
+        let paused = json!({"paused": true});
+        assert_eq!(extension(&entry(&json!({}), paused, "Paused"), minute()), None);
+    }
+
+    #[test]
+    fn a_second_resumption_changes_nothing_but_a_shorter_deadline() {
+        let on_pause = json!({labels::ON_TIMEOUT: "pause"});
+        let spec = resumption(&entry(&on_pause, json!({"paused": true}), "Paused"), minute()).unwrap();
+        assert_eq!(
+            (&spec["paused"], &spec["shutdownTime"]),
+            (&json!(false), &Value::Null)
+        );
+        assert!(spec["pauseTime"].is_string(), "the next timeout pauses again");
+
+        let resumed = |seconds| entry(&on_pause, json!({"pauseTime": in_seconds(seconds)}), "Paused");
+        assert_eq!(resumption(&resumed(600), minute()), None);
+        let longer = resumption(&resumed(10), minute()).unwrap();
+        assert!(longer["pauseTime"].is_string() && longer.get("paused").is_none());
+
+        let forever = json!({labels::NEVER_TIMEOUT: "true"});
+        let spec = resumption(&entry(&forever, json!({"paused": true}), "Paused"), minute());
+        assert_eq!(spec, Some(json!({"paused": false})));
+    }
 }

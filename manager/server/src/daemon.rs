@@ -9,7 +9,9 @@ use hyper::body::Incoming;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use silica_core::init;
-use silica_runtime_api::{ACCESS_TOKEN_HEADER, DAEMON_PORT, INIT_PATH, METRICS_HISTORY_PATH, METRICS_PATH, Usage};
+use silica_runtime_api::{
+    ACCESS_TOKEN_HEADER, DAEMON_PORT, INIT_PATH, METRICS_HISTORY_PATH, METRICS_PATH, Usage,
+};
 
 use crate::{
     proxy::{DialPatience, RequestBody, Target, UpstreamError, send},

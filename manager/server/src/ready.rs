@@ -8,23 +8,44 @@ use jiff::Timestamp;
 
 use crate::{error::ApiError, state::App, store::Entry};
 
-/// Waits until a new or resumed sandbox accepts requests.
-pub(crate) async fn wait_until_up(app: &App, entry: &Entry, limit: Duration) -> Result<Arc<Entry>, ApiError> {
-    wait_until_up_with(app, entry, None, limit).await
+/// What a sandbox is on its way to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Start<'a> {
+    /// Its first run, with this image if one is named. What does not start the first time is
+    /// broken.
+    New { image: Option<&'a str> },
+    /// A run after one that went well: what keeps it from starting may pass.
+    Again,
 }
 
-/// As [`wait_until_up`], with this image if one is named.
-pub(crate) async fn wait_until_up_with(
+impl<'a> Start<'a> {
+    fn image(self) -> Option<&'a str> {
+        match self {
+            Self::New { image } => image,
+            Self::Again => None,
+        }
+    }
+}
+
+/// Waits until a resumed sandbox accepts requests.
+pub(crate) async fn wait_until_up(app: &App, entry: &Entry, limit: Duration) -> Result<Arc<Entry>, ApiError> {
+    wait_until(app, entry, Start::Again, limit).await
+}
+
+/// Waits until the sandbox accepts requests.
+pub(crate) async fn wait_until(
     app: &App,
     entry: &Entry,
-    image: Option<&str>,
+    start: Start<'_>,
     limit: Duration,
 ) -> Result<Arc<Entry>, ApiError> {
     let judge = |known: Option<&Arc<Entry>>| {
         let known = known.filter(|known| known.uid == entry.uid);
-        judge(known, image, Timestamp::now())
+        judge(known, start, Timestamp::now())
     };
-    let with = image.map_or_else(String::new, |image| format!(" with image {image:?}"));
+    let with = start
+        .image()
+        .map_or_else(String::new, |image| format!(" with image {image:?}"));
     match tokio::time::timeout(limit, app.store.wait_until(entry.id.as_str(), judge)).await {
         Ok(Ok(entry)) => Ok(entry),
         Ok(Err(Failed::Volume(message))) => Err(ApiError::bad_request(format!(
@@ -63,18 +84,16 @@ enum Failed {
 }
 
 /// How the wait ends, nothing as long as it goes on.
-fn judge(
-    known: Option<&Arc<Entry>>,
-    image: Option<&str>,
-    now: Timestamp,
-) -> Option<Result<Arc<Entry>, Failed>> {
+fn judge(known: Option<&Arc<Entry>>, start: Start<'_>, now: Timestamp) -> Option<Result<Arc<Entry>, Failed>> {
     let Some(known) = known else {
         return Some(Err(Failed::Start(None)));
     };
-    let has_image = image.is_none() || known.image.as_deref() == image;
+    let has_image = start
+        .image()
+        .is_none_or(|image| known.image.as_deref() == Some(image));
     if known.is_up(now) && has_image {
         Some(Ok(Arc::clone(known)))
-    } else if known.has_failed() || (image.is_some() && known.has_start_failure) {
+    } else if known.has_failed() || (start != Start::Again && known.has_start_failure) {
         Some(Err(Failed::Start(known.message.clone())))
     } else if known.has_volume_failure {
         Some(Err(Failed::Volume(known.message.clone().unwrap_or_default())))
@@ -113,7 +132,7 @@ mod tests {
     }
 
     fn ends(known: &Arc<Entry>, image: Option<&str>) -> Option<bool> {
-        judge(Some(known), image, Timestamp::now()).map(|end| end.is_ok())
+        judge(Some(known), Start::New { image }, Timestamp::now()).map(|end| end.is_ok())
     }
 
     #[test]
@@ -140,25 +159,33 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_image_ends_the_wait_at_once_with_the_reason() {
-        for reason in [condition::START_CONTAINER_FAILED, condition::IMAGE_CHANGE_FAILED] {
+    fn a_bad_image_or_template_ends_the_wait_at_once_with_the_reason() {
+        for reason in [
+            condition::START_CONTAINER_FAILED,
+            condition::IMAGE_CHANGE_FAILED,
+            condition::INVALID_TEMPLATE,
+            condition::POD_CREATE_FAILED,
+        ] {
             let stuck = entry("False", reason, None);
-            let end = judge(Some(&stuck), Some("v2"), Timestamp::now()).unwrap();
-            assert_eq!(end.err(), Some(Failed::Start(Some("why".into()))));
-            assert_eq!(ends(&stuck, None), None, "without an image it may recover");
+            for image in [None, Some("v2")] {
+                let end = judge(Some(&stuck), Start::New { image }, Timestamp::now()).unwrap();
+                assert_eq!(end.err(), Some(Failed::Start(Some("why".into()))));
+            }
+            let resumed = judge(Some(&stuck), Start::Again, Timestamp::now());
+            assert!(resumed.is_none(), "what has run before may recover");
         }
     }
 
     #[test]
     fn a_sandbox_that_is_gone_ends_the_wait() {
-        let end = judge(None, None, Timestamp::now()).unwrap();
+        let end = judge(None, Start::Again, Timestamp::now()).unwrap();
         assert_eq!(end.err(), Some(Failed::Start(None)));
     }
 
     #[test]
     fn a_volume_that_cannot_be_mounted_ends_the_wait_as_the_clients_fault() {
         let stuck = entry("False", condition::VOLUME_MOUNT_FAILED, None);
-        let end = judge(Some(&stuck), None, Timestamp::now()).unwrap();
+        let end = judge(Some(&stuck), Start::New { image: None }, Timestamp::now()).unwrap();
         assert_eq!(end.err(), Some(Failed::Volume("why".into())));
     }
 }

@@ -21,11 +21,12 @@ use crate::{
     Config, admin,
     admin::Readiness,
     api,
-    claim::Chain,
     config::Auth,
+    error::Chain,
     listener::{Listener, Server},
     metrics::Gauges,
     secret::watch_secret,
+    socket::listen,
     state::App,
     store::{watch_sandboxes, watch_sets},
     tls,
@@ -84,13 +85,13 @@ pub async fn run(config: Config, client: Client, shutdown: Shutdown) -> Result<(
     let config = &app.config;
     let certificates = Arc::new(Certificates::default());
     let mut listeners = vec![Listener {
-        socket: bind(config.http).await?,
+        socket: bind(config.http)?,
         tls: None,
     }];
     if let Some((address, _)) = &config.https {
         let tls = tls::server_config(Arc::clone(&certificates)).map_err(|error| Error::Tls(error.into()))?;
         listeners.push(Listener {
-            socket: bind(*address).await?,
+            socket: bind(*address)?,
             tls: Some(TlsAcceptor::from(Arc::new(tls))),
         });
     }
@@ -157,10 +158,8 @@ pub async fn run(config: Config, client: Client, shutdown: Shutdown) -> Result<(
     Ok(())
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| Error::Listen { address, source })
+fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    listen(address).map_err(|source| Error::Listen { address, source })
 }
 
 async fn follow_keys(app: Arc<App>, synced: watch::Sender<bool>) {

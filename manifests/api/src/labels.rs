@@ -35,12 +35,24 @@ pub const LOCK: &str = "agents.kruise.io/lock";
 pub const USER_METADATA: &str = "agents.kruise.io/user-metadata";
 /// Annotation: SHA-256 of the `Idempotency-Key` and body of the create call.
 pub const IDEMPOTENCY: &str = "agents.kruise.io/idempotency-hash";
+/// Label: the beginning of [`IDEMPOTENCY`], by which all replicas find the sandboxes of a call.
+pub const IDEMPOTENCY_LABEL: &str = "agents.kruise.io/idempotency";
+/// Annotation: `true` on the sandbox that the replicas have agreed on for an idempotent call.
+pub const IDEMPOTENCY_SETTLED: &str = "agents.kruise.io/idempotency-settled";
 /// Annotation: `true` when the sandbox has no deadline at all.
 pub const NEVER_TIMEOUT: &str = "agents.kruise.io/never-timeout";
+/// Annotation: what happens at the end of the timeout, `kill` or `pause`. The deadline alone does
+/// not tell: a paused sandbox has none.
+pub const ON_TIMEOUT: &str = "agents.kruise.io/on-timeout";
 /// Annotation: traffic resumes the sandbox when it is paused, with a timeout of so many seconds.
 pub const AUTO_RESUME: &str = "agents.kruise.io/auto-resume";
 /// Annotation: the environment variables of the create call, encrypted.
 pub const SEALED_ENV: &str = "agents.kruise.io/sealed-env";
+/// Annotation: id of the main container that the claim initialised the daemon of. Any other
+/// one, as after a crash, has to be told again whose it is.
+pub const INITIALISED_CONTAINER: &str = "agents.kruise.io/initialised-container";
+/// Annotation: `true` when the in-sandbox daemon is not to be called.
+pub const SKIP_INIT: &str = "agents.kruise.io/skip-init-runtime";
 /// Annotation: `false` when clients reach the in-sandbox daemon without a token.
 pub const SECURE: &str = "agents.kruise.io/secure";
 /// Annotation: `true` when ports other than the in-sandbox daemon's need a traffic token.

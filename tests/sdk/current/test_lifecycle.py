@@ -114,6 +114,22 @@ def test_connect_extends_but_never_shortens():
         sandbox.kill()
 
 
+def test_metrics_are_those_of_the_sandbox():
+    sandbox = Sandbox.create(template="base")
+    try:
+        metrics = sandbox.get_metrics()
+        assert len(metrics) >= 1
+        latest = metrics[-1]
+        assert latest.cpu_count >= 1 and latest.cpu_used_pct >= 0
+        assert 0 < latest.mem_used <= latest.mem_total
+        assert 0 < latest.disk_used <= latest.disk_total
+        assert abs(datetime.now(timezone.utc) - latest.timestamp) < timedelta(minutes=5)
+    finally:
+        sandbox.kill()
+    with pytest.raises(NotFoundException):
+        Sandbox.get_metrics(sandbox.sandbox_id)
+
+
 def test_wrong_key_is_an_authentication_error():
     with pytest.raises(AuthenticationException):
         Sandbox.create(template="base", api_key="e2b_" + "0" * 40)

@@ -37,7 +37,13 @@ def test_a_paused_sandbox_stays_so_unless_traffic_may_resume_it():
         sandbox.pause()
         with pytest.raises(SandboxException):
             sandbox.commands.run("true")
+        info = sandbox.get_info()
+        assert info.state == SandboxState.PAUSED
+        assert info.lifecycle == {"on_timeout": "pause", "auto_resume": False}
+        # A timeout that ends at once pauses; it is paused already.
+        sandbox.set_timeout(0)
         assert sandbox.get_info().state == SandboxState.PAUSED
+        assert sandbox.pause() is False
     finally:
         sandbox.kill()
 
@@ -61,8 +67,11 @@ def test_traffic_resumes_a_sandbox_that_wants_it():
 def test_a_timeout_pauses_and_traffic_resumes():
     sandbox = Sandbox.create(template="base", timeout=2, lifecycle=WITH_TRAFFIC)
     try:
+        for note in ("after the first pause", "after the second"):
+            wait_for_state(sandbox, SandboxState.PAUSED)
+            assert sandbox.get_info().lifecycle == {"on_timeout": "pause", "auto_resume": True}
+            sandbox.files.write("/tmp/note", note)
+            assert sandbox.files.read("/tmp/note") == note
         wait_for_state(sandbox, SandboxState.PAUSED)
-        sandbox.files.write("/tmp/note", "written after the pause")
-        assert sandbox.files.read("/tmp/note") == "written after the pause"
     finally:
         sandbox.kill()

@@ -74,6 +74,30 @@ pub(super) fn render_patch(pod: &Pod, wanted: &str) -> Option<Value> {
     }))
 }
 
+/// Id of the main container, of a whole pod or of the cached part of one.
+pub(super) fn container_id(pod: &Pod) -> Option<&String> {
+    let container = match main_container(pod) {
+        Some(main) => main_status(pod, &main.name)?,
+        None => pod.status.as_ref()?.container_statuses.as_ref()?.first()?,
+    };
+    container.container_id.as_ref().filter(|id| !id.is_empty())
+}
+
+/// Puts the status of the main container in front, for a pod that is about to lose the part
+/// that tells which one it is.
+pub(crate) fn put_main_first(pod: &mut Pod) {
+    let Some(name) = main_container(pod).map(|main| main.name.clone()) else {
+        return;
+    };
+    let statuses = pod
+        .status
+        .as_mut()
+        .and_then(|status| status.container_statuses.as_mut());
+    if let Some(statuses) = statuses {
+        statuses.sort_by_key(|container| container.name != name);
+    }
+}
+
 fn main_container(pod: &Pod) -> Option<&Container> {
     let containers = &pod.spec.as_ref()?.containers;
     let named = containers
@@ -170,6 +194,16 @@ mod tests {
         let behind = json!({"generation": 3, "annotations": {labels::REPLACED_CONTAINER: "c1"}});
         let restarted = container("c2", &json!({"running": {}}));
         assert_eq!(progress(&pod(&behind, "v2", &restarted), "v2"), Progress::Waits);
+    }
+
+    #[test]
+    fn the_main_container_is_known_after_the_part_that_names_it_is_gone() {
+        let mut whole = pod(&json!({}), "v1", &container("c1", &json!({})));
+        assert_eq!(container_id(&whole).unwrap(), "c1");
+        put_main_first(&mut whole);
+        whole.spec = None;
+        assert_eq!(container_id(&whole).unwrap(), "c1");
+        assert_eq!(container_id(&Pod::default()), None);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use kube::{
 use silica_api::crd::Sandbox;
 
 use crate::context::Context;
+pub(crate) use image::put_main_first;
 pub(crate) use status::Conditions;
 
 /// A far deadline is looked at this often, so that a clock that jumps, or a

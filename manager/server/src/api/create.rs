@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{extract::State, response::Response};
 use http::{HeaderMap, StatusCode};
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use silica_core::{
@@ -101,17 +100,8 @@ async fn create(
     let Some(key) = idempotency_key(headers)? else {
         return answer(&*claim(&app, &set, order).await?);
     };
-    let hash = idempotency::hash(&caller.team, key, &bytes);
-    let _turn = app.idempotency.lock(&hash).await;
-    let now = Timestamp::now();
-    let earlier = app
-        .store
-        .select(|entry| entry.idempotency.as_deref() == Some(&hash) && entry.state(now).is_some());
-    if let Some(earlier) = earlier.first() {
-        return answer(&**earlier);
-    }
-    order.idempotency = Some(hash);
-    answer(&*claim(&app, &set, order).await?)
+    order.idempotency = Some(idempotency::hash(&caller.team, key, &bytes));
+    answer(&*idempotency::claim_once(&app, &set, order).await?)
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 use silica_api::{crd::Phase, types::SandboxId};
 use silica_core::{
+    claim::OnTimeout,
     state::State,
     timeout::{DEFAULT_SECONDS, MAX_REFRESH_SECONDS, Timeout},
 };
@@ -22,10 +23,11 @@ use super::{
 };
 use crate::{
     auth::Caller,
-    change::{self, CHANGE_LIMIT, deadline, extend, write},
-    claim::{delete, wait_until_up},
+    change::{self, CHANGE_LIMIT, change, deadline, extend},
     dispatch::RequestDomain,
     error::{ApiError, json_response},
+    objects::delete,
+    ready::wait_until_up,
     state::App,
     store::Entry,
 };
@@ -87,7 +89,7 @@ pub(super) async fn set_timeout(
         .ok_or_else(|| ApiError::bad_request("timeout is required"))?;
     let (entry, state) = find(&app, &caller, &id).await?;
     if seconds <= 0 {
-        if entry.pause_time.is_none() {
+        if entry.on_timeout == OnTimeout::Kill {
             delete(&app, &entry).await?;
         } else if state == State::Running {
             pause_and_wait(&app, &entry).await?;
@@ -95,9 +97,11 @@ pub(super) async fn set_timeout(
         return Ok(StatusCode::NO_CONTENT);
     }
     let timeout = Timeout::new(seconds, app.config.max_timeout)?;
-    if state == State::Running && !entry.never_timeout {
-        write(&app, &entry, json!({ "spec": deadline(&entry, timeout) })).await?;
-    }
+    change(&app, &entry, |known| {
+        let is_running = known.state(Timestamp::now()) == Some(State::Running);
+        (is_running && !known.never_timeout).then(|| deadline(known, timeout))
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -147,18 +151,19 @@ pub(super) async fn connect_v2(
         body.value.timeout.unwrap_or(DEFAULT_SECONDS),
         app.config.max_timeout,
     )?;
-    let (entry, status) = match state {
-        State::Paused => (change::resume(&app, &entry, timeout).await?, StatusCode::CREATED),
-        State::Running => {
-            extend(&app, &entry, timeout).await?;
-            // Another client may be resuming it.
-            let up = if entry.facts.phase == Some(Phase::Resuming) {
-                wait_until_up(&app, &entry, CHANGE_LIMIT).await?
-            } else {
-                entry
-            };
-            (up, StatusCode::OK)
+    let entry = match state {
+        State::Paused => entry,
+        State::Running => extend(&app, &entry, timeout).await?,
+    };
+    let (entry, status) = match entry.state(Timestamp::now()) {
+        // It may have been paused a moment ago.
+        Some(State::Paused) => (change::resume(&app, &entry, timeout).await?, StatusCode::CREATED),
+        // Another client may be resuming it.
+        Some(State::Running) if entry.facts.phase == Some(Phase::Resuming) => {
+            (wait_until_up(&app, &entry, CHANGE_LIMIT).await?, StatusCode::OK)
         }
+        Some(State::Running) => (entry, StatusCode::OK),
+        None => return Err(ApiError::sandbox_not_found(id.as_str())),
     };
     Ok(json_response(status, &view::session(&app, &entry, &domain)))
 }
@@ -211,12 +216,10 @@ pub(super) async fn pause(
 
 /// Pauses; the clock stops, so a sandbox that would be killed at its timeout loses
 /// its deadline until it is resumed.
-async fn pause_and_wait(app: &App, entry: &Entry) -> Result<(), ApiError> {
-    write(
-        app,
-        entry,
-        json!({ "spec": { "paused": true, "shutdownTime": null } }),
-    )
+async fn pause_and_wait(app: &App, entry: &Arc<Entry>) -> Result<(), ApiError> {
+    change(app, entry, |known| {
+        (!known.facts.pause_asked).then(|| json!({ "paused": true, "shutdownTime": null }))
+    })
     .await?;
     let paused = app.store.wait_until(entry.id.as_str(), |known| match known {
         Some(known) if known.uid == entry.uid && known.facts.phase == Some(Phase::Paused) => Some(Ok(())),

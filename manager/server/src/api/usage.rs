@@ -17,9 +17,8 @@ use super::{
 };
 use crate::{
     auth::Caller,
-    claim::Chain,
     daemon,
-    error::{ApiError, json_response},
+    error::{ApiError, Chain, json_response},
     state::App,
     store::Entry,
 };

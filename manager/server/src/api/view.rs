@@ -23,14 +23,9 @@ pub(super) fn session(app: &App, entry: &Entry, domain: &str) -> Value {
 pub(super) fn detail(app: &App, entry: &Entry, state: State, domain: &str) -> Value {
     let mut view = listed_fields(entry, state);
     view.insert("domain".to_owned(), json!(domain));
-    let on_timeout = if entry.pause_time.is_some() {
-        "pause"
-    } else {
-        "kill"
-    };
     view.insert(
         "lifecycle".to_owned(),
-        json!({ "autoResume": entry.auto_resume.is_some(), "onTimeout": on_timeout }),
+        json!({ "autoResume": entry.auto_resume.is_some(), "onTimeout": entry.on_timeout.as_str() }),
     );
     insert_tokens(app, entry, &mut view);
     Value::Object(view)

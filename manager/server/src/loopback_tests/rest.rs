@@ -1,6 +1,9 @@
 //! The REST API where no cluster is needed.
 
+use silica_core::timeout::Timeout;
+
 use super::*;
+use crate::change;
 
 #[tokio::test]
 async fn every_error_of_the_api_is_json_with_its_code() {
@@ -100,5 +103,43 @@ async fn lists_have_pages_totals_and_the_twice_encoded_filter() {
         "state",
     ] {
         assert!(!first[0][required].is_null(), "{required}");
+    }
+}
+
+/// The controller takes the deadline away when it pauses; the Kubernetes API is away here, so
+/// an answer of success means that nothing was deleted.
+#[tokio::test]
+async fn a_paused_sandbox_is_still_one_that_pauses_at_its_timeout() {
+    let fixture = serve(Auth::Off, None).await;
+    for (name, annotations, on_timeout, at_zero) in [
+        ("naps", json!({ labels::ON_TIMEOUT: "pause" }), "pause", 204),
+        ("dies", json!({ labels::ON_TIMEOUT: "kill" }), "kill", 503),
+    ] {
+        let mut paused = sandbox(LOCALHOST, name, &annotations);
+        paused["spec"]["paused"] = json!(true);
+        paused["status"]["phase"] = json!("Paused");
+        let paused = serde_json::from_value(paused).unwrap();
+        let paused = fixture.app.store.apply(Entry::new(paused).unwrap());
+        let path = format!("/sandboxes/default--{name}");
+        let (_, _, body) = get(fixture.address, "localhost", &path).await;
+        let shown = json_of(&body);
+        assert_eq!(
+            (&shown["state"], &shown["lifecycle"]["onTimeout"]),
+            (&json!("paused"), &json!(on_timeout))
+        );
+        let timeout = Timeout::new(60, 3600).unwrap();
+        let field = if on_timeout == "pause" {
+            "pauseTime"
+        } else {
+            "shutdownTime"
+        };
+        assert!(change::deadline(&paused, timeout)[field].is_string());
+        let ask = request("localhost", &format!("{path}/timeout"))
+            .method("POST")
+            .header("content-type", "application/json")
+            .body(Body::from("{\"timeout\":0}"))
+            .unwrap();
+        let response = client(fixture.address).await.send_request(ask).await.unwrap();
+        assert_eq!(response.status().as_u16(), at_zero, "{name}");
     }
 }

@@ -25,9 +25,10 @@ use super::{
     upstream::{self, DialPatience, Target},
     wake,
 };
-use crate::{dispatch::Peer, state::App, store::Entry};
+use crate::{dispatch::Peer, initialise, state::App, store::Entry};
 
-/// How long after the claim a refused connection is tried again.
+/// How long after the claim, or after the latest start, a refused connection is tried again
+/// (contract section 6.8).
 const FRESH: SignedDuration = SignedDuration::from_secs(10);
 
 /// Sends a request to a port of a sandbox and streams the answer back.
@@ -56,6 +57,10 @@ pub(crate) async fn forward(
     let Some(address) = entry.address else {
         return Ok(error::not_found(id.as_str()));
     };
+    let own = [DAEMON_PORT, INTERPRETER_PORT].contains(&port);
+    if own {
+        initialise::catch_up(app, &entry).await;
+    }
     let client_upgrade = (request.version() == Version::HTTP_11)
         .then(|| headers::wanted_upgrade(request.headers()))
         .flatten()
@@ -66,12 +71,11 @@ pub(crate) async fn forward(
         target,
         client_upgrade.as_ref().map(|(protocol, _)| protocol),
     );
-    let patience = if now.duration_since(entry.started_at) < FRESH {
+    let patience = if Timestamp::now().duration_since(entry.fresh_since()) < FRESH {
         DialPatience::Fresh
     } else {
         DialPatience::None
     };
-    let own = [DAEMON_PORT, INTERPRETER_PORT].contains(&port);
     let upstream = Target {
         address: SocketAddr::new(address, port),
         patience,

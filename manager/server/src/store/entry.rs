@@ -10,11 +10,22 @@ use silica_api::{
     labels,
     types::SandboxId,
 };
-use silica_core::{claim, resources::Resources, state, state::State};
-use tokio_util::sync::CancellationToken;
+use silica_core::{
+    claim::{self, OnTimeout},
+    resources::Resources,
+    state,
+    state::State,
+};
 
-use super::PoolKey;
-use crate::proxy::Connections;
+use super::{Live, PoolKey};
+
+/// Reasons of a false condition `Ready` that do not pass by themselves.
+const START_FAILURES: [&str; 4] = [
+    condition::START_CONTAINER_FAILED,
+    condition::IMAGE_CHANGE_FAILED,
+    condition::INVALID_TEMPLATE,
+    condition::POD_CREATE_FAILED,
+];
 
 /// One sandbox.
 #[derive(Clone)]
@@ -39,7 +50,9 @@ pub(crate) struct Entry {
     pub(crate) unclaimed: bool,
     /// Condition `Ready`.
     pub(crate) ready: bool,
-    /// Its pod does not start, or not with the image that was asked for.
+    /// When that condition last changed.
+    pub(crate) ready_changed_at: Option<Timestamp>,
+    /// There is no pod for it, or the pod does not start, or not with the image that was asked for.
     pub(crate) has_start_failure: bool,
     /// A volume that was asked for cannot be mounted.
     pub(crate) has_volume_failure: bool,
@@ -47,21 +60,30 @@ pub(crate) struct Entry {
     pub(crate) image: Option<Box<str>>,
     /// Address of the pod.
     pub(crate) address: Option<IpAddr>,
+    /// Id of the main container.
+    pub(crate) container: Option<Box<str>>,
+    /// Id of the main container that the claim initialised.
+    initialised_container: Option<Box<str>>,
+    /// The daemon is not to be called.
+    pub(crate) skip_init: bool,
     /// Team that owns it.
     pub(crate) owner: Option<Box<str>>,
     /// Time of the claim, else of the creation.
     pub(crate) started_at: Timestamp,
     /// Id of the claim that won.
     pub(crate) lock: Option<Box<str>>,
-    /// `spec.pauseTime`, set for sandboxes that are paused instead of killed at the
-    /// end of their timeout.
+    /// `spec.pauseTime`
     pub(crate) pause_time: Option<Timestamp>,
+    /// What happens at the end of the timeout, also while there is no deadline.
+    pub(crate) on_timeout: OnTimeout,
     /// When the sandbox was paused.
     pub(crate) paused_at: Option<Timestamp>,
     /// The user's metadata.
     pub(crate) metadata: BTreeMap<String, String>,
     /// Hash of idempotency key and body.
     pub(crate) idempotency: Option<Box<str>>,
+    /// All replicas know that it is the sandbox of that call.
+    pub(crate) is_settled: bool,
     /// Seconds of the timeout with which traffic resumes it; nothing when it does not.
     pub(crate) auto_resume: Option<i64>,
     /// No deadline was wanted.
@@ -76,33 +98,6 @@ pub(crate) struct Entry {
     pub(crate) message: Option<Box<str>>,
     /// Connections and streams of the running pod.
     pub(crate) live: Arc<Live>,
-}
-
-/// Connections and streams of one run of a pod.
-#[derive(Default)]
-pub(crate) struct Live {
-    gone: CancellationToken,
-    /// Idle connections to the pod; they end with it, so that no connection is
-    /// ever used for another sandbox behind the same address.
-    pub(crate) connections: Connections,
-}
-
-impl Live {
-    /// Aborts every stream and closes every connection, now and for good.
-    pub(crate) fn cut(&self) {
-        self.gone.cancel();
-        self.connections.close();
-    }
-
-    /// Whether [`Live::cut`] was called.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.gone.is_cancelled()
-    }
-
-    /// Cancelled by [`Live::cut`].
-    pub(crate) fn gone(&self) -> &CancellationToken {
-        &self.gone
-    }
 }
 
 impl Entry {
@@ -133,20 +128,24 @@ impl Entry {
             .or(pool.map(String::as_str))
             .unwrap_or_default();
         let address = status.address().and_then(|address| address.parse().ok());
+        let container = status.pod_info.and_then(|pod| pod.container_id);
         let readiness = status
             .conditions
             .iter()
             .find(|condition| condition.kind == condition::READY);
         let ready = readiness.is_some_and(|condition| condition.status == ConditionStatus::True);
-        let has_start_failure = readiness.is_some_and(|condition| {
-            [condition::START_CONTAINER_FAILED, condition::IMAGE_CHANGE_FAILED].contains(&&*condition.reason)
-        });
+        let has_start_failure =
+            readiness.is_some_and(|condition| START_FAILURES.contains(&&*condition.reason));
         let has_volume_failure =
             readiness.is_some_and(|condition| condition.reason == condition::VOLUME_MOUNT_FAILED);
         let paused = status.conditions.iter().find(|condition| {
             condition.kind == condition::PAUSED && condition.status == ConditionStatus::True
         });
         Some(Self {
+            on_timeout: OnTimeout::read(
+                annotations.get(labels::ON_TIMEOUT).map(String::as_str),
+                spec.pause_time.is_some(),
+            ),
             pause_time: spec.pause_time.map(|time| time.0),
             paused_at: paused.map(|condition| condition.last_transition_time.0),
             uid: metadata.uid?.into(),
@@ -163,8 +162,12 @@ impl Entry {
             },
             unclaimed: label(labels::CLAIMED) == Some("false"),
             ready,
+            ready_changed_at: readiness.map(|condition| condition.last_transition_time.0),
             has_start_failure,
             has_volume_failure,
+            container: container.map(Into::into),
+            skip_init: is(labels::SKIP_INIT, "true"),
+            is_settled: is(labels::IDEMPOTENCY_SETTLED, "true"),
             image: status.image.map(Into::into),
             address,
             started_at: claimed_at.unwrap_or(created),
@@ -175,6 +178,7 @@ impl Entry {
             never_timeout: is(labels::NEVER_TIMEOUT, "true"),
             secure: !is(labels::SECURE, "false"),
             private_traffic: is(labels::PRIVATE_TRAFFIC, "true"),
+            initialised_container: annotations.remove(labels::INITIALISED_CONTAINER).map(Into::into),
             owner: annotations.remove(labels::OWNER).map(Into::into),
             lock: annotations.remove(labels::LOCK).map(Into::into),
             idempotency: annotations.remove(labels::IDEMPOTENCY).map(Into::into),
@@ -231,6 +235,36 @@ impl Entry {
         self.is_routable(now) && self.ready
     }
 
+    /// Since when servers inside of it may be about to listen: its claim, or its latest start.
+    pub(crate) fn fresh_since(&self) -> Timestamp {
+        let ready = self.ready_changed_at.filter(|_| self.ready);
+        ready.map_or(self.started_at, |ready| ready.max(self.started_at))
+    }
+
+    /// Whether the daemon has yet to learn whose it is: its container is another one than the
+    /// claim has initialised, and this server has not caught up on it.
+    pub(crate) fn is_uninitialised(&self) -> bool {
+        let container = self
+            .container
+            .as_deref()
+            .filter(|_| self.lock.is_some() && !self.skip_init);
+        container.is_some_and(|container| {
+            self.initialised_container.as_deref() != Some(container) && !self.live.is_initialised(container)
+        })
+    }
+
+    /// Remembers that its daemon was initialised.
+    pub(crate) fn note_initialised(&self) {
+        if let Some(container) = &self.container {
+            self.live.note_initialised(container);
+        }
+    }
+
+    /// Leaves the daemon alone for a moment: it could not be initialised.
+    pub(crate) fn put_initialisation_off(&self) {
+        self.live.note_failed();
+    }
+
     /// When the timeout ends: the time of the pause, or of the end.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         self.pause_time.or(self.facts.shutdown_time)
@@ -276,3 +310,6 @@ impl SetEntry {
         self.set.status.as_ref()?.update_revision.as_deref()
     }
 }
+
+#[cfg(test)]
+mod tests;

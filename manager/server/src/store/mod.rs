@@ -2,6 +2,7 @@
 //! the server's own writes, indexed by sandbox id and by pool.
 
 mod entry;
+mod live;
 mod pool;
 mod watch;
 
@@ -13,7 +14,8 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-pub(crate) use entry::{Entry, Live, SetEntry};
+pub(crate) use entry::{Entry, SetEntry};
+pub(crate) use live::Live;
 pub(crate) use pool::{PoolKey, Reservation};
 pub(crate) use watch::{watch_sandboxes, watch_sets};
 

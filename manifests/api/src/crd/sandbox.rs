@@ -167,6 +167,9 @@ pub struct PodInfo {
     pub pod_ip: Option<String>,
     #[serde(default, rename = "podUID", skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
+    /// Id of the main container; another one after each of its restarts.
+    #[serde(default, rename = "containerID", skip_serializing_if = "Option::is_none")]
+    pub container_id: Option<String>,
 }
 
 /// Where a sandbox is in its life.

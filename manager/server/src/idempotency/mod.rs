@@ -1,6 +1,10 @@
 //! `Idempotency-Key`: the same key with the same body gives the same sandbox.
 
+mod once;
+
 use sha2::{Digest as _, Sha256};
+
+pub(crate) use once::claim_once;
 
 /// Longest key.
 pub(crate) const MAX_KEY: usize = 255;

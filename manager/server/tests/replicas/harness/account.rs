@@ -1,0 +1,81 @@
+//! The rights of an installed server, for those under test: they do without any others.
+
+use http::{HeaderName, HeaderValue};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use kube::{
+    Api, Client, Config,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams},
+};
+use silica_api::names;
+use silica_manifests::{Images, Object, Options, Phase};
+
+/// Gives the account of the namespace what an installation gives it, and returns how to act as
+/// this account.
+pub(crate) async fn config(admin: &Client, config: &Config, namespace: &str) -> Config {
+    for object in access(namespace) {
+        apply(admin, &object).await;
+    }
+    let account = format!("system:serviceaccount:{namespace}:{}", names::MANAGER);
+    let mut config = config.clone();
+    config.headers.push((
+        HeaderName::from_static("impersonate-user"),
+        HeaderValue::from_str(&account).unwrap(),
+    ));
+    config
+}
+
+/// Removes what a namespace does not take with it.
+pub(crate) async fn remove(admin: &Client, namespace: &str) {
+    let name = cluster_wide(namespace);
+    let roles: Api<ClusterRole> = Api::all(admin.clone());
+    let bindings: Api<ClusterRoleBinding> = Api::all(admin.clone());
+    roles.delete(&name, &DeleteParams::default()).await.unwrap();
+    bindings.delete(&name, &DeleteParams::default()).await.unwrap();
+}
+
+fn cluster_wide(namespace: &str) -> String {
+    format!("{}:{}:{namespace}", names::PRODUCT, names::MANAGER)
+}
+
+/// The server's objects of the phase, moved from the installation's namespace to this one.
+fn access(namespace: &str) -> Vec<Object> {
+    let images = Images {
+        manager: String::new(),
+        runtime: String::new(),
+    };
+    let options = Options::new("sandbox.example.com".parse().unwrap(), images);
+    let shared = format!("{}:{}", names::PRODUCT, names::MANAGER);
+    silica_manifests::objects(&options)
+        .of_phase(Phase::Access)
+        .filter(|object| object.name == names::MANAGER || object.name == shared)
+        .map(|object| {
+            let text = object
+                .content
+                .to_string()
+                .replace(names::NAMESPACE, namespace)
+                .replace(&shared, &cluster_wide(namespace));
+            let is_shared = object.name == shared;
+            Object {
+                content: serde_json::from_str(&text).unwrap(),
+                name: if is_shared {
+                    cluster_wide(namespace)
+                } else {
+                    object.name.clone()
+                },
+                namespace: object.namespace.as_ref().map(|_| namespace.to_owned()),
+                ..object.clone()
+            }
+        })
+        .collect()
+}
+
+async fn apply(admin: &Client, object: &Object) {
+    let api: Api<DynamicObject> = match &object.namespace {
+        Some(namespace) => Api::namespaced_with(admin.clone(), namespace, &object.resource),
+        None => Api::all_with(admin.clone(), &object.resource),
+    };
+    let parameters = PatchParams::apply(names::FIELD_MANAGER_INSTALLER).force();
+    api.patch(&object.name, &parameters, &Patch::Apply(&object.content))
+        .await
+        .unwrap();
+}
