@@ -49,7 +49,7 @@ impl Category {
 
 /// The checks of the preflight by id. Each has a heading with its id in
 /// [`TROUBLESHOOTING`].
-pub const PREFLIGHT: [(&str, Category); 15] = [
+pub const PREFLIGHT: [(&str, Category); 16] = [
     ("kubernetes-version", Category::Cluster),
     ("native-sidecars", Category::Cluster),
     ("clock", Category::Cluster),
@@ -61,6 +61,7 @@ pub const PREFLIGHT: [(&str, Category); 15] = [
     ("image-delivery", Category::Pods),
     ("node-architecture", Category::Pods),
     ("capacity", Category::Pods),
+    ("template-namespace", Category::Pods),
     ("domain", Category::Exposure),
     ("ingress-class", Category::Exposure),
     ("gateway", Category::Exposure),

@@ -20,6 +20,7 @@ mod existing;
 mod ingress_classes;
 mod namespace;
 pub mod nodes;
+pub mod templates;
 pub mod way_in;
 mod webhooks;
 

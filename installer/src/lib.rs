@@ -29,6 +29,7 @@ pub mod inventory;
 pub mod lock;
 mod owned_fields;
 pub mod pipeline;
+pub mod placement;
 pub mod plan;
 pub mod preflight;
 pub mod probe;

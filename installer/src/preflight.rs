@@ -9,13 +9,17 @@ use silica_api::{crd, names};
 
 use crate::{
     check::{Check, Report},
-    facts::{ClusterFacts, CrdFact, Known, NamespaceFact, Owner, Timings, Version, way_in::WayIn},
+    facts::{
+        ClusterFacts, CrdFact, Known, NamespaceFact, Owner, Timings, Version, templates::TemplateNamespace,
+        way_in::WayIn,
+    },
     rights::{self, Right},
     settings::Settings,
 };
 
 mod capacity;
 mod domain;
+mod templates;
 
 /// Seconds of difference between the clocks that the user should know of.
 const SKEW_WARN: u64 = 60;
@@ -34,6 +38,7 @@ pub fn judge(
     settings: &Settings,
     facts: &ClusterFacts,
     way_in: &WayIn,
+    template_namespace: Option<&TemplateNamespace>,
     delivery: Vec<Check>,
     makes_certificates: bool,
 ) -> Report {
@@ -52,6 +57,7 @@ pub fn judge(
     ];
     checks.push(upgrade::judge(&facts.crds, &crd::all()));
     checks.extend(way_in::judge(options, &facts.ingress_classes, way_in));
+    checks.extend(template_namespace.map(templates::namespace));
     checks.extend(delivery);
     Report::of_preflight(checks, &facts.timings)
 }

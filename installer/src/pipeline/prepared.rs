@@ -74,7 +74,15 @@ impl Examined {
         let plan = plan::plan(&settings, &facts, delivery.packing, now)?;
         let pull_secret = PullSecret::read(cluster, registry).await?;
         let way_in = WayIn::read(cluster, &plan.options, &facts.ingress_classes).await?;
-        let report = preflight::judge(&settings, &facts, &way_in, delivery.checks, plan.secrets.writes());
+        let template_namespace = facts::templates::read(cluster, &plan.options).await?;
+        let report = preflight::judge(
+            &settings,
+            &facts,
+            &way_in,
+            template_namespace.as_ref(),
+            delivery.checks,
+            plan.secrets.writes(),
+        );
         printer.report(&report, args.output == ReportForm::Short);
         Ok(Self(Prepared {
             settings,

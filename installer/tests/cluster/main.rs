@@ -27,6 +27,7 @@ use killed::{LATE, killed_after, killed_early, killed_while_removing};
 use kube::{api::DynamicObject, core::ApiResource};
 use refusals::{
     a_foreign_namespace_is_refused, a_lost_stored_version_stops_the_upgrade, foreign_definitions_are_refused,
+    templates_without_their_namespace_are_refused,
 };
 use rights::{the_printed_role_is_enough, without_rights_all_of_them_are_listed};
 use serde_json::Value;
@@ -77,6 +78,7 @@ async fn installer_on_a_real_api_server() {
     };
     foreign_definitions_are_refused(&harness).await;
     a_foreign_namespace_is_refused(&harness).await;
+    templates_without_their_namespace_are_refused(&harness).await;
     without_rights_all_of_them_are_listed(&harness).await;
     the_printed_role_is_enough(&harness).await;
     let reference = a_second_run_writes_nothing(&harness).await;

@@ -53,6 +53,20 @@ pub(crate) async fn a_foreign_namespace_is_refused(harness: &Harness) {
     harness.remove_namespace().await;
 }
 
+/// Templates are written last, so this would be found when everything else stands.
+pub(crate) async fn templates_without_their_namespace_are_refused(harness: &Harness) {
+    let elsewhere = [&install()[..], &["--template-namespace", "nowhere"]].concat();
+    expect(
+        &harness.silica(&elsewhere),
+        79,
+        &[
+            "namespace nowhere takes the templates",
+            "kubectl create namespace nowhere",
+        ],
+    );
+    assert!(harness.namespace().await.is_none());
+}
+
 pub(crate) async fn a_lost_stored_version_stops_the_upgrade(harness: &Harness) {
     let api: Api<CustomResourceDefinition> = Api::all(harness.client());
     let name = crd::all().remove(0).name_any();
