@@ -15,6 +15,7 @@ pub mod cluster_dns;
 pub mod commands;
 pub mod connect;
 pub mod delivery;
+mod diff;
 pub mod doctor;
 pub mod env;
 pub mod env_block;

@@ -273,6 +273,20 @@ fn write_whole(out: &mut impl Write, text: &str) -> io::Result<()> {
     }
 }
 
+/// A unified diff with the colours that people know from git.
+pub fn colored_diff(diff: &str) -> String {
+    let color = |line: &str| {
+        let style = match line.as_bytes().first() {
+            Some(b'+') => GREEN,
+            Some(b'-') => RED,
+            Some(b'@') => DIM,
+            _ => return format!("{line}\n"),
+        };
+        format!("{style}{line}{style:#}\n")
+    };
+    diff.lines().map(color).collect()
+}
+
 /// Whether standard error can show progress that moves.
 fn can_animate() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")

@@ -97,7 +97,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
         Command::Install(args) => Box::pin(commands::install::run(context, &args)).await,
         Command::Check(args) => Box::pin(commands::check::run(context, &args)).await,
         Command::Config(args) => Box::pin(commands::config::run(context, &args)).await,
-        Command::Uninstall(args) => commands::uninstall::run(context, &args).await,
+        Command::Uninstall(args) => Box::pin(commands::uninstall::run(context, &args)).await,
         Command::Status(args) => commands::status::run(context, &args).await,
         Command::Doctor(args) => Box::pin(commands::doctor::run(context, &args)).await,
         Command::Render(args) => Box::pin(commands::render::run(context, &args)).await,

@@ -93,8 +93,8 @@ pub async fn run(context: &Context, args: &InstallArgs) -> Result<Exit, Error> {
         .await?;
     if args.dry_run {
         match printer.output() {
-            Output::Text => printer.result(compared.preview())?,
-            Output::Json => printer.json(&compared.to_json())?,
+            Output::Text => printer.result(compared.preview()?)?,
+            Output::Json => printer.json(&compared.to_json()?)?,
         }
         return Ok(if args.exit_code && compared.changes_anything() {
             Exit::Changes

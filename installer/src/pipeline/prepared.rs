@@ -178,9 +178,15 @@ impl Prepared {
             Conflicts::Refuse
         };
         let mut changes = BTreeMap::new();
+        let mut refusals = Vec::new();
         for phase in Phase::ALL {
             let objects: Vec<Object> = self.plan.objects.of_phase(phase).cloned().collect();
-            changes.insert(phase, apply::observe(cluster, objects, conflicts).await?);
+            let observed = apply::observe(cluster, objects, conflicts).await?;
+            changes.insert(phase, observed.changes);
+            refusals.extend(observed.refusals);
+        }
+        if !refusals.is_empty() {
+            return Err(Error::Refused { refusals });
         }
         let dropped: Vec<Entry> = match &self.facts.inventory {
             Some(former) => self.plan.inventory.dropped_since(former).cloned().collect(),
