@@ -1,8 +1,8 @@
 //! Compares wanted objects with the cluster and writes the difference by
 //! server-side apply. The only module that writes objects of the plan.
 
+mod objection;
 mod observe;
-mod refusal;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::{
@@ -13,8 +13,8 @@ use silica_api::names;
 use silica_manifests::{Object, YamlError};
 
 pub use self::{
+    objection::{Field, Objection, Why},
     observe::{Observed, observe},
-    refusal::{Field, Refusal, Why},
 };
 use crate::{
     cluster::{Cluster, Error, request},

@@ -95,7 +95,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        apply::{Field, Refusal, Why},
+        apply::{Field, Objection, Why},
         cluster, error, lock, wait,
     };
 
@@ -161,7 +161,7 @@ mod tests {
     fn our_own_texts_are_recognised() {
         let refused = |why: Why| {
             error::Error::Refused {
-                refusals: vec![Refusal {
+                objections: vec![Objection {
                     object: "Service a/b".into(),
                     why,
                 }],

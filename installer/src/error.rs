@@ -7,7 +7,7 @@ use silica_certs::{authority, files, pem};
 
 use crate::{
     address::Route,
-    apply::Refusal,
+    apply::Objection,
     bundle, cluster,
     commands::certs::{self, password},
     delivery,
@@ -89,8 +89,8 @@ pub enum Error {
     #[error("{count} of the checks stop the installation; nothing was changed")]
     Preflight { count: usize, is_permission: bool },
     /// The server would not take some objects.
-    #[error("nothing was changed: the server would refuse {}:\n  {}", count(refusals.len(), "object"), lines(refusals))]
-    Refused { refusals: Vec<Refusal> },
+    #[error("nothing was changed: the server would refuse {}:\n  {}", count(objections.len(), "object"), lines(objections))]
+    Refused { objections: Vec<Objection> },
     /// There is no installation.
     #[error("there is no installation in namespace {}", names::NAMESPACE)]
     NotInstalled,
@@ -149,8 +149,8 @@ fn during(phase: Option<&String>) -> String {
         .unwrap_or_default()
 }
 
-fn lines(refusals: &[Refusal]) -> String {
-    let lines: Vec<String> = refusals.iter().map(Refusal::to_string).collect();
+fn lines(objections: &[Objection]) -> String {
+    let lines: Vec<String> = objections.iter().map(Objection::to_string).collect();
     lines.join("\n  ")
 }
 
@@ -236,7 +236,7 @@ impl Error {
             Self::NotRolledBack { .. } => {
                 "run silica install with the former settings, or the former silica; it resumes".to_owned()
             }
-            Self::Refused { refusals } if refusals.iter().all(Refusal::is_conflict) => CONFLICT_HINT.to_owned(),
+            Self::Refused { objections } if objections.iter().all(Objection::is_conflict) => CONFLICT_HINT.to_owned(),
             Self::Declined | Self::CannotAsk => "run again with --yes".to_owned(),
             Self::Verify(verify::Error::Certificate { hint, .. }) => hint.clone()?,
             Self::Verify(_) => format!("kubectl logs -n {} deployment/{}", names::NAMESPACE, names::MANAGER),
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn every_refused_object_has_a_line() {
-        let conflict = |object: &str| Refusal {
+        let conflict = |object: &str| Objection {
             object: object.into(),
             why: Why::Fields(vec![Field {
                 path: ".spec.replicas".into(),
@@ -322,7 +322,7 @@ mod tests {
             }]),
         };
         let error = Error::Refused {
-            refusals: vec![conflict("A b"), conflict("C d")],
+            objections: vec![conflict("A b"), conflict("C d")],
         };
         assert_eq!(
             error.to_string(),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use silica_api::names;
 use silica_manifests::Object;
 
-use super::{Action, Change, Conflicts, Refusal, api, params};
+use super::{Action, Change, Conflicts, Objection, api, params};
 use crate::{
     cluster::{Cluster, Error, found, request},
     diff::Difference,
@@ -21,7 +21,7 @@ pub struct Observed {
     /// What would happen to each.
     pub changes: Vec<Change>,
     /// What the server would not take.
-    pub refusals: Vec<Refusal>,
+    pub objections: Vec<Objection>,
 }
 
 /// Finds out what applying would do: every object goes through a server-side dry
@@ -40,7 +40,7 @@ pub async fn observe(
     while let Some(outcome) = outcomes.try_next().await? {
         match outcome {
             Ok(change) => observed.changes.push(change),
-            Err(refusal) => observed.refusals.push(refusal),
+            Err(objection) => observed.objections.push(objection),
         }
     }
     Ok(observed)
@@ -50,7 +50,7 @@ async fn observe_one(
     cluster: &Cluster,
     object: Object,
     conflicts: Conflicts,
-) -> Result<Result<Change, Refusal>, Error> {
+) -> Result<Result<Change, Objection>, Error> {
     let api = api(cluster, &object);
     let same = |action| {
         move |object| Change {
@@ -82,8 +82,8 @@ async fn observe_one(
         Err(kube::Error::Api(answer)) if live.is_none() && cannot_be_tried(answer.code, &answer.message) => {
             return Ok(Ok(same(Action::Create)(object)));
         }
-        Err(kube::Error::Api(answer)) => match Refusal::of(&object.title(), &answer) {
-            Some(refusal) => return Ok(Err(refusal)),
+        Err(kube::Error::Api(answer)) => match Objection::of(&object.title(), &answer) {
+            Some(objection) => return Ok(Err(objection)),
             None => return Err(request("compare", object.title())(kube::Error::Api(answer))),
         },
         Err(error) => return Err(request("compare", object.title())(error)),

@@ -178,15 +178,15 @@ impl Prepared {
             Conflicts::Refuse
         };
         let mut changes = BTreeMap::new();
-        let mut refusals = Vec::new();
+        let mut objections = Vec::new();
         for phase in Phase::ALL {
             let objects: Vec<Object> = self.plan.objects.of_phase(phase).cloned().collect();
             let observed = apply::observe(cluster, objects, conflicts).await?;
             changes.insert(phase, observed.changes);
-            refusals.extend(observed.refusals);
+            objections.extend(observed.objections);
         }
-        if !refusals.is_empty() {
-            return Err(Error::Refused { refusals });
+        if !objections.is_empty() {
+            return Err(Error::Refused { objections });
         }
         let dropped: Vec<Entry> = match &self.facts.inventory {
             Some(former) => self.plan.inventory.dropped_since(former).cloned().collect(),

@@ -19,7 +19,7 @@ use kube::{
 use serde_json::{Value, json};
 use silica_api::{crd, labels, names};
 
-use crate::{PARTS, assert_same, expect, harness::Harness, install, withdraw};
+use crate::{assert_same, expect, harness::Harness, install, parts, withdraw};
 
 /// How long the cluster may take to notice a quota, or its end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -156,7 +156,7 @@ pub(crate) async fn pods_that_cannot_be_created_end_the_run_early(harness: &Harn
     withdraw(harness).await;
     let quotas = forbid(harness, "pods").await;
     let start = Instant::now();
-    let failed = harness.silica(&[&["install", "--timeout", "2m"][..], &PARTS].concat());
+    let failed = harness.silica(&[&["install", "--timeout", "2m"][..], &parts()].concat());
     expect(&failed, 1, &["cannot become ready", "exceeded quota: none"]);
     assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
     allow(harness, &quotas).await;

@@ -9,7 +9,7 @@ const FIELD_CONFLICT: &str = "FieldManagerConflict";
 
 /// An object that the server would not take.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Refusal {
+pub struct Objection {
     /// The object's title.
     pub object: String,
     /// Why.
@@ -34,7 +34,7 @@ pub struct Field {
     pub manager: String,
 }
 
-impl Refusal {
+impl Objection {
     /// Reads an answer; `None` when it speaks of something else than the object,
     /// such as rights or the state of the server.
     pub fn of(object: &str, answer: &Status) -> Option<Self> {
@@ -82,7 +82,7 @@ fn fields(answer: &Status) -> Vec<Field> {
         .collect()
 }
 
-impl Display for Refusal {
+impl Display for Objection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.object)?;
         match &self.why {
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_conflict_names_every_field_and_its_manager() {
-        let refusal = Refusal::of(
+        let objection = Objection::of(
             "Deployment a/b",
             &answer(
                 409,
@@ -126,16 +126,17 @@ mod tests {
             ),
         )
         .unwrap();
-        assert!(refusal.is_conflict());
+        assert!(objection.is_conflict());
         assert_eq!(
-            refusal.to_string(),
+            objection.to_string(),
             "Deployment a/b: .spec.replicas was set by \"kubectl-edit\", .spec.paused was set by \"argocd\""
         );
     }
 
     #[test]
     fn other_words_of_the_server_are_told_as_they_are() {
-        let said = |code| Refusal::of("A b", &answer(code, &json!([]))).map(|refusal| refusal.to_string());
+        let said =
+            |code| Objection::of("A b", &answer(code, &json!([]))).map(|objection| objection.to_string());
         assert_eq!(said(422).as_deref(), Some("A b: why"));
         assert_eq!(said(409).as_deref(), Some("A b: why"));
         for not_of_the_object in [401, 404, 500] {
