@@ -49,7 +49,7 @@ impl Category {
 
 /// The checks of the preflight by id. Each has a heading with its id in
 /// [`TROUBLESHOOTING`].
-pub const PREFLIGHT: [(&str, Category); 16] = [
+pub const PREFLIGHT: [(&str, Category); 17] = [
     ("kubernetes-version", Category::Cluster),
     ("native-sidecars", Category::Cluster),
     ("clock", Category::Cluster),
@@ -57,6 +57,7 @@ pub const PREFLIGHT: [(&str, Category); 16] = [
     ("namespace", Category::Conflicts),
     ("definitions", Category::Conflicts),
     ("definitions-upgrade", Category::Conflicts),
+    ("objects", Category::Conflicts),
     ("webhooks", Category::Conflicts),
     ("image-delivery", Category::Pods),
     ("node-architecture", Category::Pods),

@@ -6,7 +6,7 @@ use kube::{
     Api, Client, Config,
     api::DynamicObject,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
-    core::ApiResource,
+    core::{ApiResource, Status},
 };
 
 /// Why the API did not do what was asked.
@@ -25,6 +25,14 @@ pub enum Error {
         object: String,
         why: String,
     },
+    /// The rights are there, and the server refuses all the same.
+    #[error("failed to {action} {object}: {why}")]
+    Refused {
+        action: &'static str,
+        object: String,
+        why: String,
+        refusal: Refusal,
+    },
     /// Another field manager owns a field with another value.
     #[error("failed to {action} {object}: {why}")]
     Conflict {
@@ -41,7 +49,62 @@ pub enum Error {
     },
 }
 
+/// What refuses a request that the user has the right to make. The server answers 403
+/// as it does for a lack of rights.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Refusal {
+    /// The namespace is being deleted.
+    Terminating,
+    /// A ResourceQuota of the namespace.
+    Quota,
+    /// An admission webhook, policy or plugin.
+    Admission,
+}
+
+impl Refusal {
+    /// `None` for a lack of rights.
+    pub(crate) fn of(status: &Status) -> Option<Self> {
+        let text = status.message.as_str();
+        // So do all authorizers say it, and the guard against escalation.
+        let lacks_rights = status.code == 401
+            || text.contains("\" cannot ")
+            || text.contains("attempting to grant RBAC permissions");
+        if lacks_rights {
+            return None;
+        }
+        let mut causes = status.details.iter().flat_map(|details| &details.causes);
+        let is_terminating = causes.any(|cause| cause.reason == "NamespaceTerminating")
+            || text.contains("because it is being terminated");
+        if is_terminating {
+            Some(Self::Terminating)
+        } else if text.contains("exceeded quota") {
+            Some(Self::Quota)
+        } else if text.contains("denied") || text.contains("is forbidden: ") {
+            Some(Self::Admission)
+        } else {
+            None
+        }
+    }
+}
+
 impl Error {
+    /// Whether the server answered, and said no to this one request.
+    pub const fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Kubeconfig { .. } | Self::Unreachable { .. })
+    }
+
+    /// The reason alone, without what was tried.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Kubeconfig { why, .. }
+            | Self::Unreachable { why, .. }
+            | Self::Forbidden { why, .. }
+            | Self::Refused { why, .. }
+            | Self::Conflict { why, .. }
+            | Self::Request { why, .. } => why,
+        }
+    }
+
     /// Names the server, where only the object of the request is known.
     #[must_use]
     pub fn at(self, cluster: &Cluster) -> Self {
@@ -68,10 +131,18 @@ pub fn reason(error: &(dyn std::error::Error + 'static)) -> String {
 pub fn request(action: &'static str, object: impl Into<String>) -> impl FnOnce(kube::Error) -> Error {
     let object = object.into();
     move |error| match error {
-        kube::Error::Api(status) if status.code == 403 || status.code == 401 => Error::Forbidden {
-            action,
-            object,
-            why: status.message,
+        kube::Error::Api(status) if status.code == 403 || status.code == 401 => match Refusal::of(&status) {
+            None => Error::Forbidden {
+                action,
+                object,
+                why: status.message,
+            },
+            Some(refusal) => Error::Refused {
+                action,
+                object,
+                why: status.message,
+                refusal,
+            },
         },
         kube::Error::Api(status) if status.is_conflict() => Error::Conflict {
             action,
@@ -182,8 +253,44 @@ mod tests {
     }
 
     #[test]
+    fn not_every_refusal_is_a_lack_of_rights() {
+        let refusal = |text: &str| Refusal::of(&Status::failure(text, "Forbidden").with_code(403));
+        for text in [
+            r#"deployments.apps is forbidden: User "jane" cannot create resource "deployments" in API group "apps""#,
+            r#"clusterroles "a" is forbidden: user "jane" (groups=["b"]) is attempting to grant RBAC permissions not currently held"#,
+        ] {
+            assert_eq!(refusal(text), None, "{text}");
+        }
+        for (text, expected) in [
+            (
+                r#"configmaps "a" is forbidden: unable to create new content in namespace b because it is being terminated"#,
+                Refusal::Terminating,
+            ),
+            (
+                r#"pods "a" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1"#,
+                Refusal::Quota,
+            ),
+            (
+                r#"admission webhook "guard.example" denied the request: not on Fridays"#,
+                Refusal::Admission,
+            ),
+            (
+                r#"pods "a" is forbidden: violates PodSecurity "restricted:latest": host namespaces"#,
+                Refusal::Admission,
+            ),
+        ] {
+            assert_eq!(refusal(text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
     fn answers_are_sorted_by_what_can_be_done() {
         let sorted = |code, reason| request("read", "Pod a")(answer(code, reason));
+        let quota = Status::failure("exceeded quota: small", "Forbidden").with_code(403);
+        assert!(matches!(
+            request("read", "Pod a")(kube::Error::Api(quota.boxed())),
+            Error::Refused { .. }
+        ));
         assert!(matches!(sorted(403, "Forbidden"), Error::Forbidden { .. }));
         assert!(matches!(sorted(401, "Unauthorized"), Error::Forbidden { .. }));
         assert!(matches!(sorted(409, "Conflict"), Error::Conflict { .. }));

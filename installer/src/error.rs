@@ -8,13 +8,15 @@ use silica_certs::{authority, files, pem};
 use crate::{
     address::Route,
     apply::Objection,
-    bundle, cluster,
-    commands::certs::{self, password},
+    bundle,
+    cluster::{self, Refusal},
+    commands::{
+        certs::{self, password},
+        uninstall::Left,
+    },
     delivery,
     exit::Exit,
-    https, images,
-    inventory::Entry,
-    lock, preflight, secrets, settings,
+    https, images, lock, preflight, secrets, settings,
     signal::Signal,
     verify, wait,
 };
@@ -104,8 +106,8 @@ pub enum Error {
     #[error("the new version did not become ready ({cause}), and the former one could not be put back")]
     NotRolledBack { cause: Box<Error>, source: Box<Error> },
     /// Something is left after a removal.
-    #[error("failed to remove {}", left.iter().map(Entry::title).collect::<Vec<_>>().join(", "))]
-    LeftBehind { left: Vec<Entry> },
+    #[error("failed to remove {}", left.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    LeftBehind { left: Vec<Left> },
     /// Certificates made now would not be valid everywhere.
     #[error("nothing was changed: {why}")]
     Clock { why: String },
@@ -177,7 +179,9 @@ impl Error {
                 cluster::Error::Kubeconfig { .. } => Exit::Config,
                 cluster::Error::Unreachable { .. } => Exit::Unreachable,
                 cluster::Error::Forbidden { .. } => Exit::Forbidden,
-                cluster::Error::Conflict { .. } | cluster::Error::Request { .. } => Exit::Failed,
+                cluster::Error::Refused { .. }
+                | cluster::Error::Conflict { .. }
+                | cluster::Error::Request { .. } => Exit::Failed,
             },
             Self::Wait(wait::Error::Timeout { .. }) | Self::TimedOut { .. } | Self::NotServed { .. } => {
                 Exit::Timeout
@@ -244,7 +248,12 @@ impl Error {
                 "keep them (the definitions stay, nobody acts on them): --keep-sandboxes; remove them: --delete-sandboxes"
                     .to_owned()
             }
-            Self::LeftBehind { .. } | Self::TimedOut { .. } | Self::Interrupted { .. } => {
+            Self::LeftBehind { .. } => {
+                "remove what holds these, such as a finalizer of somebody else, or delete them by hand; while there is an \
+                 inventory, the same command resumes"
+                    .to_owned()
+            }
+            Self::TimedOut { .. } | Self::Interrupted { .. } => {
                 "run the same command again: it resumes where it stopped".to_owned()
             }
             Self::ForeignCertificate => {
@@ -268,6 +277,18 @@ fn cluster_hint(error: &cluster::Error) -> Option<String> {
             "check the address and the network: kubectl cluster-info".to_owned()
         }
         cluster::Error::Forbidden { .. } => "use an administrator's kubeconfig: --kubeconfig FILE".to_owned(),
+        cluster::Error::Refused { refusal, .. } => match refusal {
+            Refusal::Terminating => preflight::TERMINATING_HINT.to_owned(),
+            Refusal::Quota => format!(
+                "raise the quota of the namespace, or ask for less: kubectl describe resourcequota -n {}",
+                names::NAMESPACE
+            ),
+            Refusal::Admission => {
+                "a policy of the cluster refuses this; whoever keeps it can except the object: \
+                 kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicies"
+                    .to_owned()
+            }
+        },
         cluster::Error::Conflict { .. } => CONFLICT_HINT.to_owned(),
         cluster::Error::Request { .. } => return None,
     })

@@ -14,24 +14,31 @@ use crate::{
     lock,
 };
 
+mod claimed;
 pub(crate) mod clock;
 mod definitions;
 mod existing;
 mod ingress_classes;
 mod namespace;
 pub mod nodes;
+mod strangers;
 pub mod templates;
 pub mod way_in;
 mod webhooks;
 
 pub use self::{
+    claimed::Claimed,
     definitions::{CrdFact, Owner},
     existing::{Existing, read_existing, read_inventory},
     ingress_classes::IngressClassFact,
     namespace::NamespaceFact,
     nodes::{Amounts, NodeFact},
+    strangers::Strangers,
 };
-pub(crate) use self::{existing::read_installed, namespace::is_by_cert_manager};
+pub(crate) use self::{
+    claimed::read as read_claimed, existing::read_installed, namespace::is_by_cert_manager,
+    strangers::read as read_strangers,
+};
 
 /// How many requests are under way at a time.
 pub(crate) const CONCURRENCY: usize = 16;

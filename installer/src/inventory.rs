@@ -1,8 +1,8 @@
 //! The list of what an installation made, kept in the cluster.
 //!
-//! It is written before the first object and finalised after the last, so that
-//! an interrupted installation leaves at worst too many entries, never an object
-//! that nobody knows of.
+//! It is written before the first object and finalised when the installation serves,
+//! so that an interrupted one leaves at worst too many entries, never an object that
+//! nobody knows of.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use silica_api::{labels, names};
 use silica_manifests::Object;
+use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 const OBJECTS: &str = "objects";
 const STATE: &str = "state";
@@ -20,12 +21,16 @@ const DOMAINS: &str = "domains";
 /// Among the values; version 0.1 wrote it beside them.
 const ADDRESSES: &str = "addresses";
 const VALUES: &str = "values";
+const VERIFIED: &str = "verified";
 
 /// How far an installation got.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum State {
     /// Objects are being written.
     Applying,
+    /// Everything is written. What the former version had beyond it is still there,
+    /// until the new one serves.
+    RollingOut,
     /// Everything stands.
     Complete,
     /// Objects are being removed.
@@ -36,6 +41,7 @@ impl State {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Applying => "applying",
+            Self::RollingOut => "rolling-out",
             Self::Complete => "complete",
             Self::Removing => "removing",
         }
@@ -100,6 +106,42 @@ impl Entry {
     }
 }
 
+/// The last proof that an installation works.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verification {
+    /// When it ended: UTC, RFC 3339, whole seconds.
+    pub time: String,
+    /// Version of the CLI that made it.
+    pub version: String,
+    /// The template whose sandbox ran a command; absent when there was none to try,
+    /// and API and certificate alone were proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// Why it failed; absent when it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+impl Verification {
+    /// A proof that ended now.
+    pub fn new(now: OffsetDateTime, template: Option<String>, failure: Option<String>) -> Self {
+        let time = now.to_offset(UtcOffset::UTC).replace_nanosecond(0).unwrap_or(now);
+        Self {
+            // Fails only for years beyond four digits.
+            time: time.format(&Rfc3339).unwrap_or_default(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            template,
+            failure,
+        }
+    }
+
+    /// Whether it worked.
+    pub const fn is_good(&self) -> bool {
+        self.failure.is_none()
+    }
+}
+
 /// What an installation consists of.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Inventory {
@@ -114,6 +156,8 @@ pub struct Inventory {
     pub values: Map<String, Value>,
     /// Its objects.
     pub objects: BTreeSet<Entry>,
+    /// The last proof that it works, as it is now: every change drops it.
+    pub verified: Option<Verification>,
 }
 
 impl Inventory {
@@ -140,6 +184,7 @@ impl Inventory {
         Self {
             state: match text(STATE) {
                 "complete" => State::Complete,
+                "rolling-out" => State::RollingOut,
                 "removing" => State::Removing,
                 _ => State::Applying,
             },
@@ -150,6 +195,7 @@ impl Inventory {
                 .lines()
                 .filter_map(|line| serde_json::from_str(line).ok())
                 .collect(),
+            verified: serde_json::from_str(text(VERIFIED)).ok(),
         }
     }
 
@@ -160,6 +206,10 @@ impl Inventory {
             .iter()
             .filter_map(|entry| serde_json::to_string(entry).ok())
             .collect();
+        let verified = self
+            .verified
+            .as_ref()
+            .and_then(|verified| serde_json::to_string(verified).ok());
         let data = [
             (STATE, self.state.as_str().to_owned()),
             (VERSION, self.version.clone()),
@@ -177,6 +227,7 @@ impl Inventory {
             },
             data: Some(
                 data.into_iter()
+                    .chain(verified.map(|verified| (VERIFIED, verified)))
                     .map(|(key, value)| (key.to_owned(), value))
                     .collect(),
             ),
@@ -207,8 +258,23 @@ impl Inventory {
         Self {
             state,
             objects,
+            verified: None,
             ..self.clone()
         }
+    }
+
+    /// Whether a run that wrote objects has not come to its end.
+    pub fn is_unfinished(&self) -> bool {
+        matches!(self.state, State::Applying | State::RollingOut)
+    }
+
+    /// Whether both say the same, the proofs aside.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let bare = |inventory: &Self| Self {
+            verified: None,
+            ..inventory.clone()
+        };
+        bare(self) == bare(other)
     }
 
     /// Entries that this installation no longer has.
@@ -236,13 +302,33 @@ mod tests {
                 .iter()
                 .map(|name| Entry::core("Secret", "secrets", name))
                 .collect(),
+            verified: None,
         }
     }
 
     #[test]
     fn a_written_inventory_reads_back_unchanged() {
-        let written = inventory(&["a", "b"]);
+        let mut written = inventory(&["a", "b"]);
         assert_eq!(Inventory::from_config_map(&written.to_config_map()), written);
+        for state in [State::Applying, State::RollingOut, State::Removing] {
+            written.state = state;
+            assert_eq!(Inventory::from_config_map(&written.to_config_map()), written);
+        }
+        let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
+        for failure in [None, Some("no sandbox came".to_owned())] {
+            written.verified = Some(Verification::new(now, Some("base".into()), failure));
+            assert_eq!(Inventory::from_config_map(&written.to_config_map()), written);
+        }
+        assert_eq!(written.verified.unwrap().time, "2027-01-15T08:00:00Z");
+    }
+
+    #[test]
+    fn a_proof_makes_no_other_installation() {
+        let (mut one, other) = (inventory(&["a"]), inventory(&["a"]));
+        one.verified = Some(Verification::new(OffsetDateTime::UNIX_EPOCH, None, None));
+        assert!(one.says_the_same(&other));
+        one.state = State::RollingOut;
+        assert!(!one.says_the_same(&other));
     }
 
     #[test]

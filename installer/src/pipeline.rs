@@ -5,6 +5,8 @@ mod applied;
 mod compared;
 mod prepared;
 mod ready;
+mod settled;
+mod writing;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
@@ -13,13 +15,13 @@ use kube::{
 };
 use silica_api::names;
 
-pub(crate) use self::prepared::read_resolved;
 pub use self::{
     applied::Applied,
     compared::Compared,
     prepared::{Examined, Prepared},
     ready::{Ready, Verified},
 };
+pub(crate) use self::{prepared::read_resolved, settled::former};
 use crate::{
     cluster::{self, Cluster, request},
     inventory::{Entry, Inventory},
@@ -40,17 +42,17 @@ pub(crate) async fn write_inventory(cluster: &Cluster, inventory: &Inventory) ->
     written.map_err(request("write", title)).map(drop)
 }
 
-/// Deletes one object; one that is gone already is as good.
+/// Deletes one object; one that is gone already is as good. Tells whether it was there.
 pub(crate) async fn delete(
     cluster: &Cluster,
     entry: &Entry,
     params: &DeleteParams,
-) -> Result<(), cluster::Error> {
+) -> Result<bool, cluster::Error> {
     let api = cluster.objects(&entry.resource(), entry.namespace.as_deref());
     match api.delete(&entry.name, params).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(true),
         // A kind whose definition is gone answers without the usual reason.
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
         Err(error) => Err(request("delete", entry.title())(error)),
     }
 }

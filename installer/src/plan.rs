@@ -100,6 +100,7 @@ pub fn plan(
         domains: options.domains.iter().map(ToString::to_string).collect(),
         values: settings.resolved.kept(),
         objects: entries.into_iter().collect(),
+        verified: None,
     };
     Ok(Plan {
         options,

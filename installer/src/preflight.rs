@@ -9,10 +9,7 @@ use silica_api::{crd, names};
 
 use crate::{
     check::{Check, Report},
-    facts::{
-        ClusterFacts, CrdFact, Known, NamespaceFact, Owner, Timings, Version, templates::TemplateNamespace,
-        way_in::WayIn,
-    },
+    facts::{Claimed, ClusterFacts, CrdFact, Known, NamespaceFact, Owner, Timings, Version, way_in::WayIn},
     rights::{self, Right},
     settings::Settings,
 };
@@ -21,12 +18,17 @@ mod capacity;
 mod domain;
 mod templates;
 
+pub(crate) use self::templates::template_namespace;
+
 /// Seconds of difference between the clocks that the user should know of.
 const SKEW_WARN: u64 = 60;
 /// Seconds above which new certificates are refused by somebody.
 const SKEW_FATAL: u64 = 300;
 /// What helps against clocks that differ.
 pub(crate) const CLOCK_HINT: &str = "set the clocks: timedatectl set-ntp true, here and on the nodes";
+/// What helps when a namespace does not go.
+pub(crate) const TERMINATING_HINT: &str =
+    "wait until it is gone; what holds it: kubectl get namespace sandbox-system -o yaml (status.conditions)";
 /// Oldest minor version of Kubernetes 1: native sidecars, which the runtime
 /// injection of users' own templates relies on, are on by default since 1.29.
 const MINOR_FLOOR: u32 = 29;
@@ -38,7 +40,6 @@ pub fn judge(
     settings: &Settings,
     facts: &ClusterFacts,
     way_in: &WayIn,
-    template_namespace: Option<&TemplateNamespace>,
     delivery: Vec<Check>,
     makes_certificates: bool,
 ) -> Report {
@@ -57,7 +58,6 @@ pub fn judge(
     ];
     checks.push(upgrade::judge(&facts.crds, &crd::all()));
     checks.extend(way_in::judge(options, &facts.ingress_classes, way_in));
-    checks.extend(template_namespace.map(templates::namespace));
     checks.extend(delivery);
     Report::of_preflight(checks, &facts.timings)
 }
@@ -139,6 +139,12 @@ fn namespace(fact: &NamespaceFact, adopt: bool) -> Check {
     let title = format!("namespace {} is free or ours", names::NAMESPACE);
     match fact {
         NamespaceFact::Absent | NamespaceFact::Ours => Check::pass(id, title),
+        NamespaceFact::Terminating => Check::fail(
+            id,
+            title,
+            "it is being deleted, and nothing can be made in it until that is over",
+        )
+        .hint(TERMINATING_HINT),
         // An empty namespace is what `kubectl create namespace` leaves behind.
         NamespaceFact::Foreign { objects } if objects.is_empty() => Check::pass(id, title),
         NamespaceFact::Foreign { objects } if adopt => Check::warn(
@@ -153,6 +159,29 @@ fn namespace(fact: &NamespaceFact, adopt: bool) -> Check {
         )
         .hint("remove these objects, or take the namespace over with --adopt"),
     }
+}
+
+/// Whether objects with names of ours are somebody else's: what is written becomes part of
+/// the installation, and goes with it.
+pub(crate) fn objects(claimed: &[Claimed], adopt: bool) -> Check {
+    let id = "objects";
+    let title = "objects with these names are absent or ours";
+    if claimed.is_empty() {
+        return Check::pass(id, title);
+    }
+    let listed: Vec<String> = claimed
+        .iter()
+        .map(|claimed| format!("{} ({})", claimed.title, claimed.owner))
+        .collect();
+    let detail = format!("already there: {}", listed.join(", "));
+    if adopt {
+        let why = format!("{detail}; they are taken over, and go with the installation");
+        return Check::warn(id, title, why);
+    }
+    Check::fail(id, title, detail).hint(
+        "rename or remove them; or take them over with --adopt: from then on they are part of the installation, \
+         which changes and removes them",
+    )
 }
 
 fn definitions(facts: &[CrdFact], adopt: bool) -> Check {
@@ -227,6 +256,11 @@ mod tests {
             namespace(&NamespaceFact::Foreign { objects: Vec::new() }, false).verdict,
             Verdict::Pass
         );
+        // Taking it over helps nothing then.
+        assert_eq!(
+            namespace(&NamespaceFact::Terminating, true).verdict,
+            Verdict::Fail
+        );
     }
 
     #[test]
@@ -246,6 +280,23 @@ mod tests {
         assert!(check.detail.contains("Helm release a/b"));
         assert!(check.hint.unwrap().contains("helm uninstall b --namespace a"));
         assert_eq!(definitions(&[fact], true).verdict, Verdict::Warn);
+    }
+
+    #[test]
+    fn an_object_of_somebody_else_is_refused_with_its_owner() {
+        let claimed = [Claimed {
+            title: "SandboxSet default/base".into(),
+            owner: Owner::Manager("kubectl".into()),
+        }];
+        let check = objects(&claimed, false);
+        assert_eq!(check.verdict, Verdict::Fail);
+        assert!(
+            check
+                .detail
+                .contains("SandboxSet default/base (field manager kubectl)")
+        );
+        assert_eq!(objects(&claimed, true).verdict, Verdict::Warn);
+        assert_eq!(objects(&[], false).verdict, Verdict::Pass);
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub fn needed(objects: &Objects) -> BTreeSet<Right> {
     for secret in requested.chain([names::CA_NEXT_SECRET, names::ACME_SECRET]) {
         rights.extend(own("secrets", secret, &["get", "patch", "delete"]));
     }
-    for map in [names::INVENTORY, names::CA_BUNDLE] {
+    for map in [names::INVENTORY, names::FORMER, names::CA_BUNDLE] {
         rights.extend(own("configmaps", map, &["get", "patch", "delete"]));
     }
     // The lock, see `lock`.
@@ -92,6 +92,7 @@ pub fn needed(objects: &Objects) -> BTreeSet<Right> {
         ..right
     };
     rights.extend(own("leases", lock::LEASE, &["get", "update", "delete"]).map(lease));
+    rights.extend(own("leases", names::CONTROLLER_LEASE, &["get", "delete"]).map(lease));
     rights.extend(read());
     rights
 }

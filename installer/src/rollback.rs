@@ -1,7 +1,10 @@
 //! Puts a former installation back when its successor does not become ready.
 //!
 //! What has to come back is read from the cluster before the first write: each
-//! object of the former inventory, reduced to the fields that were applied.
+//! object of the former inventory, reduced to the fields that were applied. It is kept in
+//! the cluster until the successor serves.
+
+mod stored;
 
 use std::collections::BTreeSet;
 
@@ -26,6 +29,8 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Reads the objects of a finished installation; `None` when there is none to go back to.
+    /// Immutable objects are left out: they are what they were, and go only when the
+    /// successor serves.
     pub async fn read(cluster: &Cluster, inventory: Option<&Inventory>) -> Result<Option<Self>, Error> {
         let Some(inventory) = inventory.filter(|inventory| inventory.state == State::Complete) else {
             return Ok(None);
@@ -36,6 +41,7 @@ impl Snapshot {
                 let live: Option<DynamicObject> =
                     found(api.get(&entry.name).await).map_err(request("read", entry.title()))?;
                 let applied = live
+                    .filter(|live| live.data["immutable"] != true)
                     .and_then(|live| serde_json::to_value(live).ok())
                     .and_then(|live| owned_fields::extract(&live, names::FIELD_MANAGER_INSTALLER));
                 Ok::<_, Error>(applied.map(|applied| (entry.clone(), applied)))
@@ -50,7 +56,7 @@ impl Snapshot {
     }
 
     /// Writes the former objects, removes those that only `successor` has, and records
-    /// the former inventory.
+    /// the former inventory, with what of the successor stays.
     pub async fn restore(&self, cluster: &Cluster, successor: &Inventory) -> Result<(), Error> {
         // Whoever is no administrator may bind only roles that exist, so roles come first.
         let (bindings, others): (Vec<_>, Vec<_>) = self
@@ -67,7 +73,19 @@ impl Snapshot {
         for entry in self.added_by(successor) {
             pipeline::delete(cluster, entry, &DeleteParams::background()).await?;
         }
-        pipeline::write_inventory(cluster, &self.inventory).await
+        pipeline::write_inventory(cluster, &self.restored(successor)).await?;
+        let stored = pipeline::former();
+        pipeline::delete(cluster, &stored, &DeleteParams::background()).await?;
+        Ok(())
+    }
+
+    /// The inventory once this is put back: what is kept of the successor stays ours, so
+    /// that the next installation, or the uninstallation, knows of it.
+    fn restored(&self, successor: &Inventory) -> Inventory {
+        let mut inventory = self.inventory.clone();
+        let kept = successor.objects.iter().filter(|entry| is_kept_as_is(entry));
+        inventory.objects.extend(kept.cloned());
+        inventory
     }
 
     fn added_by<'a>(&'a self, successor: &'a Inventory) -> impl Iterator<Item = &'a Entry> {
@@ -109,6 +127,7 @@ mod tests {
                 .iter()
                 .map(|(kind, name)| Entry::core(kind, "x", name))
                 .collect(),
+            verified: None,
         };
         let snapshot = Snapshot {
             inventory: inventory(&[("Service", "a")]),
@@ -120,5 +139,12 @@ mod tests {
             .map(|entry| entry.name.as_str())
             .collect();
         assert_eq!(added, ["b"]);
+        let restored: Vec<_> = snapshot
+            .restored(&successor)
+            .objects
+            .into_iter()
+            .map(|entry| entry.name)
+            .collect();
+        assert_eq!(restored, ["key", "a"]);
     }
 }

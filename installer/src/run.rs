@@ -1,6 +1,8 @@
 //! Runs one command under its time limit, and turns its end into an exit code.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     cli::{Cli, Command, Global},
@@ -19,7 +21,9 @@ pub struct Context {
     /// Where progress and results go.
     pub printer: Printer,
     /// When the time is up.
-    pub deadline: tokio::time::Instant,
+    pub deadline: Instant,
+    /// When the command is ended, whatever it is at.
+    pub limit: Limit,
 }
 
 impl Context {
@@ -44,9 +48,42 @@ impl Context {
     }
 }
 
-/// How long after the time limit a command may take to put the former installation back,
-/// and to say what it was waiting for.
+/// How long after the time limit a command may take to say what it was waiting for.
 const GRACE: Duration = Duration::from_secs(20);
+
+/// The last moment of a command. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Limit(Arc<watch::Sender<Instant>>);
+
+impl Limit {
+    fn new(end: Instant) -> Self {
+        Self(Arc::new(watch::Sender::new(end)))
+    }
+
+    /// Makes sure that there is time until `end`, for what must not be left half done.
+    pub fn extend_to(&self, end: Instant) {
+        self.0.send_if_modified(|present| {
+            let is_later = end > *present;
+            if is_later {
+                *present = end;
+            }
+            is_later
+        });
+    }
+
+    /// Returns when the last moment is over.
+    async fn passed(&self) {
+        let mut ends = self.0.subscribe();
+        loop {
+            let end = *ends.borrow_and_update();
+            tokio::select! {
+                () = tokio::time::sleep_until(end) => return,
+                // We hold the sender, so this never fails.
+                _ = ends.changed() => {}
+            }
+        }
+    }
+}
 
 /// Runs the command.
 pub fn run(cli: Cli) -> Exit {
@@ -63,12 +100,18 @@ pub fn run(cli: Cli) -> Exit {
     };
     let timeout = cli.global.timeout + cli.command.extra_time();
     let outcome = runtime.block_on(async {
-        let deadline = tokio::time::Instant::now() + timeout;
-        let context = Context { global: cli.global, printer: printer.clone(), deadline };
+        let deadline = Instant::now() + timeout;
+        let limit = Limit::new(deadline + GRACE);
+        let context = Context {
+            global: cli.global,
+            printer: printer.clone(),
+            deadline,
+            limit: limit.clone(),
+        };
         let interruption = signal::watch();
         tokio::select! {
             outcome = dispatch(&context, cli.command) => outcome,
-            () = tokio::time::sleep_until(deadline + GRACE) => Err(Error::TimedOut { phase: printer.phase() }),
+            () = limit.passed() => Err(Error::TimedOut { phase: printer.phase() }),
             signal = interruption => Err(Error::Interrupted { signal, phase: printer.phase() }),
         }
     });
@@ -110,5 +153,22 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
         Command::Completions(args) => commands::completions::run(context, &args),
         Command::Man(args) => commands::man::run(context, &args),
         Command::Version(args) => commands::version::run(context, &args).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_last_moment_moves_back_and_never_forward() {
+        let start = Instant::now();
+        let limit = Limit::new(start + Duration::from_millis(20));
+        let extended = limit.clone();
+        tokio::join!(limit.passed(), async move {
+            extended.extend_to(start + Duration::from_millis(120));
+            extended.extend_to(start);
+        });
+        assert!(start.elapsed() >= Duration::from_millis(120));
     }
 }

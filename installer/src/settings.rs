@@ -78,6 +78,8 @@ pub struct Settings {
     pub adopt: bool,
     /// Overwrite fields that another manager changed.
     pub force_conflicts: bool,
+    /// Apply, and neither wait nor verify.
+    pub no_wait: bool,
     /// Do not run a sandbox at the end.
     pub skip_verify: bool,
     /// Leave a version that does not become ready.
@@ -147,6 +149,7 @@ impl Settings {
             admin_key,
             adopt: args.adopt,
             force_conflicts: args.force_conflicts,
+            no_wait: args.no_wait,
             skip_verify: args.skip_verify,
             no_rollback: args.no_rollback,
             resolved,

@@ -341,6 +341,28 @@ pub async fn gateway_address(
     until(api, name, title, deadline, look, nothing_more, printer).await
 }
 
+/// Why an object that is deleted is still there. Of a namespace its conditions tell.
+fn held_by(object: &DynamicObject) -> String {
+    if !object.finalizers().is_empty() {
+        return format!("it is held by its finalizers {}", object.finalizers().join(", "));
+    }
+    let conditions = object.data["status"]["conditions"].as_array();
+    let remaining: Vec<&str> = conditions
+        .into_iter()
+        .flatten()
+        .filter(|condition| {
+            let kind = condition["type"].as_str().unwrap_or_default();
+            condition["status"] == "True" && kind.starts_with("Namespace")
+        })
+        .filter_map(|condition| condition["message"].as_str())
+        .collect();
+    if remaining.is_empty() {
+        "it still exists".into()
+    } else {
+        remaining.join("; ")
+    }
+}
+
 /// Waits until an object is gone.
 pub async fn gone(
     cluster: &Cluster,
@@ -354,14 +376,8 @@ pub async fn gone(
     if object.map_err(cluster::request("read", entry.title()))?.is_none() {
         return Ok(());
     }
-    let look = |object: Option<&DynamicObject>| match object {
-        None => Look::Ready,
-        Some(object) if object.finalizers().is_empty() => Look::NotYet("it still exists".into()),
-        Some(object) => Look::NotYet(format!(
-            "it is held by its finalizers {}",
-            object.finalizers().join(", ")
-        )),
-    };
+    let look =
+        |object: Option<&DynamicObject>| object.map_or(Look::Ready, |object| Look::NotYet(held_by(object)));
     until(
         api,
         &entry.name,
@@ -438,6 +454,18 @@ mod tests {
         assert!(!failing.is_over(false, start + FAILING_FOR));
         assert!(!failing.is_over(true, start + FAILING_FOR));
         assert!(failing.is_over(true, start + FAILING_FOR * 2));
+    }
+
+    #[test]
+    fn what_holds_an_object_is_told() {
+        let held = |value| held_by(&serde_json::from_value(value).unwrap());
+        assert_eq!(held(json!({"metadata": {"name": "a"}})), "it still exists");
+        let finalizer = json!({"metadata": {"name": "a", "finalizers": ["x.example/y"]}});
+        assert!(held(finalizer).contains("x.example/y"));
+        let namespace = json!({"metadata": {"name": "a"}, "status": {"conditions": [
+            {"type": "NamespaceFinalizersRemaining", "status": "True", "message": "z in 1 resource instances"},
+            {"type": "NamespaceContentRemaining", "status": "False", "message": "nothing"}]}});
+        assert_eq!(held(namespace), "z in 1 resource instances");
     }
 
     #[test]

@@ -125,7 +125,9 @@ async fn only_what_is_good_reaches_the_cluster() {
         base64(&shown.stdout),
         "the key is kept in the clear"
     );
+    // It was brought, so it stays.
     expect(&harness.silica(&UNINSTALL), 0, &[]);
+    assert_eq!(harness.secrets().await[names::TLS_SECRET], served);
     harness.remove_namespace().await;
 }
 

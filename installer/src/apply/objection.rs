@@ -4,6 +4,8 @@ use std::fmt::{self, Display};
 
 use kube::core::Status;
 
+use crate::cluster::Refusal;
+
 /// `reason` of a cause that names a field with another manager.
 const FIELD_CONFLICT: &str = "FieldManagerConflict";
 
@@ -41,7 +43,7 @@ impl Objection {
         let why = match answer.code {
             409 => Why::Fields(fields(answer)),
             400 | 422 => Why::Said(answer.message.clone()),
-            403 if !speaks_of_rights(&answer.message) => Why::Said(answer.message.clone()),
+            403 if is_about_the_object(answer) => Why::Said(answer.message.clone()),
             _ => return None,
         };
         let why = match why {
@@ -60,9 +62,10 @@ impl Objection {
     }
 }
 
-/// Whether the requester lacks a right. Quotas and webhooks answer with the same code.
-fn speaks_of_rights(message: &str) -> bool {
-    message.to_ascii_lowercase().contains("is forbidden: user ")
+/// Quotas and policies answer with the code of missing rights. A namespace that goes says
+/// nothing about the object.
+fn is_about_the_object(answer: &Status) -> bool {
+    matches!(Refusal::of(answer), Some(Refusal::Quota | Refusal::Admission))
 }
 
 fn fields(answer: &Status) -> Vec<Field> {

@@ -9,6 +9,7 @@ use crate::{
     env_block::{self, EnvBlock},
     error::Error,
     exit::Exit,
+    inventory::Entry,
     pipeline::{Prepared, Verified},
     report::{Output, ReportForm},
     run::Context,
@@ -63,7 +64,7 @@ pub struct InstallArgs {
     /// With --dry-run: end with 2 when something would change
     #[arg(long, requires = "dry_run", help_heading = "Behaviour")]
     pub exit_code: bool,
-    /// Take over a namespace or definitions that something else made
+    /// Take over the namespace, definitions and objects that something else made; `uninstall` removes such objects
     #[arg(long, help_heading = "Behaviour")]
     pub adopt: bool,
     /// Overwrite fields that somebody else changed
@@ -111,6 +112,14 @@ pub async fn run(context: &Context, args: &InstallArgs) -> Result<Exit, Error> {
     let applied = Box::pin(compared.apply(context, &cluster)).await?;
     let verified = if args.no_wait {
         printer.warn("not waited for and not verified (--no-wait); see: silica status");
+        let kept = applied.kept_leftovers();
+        if !kept.is_empty() {
+            let titles: Vec<String> = kept.iter().map(Entry::title).collect();
+            printer.warn(format!(
+                "kept, since pods of the former version may need it: {}; silica install without --no-wait removes it",
+                titles.join(", ")
+            ));
+        }
         applied.without_proof()?
     } else {
         let ready = Box::pin(applied.wait(context, &cluster)).await?;

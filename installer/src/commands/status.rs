@@ -104,6 +104,12 @@ fn installation(inventory: &Inventory) -> Check {
         State::Complete => Check::pass(id, title),
         State::Applying => Check::fail(id, title, "an installation was interrupted")
             .hint("run the same silica install again, it resumes"),
+        State::RollingOut => Check::warn(
+            id,
+            title,
+            "everything is written, and no run has waited until it serves; what the former version had beyond it is still there",
+        )
+        .hint("silica install, which waits and removes the rest"),
         State::Removing => {
             Check::fail(id, title, "a removal was interrupted").hint("run silica uninstall again, it resumes")
         }
@@ -208,6 +214,7 @@ mod tests {
                 domains: Vec::new(),
                 values: serde_json::Map::new(),
                 objects: BTreeSet::new(),
+                verified: None,
             })
             .verdict
         };
@@ -215,5 +222,6 @@ mod tests {
             (at(State::Complete), at(State::Applying), at(State::Removing)),
             (Verdict::Pass, Verdict::Fail, Verdict::Fail)
         );
+        assert_eq!(at(State::RollingOut), Verdict::Warn);
     }
 }

@@ -1,38 +1,37 @@
 //! `silica uninstall`: removes what the inventory lists, and proves it.
 //!
 //! Definitions and users' sandboxes stay unless told otherwise, since deleting a
-//! definition deletes every object of it.
+//! definition deletes every object of it. The namespace stays when it holds what is
+//! somebody else's.
+
+mod removal;
+mod remove;
+mod sweep;
+mod users;
 
 use std::collections::BTreeSet;
 
 use clap::Args;
-use kube::{
-    Api, ResourceExt,
-    api::{DeleteParams, ListParams},
-    core::ApiResource,
-};
 use serde_json::json;
-use silica_api::{
-    crd::{Sandbox, SandboxSet, SandboxTemplate},
-    labels, names,
-};
 
+pub use self::remove::Left;
+use self::{
+    removal::{Kept, Removal, kept_json},
+    remove::remove,
+};
 use crate::{
     cli::Format,
-    cluster::{Cluster, request},
+    cluster::Cluster,
     error::Error,
     exit::Exit,
-    facts::{ClusterFacts, CrdFact, NamespaceFact},
+    facts::{ClusterFacts, NamespaceFact, Strangers, read_strangers},
     inventory::{Entry, Inventory, State},
     lock,
-    pipeline::{delete, write_inventory},
+    pipeline::write_inventory,
     report::Output,
     run::Context,
-    wait,
 };
 
-/// Kinds that are deleted only after what they own is gone.
-const OWNERS: [&str; 2] = ["Deployment", "SandboxSet"];
 /// Names shown in a refusal.
 const SHOWN: usize = 10;
 
@@ -41,6 +40,7 @@ const SHOWN: usize = 10;
 #[command(after_help = "\
 Examples:
   silica uninstall
+  silica uninstall --delete-sandboxes --delete-crds --dry-run
   silica uninstall --delete-sandboxes --delete-crds --yes")]
 pub struct UninstallArgs {
     #[command(flatten)]
@@ -51,9 +51,12 @@ pub struct UninstallArgs {
     /// Keep users' sandboxes, though nothing acts on them any more
     #[arg(long, conflicts_with_all = ["delete_sandboxes", "delete_crds"])]
     pub keep_sandboxes: bool,
-    /// Delete the definitions; together with --delete-sandboxes the namespace goes, too
+    /// Delete the definitions; the namespace goes, too, unless it holds objects of somebody else
     #[arg(long, requires = "delete_sandboxes")]
     pub delete_crds: bool,
+    /// Show what would be removed and what would stay, and stop
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Removes the installation.
@@ -62,15 +65,16 @@ pub async fn run(context: &Context, args: &UninstallArgs) -> Result<Exit, Error>
     let cluster = context.cluster().await?;
     printer.start("Inventory");
     let facts = ClusterFacts::read(&cluster).await?;
-    let inventory = &facts.inventory;
-    if inventory.is_none() && !(args.delete_crds && facts.namespace == NamespaceFact::Ours) {
+    let has_namespace = matches!(facts.namespace, NamespaceFact::Ours | NamespaceFact::Terminating);
+    if facts.inventory.is_none() && !(args.delete_crds && has_namespace) {
         return Err(Error::NotInstalled);
     }
-    let objects: Vec<Entry> = inventory
+    let objects: Vec<Entry> = facts
+        .inventory
         .iter()
         .flat_map(|inventory| inventory.objects.iter().cloned())
         .collect();
-    let users = read_user_objects(&cluster, &objects, !facts.crds.is_empty()).await?;
+    let users = users::read(&cluster, &objects, !facts.crds.is_empty()).await?;
     if !users.is_empty() && !args.delete_sandboxes && !args.keep_sandboxes {
         let names = users.iter().take(SHOWN).map(Entry::title).collect();
         return Err(Error::UserObjects {
@@ -78,211 +82,148 @@ pub async fn run(context: &Context, args: &UninstallArgs) -> Result<Exit, Error>
             names,
         });
     }
+    let number = users.len();
     let fate = if args.delete_sandboxes {
         "to remove"
     } else {
         "stay"
     };
+    let mut removal = Removal::plan(args, &facts, users);
+    let strangers = strangers(&cluster, &facts, &removal).await?;
+    removal.spare(&strangers);
     printer.done(&format!(
-        "{} objects to remove; {} of users {fate}",
-        objects.len(),
-        users.len()
+        "{} objects to remove; {number} of users {fate}",
+        objects.len()
     ));
-    let users = if args.delete_sandboxes { users } else { Vec::new() };
+    if args.dry_run {
+        match printer.output() {
+            Output::Text => printer.result(removal.describe())?,
+            Output::Json => printer.json(&removal.to_json())?,
+        }
+        return Ok(Exit::Success);
+    }
+    for kept in &removal.kept {
+        printer.info(format!("  = {kept}"));
+    }
     context
         .confirm(&format!(
             "Remove {} objects from the cluster at {}?",
-            objects.len() + users.len(),
+            removal.sandboxes.len() + removal.installation.len(),
             cluster.server
         ))
         .await?;
-    lock::exclusive(&cluster, async {
+    // On the heap: it is large.
+    let work = Box::pin(async {
         facts.still_hold(&cluster).await?;
-        remove_all(context, &cluster, args, &facts, users).await
-    })
-    .await
+        remove_all(context, &cluster, &facts, removal).await
+    });
+    lock::exclusive(&cluster, work).await
+}
+
+/// What others keep in a namespace that is to go.
+async fn strangers(cluster: &Cluster, facts: &ClusterFacts, removal: &Removal) -> Result<Strangers, Error> {
+    if removal.namespace.is_none() || facts.namespace == NamespaceFact::Terminating {
+        return Ok(Strangers::default());
+    }
+    let goes: BTreeSet<Entry> = removal.entries().cloned().collect();
+    Ok(read_strangers(cluster, &goes).await?)
 }
 
 /// Removes the installation, while no other command changes it.
 async fn remove_all(
     context: &Context,
     cluster: &Cluster,
-    args: &UninstallArgs,
     facts: &ClusterFacts,
-    users: Vec<Entry>,
+    mut removal: Removal,
 ) -> Result<Exit, Error> {
     let printer = &context.printer;
-    let objects = facts
-        .inventory
-        .iter()
-        .flat_map(|inventory| inventory.objects.iter().cloned());
     if let Some(inventory) = &facts.inventory {
-        write_inventory(
-            cluster,
-            &Inventory {
-                state: State::Removing,
-                ..inventory.clone()
-            },
-        )
-        .await?;
+        let removing = Inventory {
+            state: State::Removing,
+            ..inventory.clone()
+        };
+        write_inventory(cluster, &removing).await?;
     }
-
     let mut removed = 0;
-    // Users' objects and the pools first, while the controller still cleans up.
-    let (pools, rest): (Vec<Entry>, Vec<Entry>) = objects.partition(|entry| entry.kind == "SandboxSet");
-    let mut crds = Vec::new();
-    // A rotation of the CA and an ACME account are outside the inventory, which `install` prunes by.
-    let mut last = vec![
-        Entry::core("Secret", "secrets", names::CA_NEXT_SECRET),
-        Entry::core("Secret", "secrets", names::ACME_SECRET),
-        Entry::core("ConfigMap", "configmaps", names::INVENTORY),
-    ];
-    if args.delete_crds {
-        crds.extend(facts.crds.iter().filter(|fact| fact.is_ours).map(definition));
-        if facts.namespace == NamespaceFact::Ours {
-            last.push(namespace());
-        }
+    for (title, entries) in [
+        ("Sandboxes", &removal.sandboxes),
+        ("Installation", &removal.installation),
+        ("Definitions", &removal.definitions),
+        ("Inventory", &removal.last),
+    ] {
+        removed += step(context, cluster, title, entries).await?;
     }
-    let steps = [
-        ("Sandboxes", [pools, users].concat()),
-        ("Installation", rest),
-        ("Definitions", crds),
-        ("Inventory", last),
-    ];
-    for (title, entries) in steps {
-        if entries.is_empty() {
-            continue;
-        }
-        printer.start(title);
-        remove(context, cluster, &entries).await?;
-        removed += entries.len();
-        printer.done(&format!("{} removed", entries.len()));
+    // Somebody may have put something there meanwhile.
+    let strangers = strangers(cluster, facts, &removal).await?;
+    removal.spare(&strangers);
+    if let Some(namespace) = removal.namespace.clone() {
+        removed += step(context, cluster, "Namespace", &[namespace]).await?;
+    }
+    printer.start("Proof");
+    let kept: BTreeSet<String> = removal.kept.iter().map(|kept| kept.what.clone()).collect();
+    let swept = sweep::sweep(cluster, &kept, context.deadline).await?;
+    if !swept.left.is_empty() {
+        return Err(Error::LeftBehind { left: swept.left });
+    }
+    let unseen = &swept.unseen;
+    if unseen.is_empty() {
+        printer.done("nothing else carries the label of silica");
+    } else {
+        printer.stop();
+        printer.warn(format!(
+            "not proven for what you may not list: {}",
+            unseen.join(", ")
+        ));
     }
     match printer.output() {
-        Output::Text => printer.result(if args.delete_crds {
-            "Silica is gone, nothing of it is left.".to_owned()
-        } else {
-            format!(
-                "Silica is gone. Kept: namespace {} and the definitions of {}.",
-                names::NAMESPACE,
-                names::GROUP
-            )
-        })?,
-        Output::Json => printer.json(&json!({"removed": removed}))?,
+        Output::Text => printer.result(ending(&removal.kept, unseen.is_empty()))?,
+        Output::Json => printer.json(&json!({
+            "removed": removed,
+            "kept": kept_json(&removal.kept),
+            "unseen": unseen,
+        }))?,
     }
     Ok(Exit::Success)
 }
 
-/// Deletes objects and waits until they are gone. All are tried; what is left
-/// is an error.
-async fn remove(context: &Context, cluster: &Cluster, entries: &[Entry]) -> Result<(), Error> {
-    for entry in entries {
-        let params = if OWNERS.contains(&entry.kind.as_str()) {
-            DeleteParams::foreground()
+/// Removes these objects; returns how many were there.
+async fn step(context: &Context, cluster: &Cluster, title: &str, entries: &[Entry]) -> Result<usize, Error> {
+    if entries.is_empty() {
+        return Ok(0);
+    }
+    context.printer.start(title);
+    let removed = remove(context, cluster, entries).await?;
+    context.printer.done(&format!("{removed} removed"));
+    Ok(removed)
+}
+
+/// What is said in the end: no more than what was seen.
+fn ending(kept: &[Kept], has_seen_all: bool) -> String {
+    if kept.is_empty() {
+        return if has_seen_all {
+            "Silica is gone, nothing of it is left.".into()
         } else {
-            DeleteParams::background()
+            "Silica is gone, as far as you may look.".into()
         };
-        delete(cluster, entry, &params).await?;
     }
-    let mut left = Vec::new();
-    for entry in entries {
-        match wait::gone(cluster, entry, context.deadline, &context.printer).await {
-            Ok(()) => {}
-            Err(wait::Error::Timeout { .. }) => left.push(entry.clone()),
-            Err(error) => return Err(error.into()),
+    let kept: Vec<String> = kept.iter().map(|kept| format!("  {kept}")).collect();
+    format!("Silica is gone. Kept:\n{}", kept.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_nothing_is_left_is_said_only_when_that_was_seen() {
+        let kept = Kept {
+            what: "Namespace sandbox-system".into(),
+            why: "it holds Secret a".into(),
+        };
+        assert!(ending(&[], true).contains("nothing of it is left"));
+        for text in [ending(&[], false), ending(std::slice::from_ref(&kept), true)] {
+            assert!(!text.contains("nothing of it is left"), "{text}");
         }
-    }
-    if left.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::LeftBehind { left })
-    }
-}
-
-/// What users made: every custom object that neither the inventory lists nor
-/// one of its pools keeps in stock.
-async fn read_user_objects(
-    cluster: &Cluster,
-    inventory: &[Entry],
-    has_definitions: bool,
-) -> Result<Vec<Entry>, Error> {
-    if !has_definitions {
-        return Ok(Vec::new());
-    }
-    let ours: BTreeSet<&Entry> = inventory.iter().collect();
-    let mut users = Vec::new();
-    let sets: Api<SandboxSet> = Api::all(cluster.client.clone());
-    let templates: Api<SandboxTemplate> = Api::all(cluster.client.clone());
-    let sandboxes: Api<Sandbox> = Api::all(cluster.client.clone());
-    let all = ListParams::default();
-    let failed = |kind: &'static str| move |error| request("list", kind)(error);
-    users.extend(
-        existing(sets.list(&all).await)
-            .map_err(failed("SandboxSets"))?
-            .iter()
-            .map(entry::<SandboxSet>),
-    );
-    users.extend(
-        existing(templates.list(&all).await)
-            .map_err(failed("SandboxTemplates"))?
-            .iter()
-            .map(entry::<SandboxTemplate>),
-    );
-    users.retain(|entry| !ours.contains(entry));
-    let pools: BTreeSet<(Option<&str>, &str)> = inventory
-        .iter()
-        .filter(|entry| entry.kind == "SandboxSet")
-        .map(|entry| (entry.namespace.as_deref(), entry.name.as_str()))
-        .collect();
-    let stocked = |sandbox: &Sandbox| {
-        let label = |key: &str| sandbox.labels().get(key).map(String::as_str);
-        label(labels::CLAIMED) != Some("true")
-            && label(labels::POOL)
-                .is_some_and(|pool| pools.contains(&(sandbox.metadata.namespace.as_deref(), pool)))
-    };
-    let found = existing(sandboxes.list(&all).await).map_err(failed("Sandboxes"))?;
-    users.extend(
-        found
-            .iter()
-            .filter(|sandbox| !stocked(sandbox))
-            .map(entry::<Sandbox>),
-    );
-    Ok(users)
-}
-
-/// A kind without definition has no objects.
-fn existing<K: Clone>(listed: Result<kube::core::ObjectList<K>, kube::Error>) -> Result<Vec<K>, kube::Error> {
-    match listed {
-        Ok(list) => Ok(list.items),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
-}
-
-fn entry<K: kube::Resource<DynamicType = ()>>(object: &K) -> Entry {
-    let resource = ApiResource::erase::<K>(&());
-    Entry {
-        api_version: resource.api_version,
-        kind: resource.kind,
-        plural: resource.plural,
-        namespace: object.namespace(),
-        name: object.name_any(),
-    }
-}
-
-fn definition(fact: &CrdFact) -> Entry {
-    Entry {
-        api_version: "apiextensions.k8s.io/v1".into(),
-        kind: "CustomResourceDefinition".into(),
-        plural: "customresourcedefinitions".into(),
-        namespace: None,
-        name: fact.name.clone(),
-    }
-}
-
-fn namespace() -> Entry {
-    Entry {
-        namespace: None,
-        ..Entry::core("Namespace", "namespaces", names::NAMESPACE)
+        assert!(ending(&[kept], true).contains("Namespace sandbox-system (it holds Secret a)"));
     }
 }

@@ -76,7 +76,7 @@ fn crd_fact(name: String, found: CustomResourceDefinition) -> CrdFact {
 
 /// Who made an object: Helm says so in annotations, others in labels, and the
 /// field managers are the last resort.
-fn owner(meta: &ObjectMeta) -> Owner {
+pub(super) fn owner(meta: &ObjectMeta) -> Owner {
     let annotation = |key: &str| meta.annotations.as_ref().and_then(|map| map.get(key));
     if let Some(release) = annotation("meta.helm.sh/release-name") {
         return Owner::Helm {

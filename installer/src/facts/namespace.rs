@@ -12,6 +12,8 @@ use crate::cluster::{Cluster, Error, request};
 pub enum NamespaceFact {
     /// There is none.
     Absent,
+    /// It is being deleted: nothing can be made in it.
+    Terminating,
     /// It carries our label.
     Ours,
     /// Somebody else made it; these objects are in it.
@@ -28,6 +30,9 @@ pub(super) async fn read(cluster: &Cluster) -> Result<NamespaceFact, Error> {
     else {
         return Ok(NamespaceFact::Absent);
     };
+    if namespace.metadata.deletion_timestamp.is_some() {
+        return Ok(NamespaceFact::Terminating);
+    }
     if is_ours(&namespace.metadata) {
         return Ok(NamespaceFact::Ours);
     }

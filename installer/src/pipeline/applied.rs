@@ -7,15 +7,27 @@ use silica_api::names;
 use silica_manifests::{GatewayOptions, ServiceType};
 use tokio::time::Instant;
 
-use super::{Ready, Verified};
+use super::{Ready, Verified, settled::verify_unchanged};
 use crate::{
-    address::Addresses, cluster::Cluster, error::Error, lock, plan::Plan, rollback::Snapshot, run::Context,
-    secrets::contents, settings::Settings, wait,
+    address::Addresses,
+    cluster::Cluster,
+    error::Error,
+    inventory::{Entry, Inventory, State},
+    lock,
+    plan::Plan,
+    rollback::Snapshot,
+    run::Context,
+    secrets::contents,
+    settings::Settings,
+    wait,
 };
 
 /// How long an address from the outside world is waited for; after that the
 /// proof goes through the API server.
 const ADDRESS_PATIENCE: Duration = Duration::from_mins(1);
+
+/// How long putting the former version back may take, whatever the time limit.
+const RESTORE_PATIENCE: Duration = Duration::from_mins(3);
 
 /// Everything is written.
 pub struct Applied {
@@ -25,6 +37,10 @@ pub struct Applied {
     pub(super) written: usize,
     /// Whether the Ingress can be expected to get an address.
     pub(super) ingress_works: bool,
+    /// The inventory as the cluster has it.
+    pub(super) recorded: Inventory,
+    /// What the former version had beyond this one; it goes when this one serves.
+    pub(super) leftovers: Vec<Entry>,
     /// What to go back to when the new version does not become ready.
     pub(super) former: Option<Snapshot>,
 }
@@ -55,8 +71,11 @@ impl Applied {
         printer.stop();
         printer.warn(format!("{cause}"));
         printer.start("Rollback");
+        // The time for the rollout is spent.
+        context.limit.extend_to(Instant::now() + RESTORE_PATIENCE);
         let restored = lock::exclusive(cluster, async {
-            former.restore(cluster, &self.plan.inventory).await?;
+            verify_unchanged(cluster, &self.recorded).await?;
+            former.restore(cluster, &self.recorded).await?;
             Ok::<_, Error>(())
         });
         match restored.await {
@@ -73,6 +92,15 @@ impl Applied {
         }
     }
 
+    /// What stays until a run waits for the rollout.
+    pub fn kept_leftovers(&self) -> &[Entry] {
+        if self.recorded.state == State::Complete {
+            &[]
+        } else {
+            &self.leftovers
+        }
+    }
+
     /// The end of an installation that nobody waits for.
     pub fn without_proof(self) -> Result<Verified, Error> {
         // The settings refuse an empty list.
@@ -82,6 +110,7 @@ impl Applied {
             addresses: Addresses::default(),
             route: None,
             proof: None,
+            verified: self.recorded.verified,
             template: None,
             missing_records: Vec::new(),
             admin_key: self.made.admin_key,

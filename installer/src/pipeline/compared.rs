@@ -2,27 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use kube::api::DeleteParams;
 use serde_json::{Value, json};
 use silica_api::names;
 use silica_manifests::{Object, Phase};
 
-use super::{Applied, Prepared, delete, write_inventory};
+use super::Prepared;
 use crate::{
-    apply::{self, Action, Change, Conflicts},
-    bundle::Bundle,
-    cluster::Cluster,
-    delivery::{Target, send},
+    apply::{Action, Change, Conflicts},
     error::Error,
-    inventory::{Entry, State},
-    lock,
-    plan::phase_title,
+    inventory::{Entry, Inventory, State},
     report,
     rollback::Snapshot,
-    run::Context,
-    secrets::{Decision, contents},
+    secrets::Decision,
     settings::{ValueChange, show},
-    wait,
 };
 
 /// The plan and how the cluster differs from it.
@@ -33,6 +25,8 @@ pub struct Compared {
     pub(super) changes: BTreeMap<Phase, Vec<Change>>,
     pub(super) dropped: Vec<Entry>,
     pub(super) conflicts: Conflicts,
+    /// What an unfinished run has kept to go back to.
+    pub(super) stored: Option<Snapshot>,
 }
 
 impl Compared {
@@ -44,21 +38,52 @@ impl Compared {
             .count()
     }
 
-    fn inventory_is_current(&self) -> bool {
-        self.prepared.facts.inventory.as_ref() == Some(&self.prepared.plan.inventory)
+    /// Whether this run ends with what the plan says. One that does not wait leaves
+    /// what others need until the new version serves: what is to be removed, and what
+    /// can be gone back to.
+    fn is_settled_at_the_end(&self) -> bool {
+        !self.prepared.settings.no_wait || (self.dropped.is_empty() && self.stored.is_none())
     }
 
-    /// Whether applying writes anything to the cluster.
-    pub fn changes_anything(&self) -> bool {
+    /// The inventory while the new version starts.
+    fn rolling_out(&self) -> Inventory {
+        let former = self.prepared.facts.inventory.as_ref();
+        self.prepared.plan.inventory.merged(former, State::RollingOut)
+    }
+
+    /// The inventory when everything is written; whoever waits goes on from there.
+    pub(super) fn after_writing(&self) -> Inventory {
+        if self.prepared.settings.no_wait && self.is_settled_at_the_end() {
+            self.prepared.plan.inventory.clone()
+        } else {
+            self.rolling_out()
+        }
+    }
+
+    fn inventory_is_current(&self) -> bool {
+        let wanted = if self.is_settled_at_the_end() {
+            self.prepared.plan.inventory.clone()
+        } else {
+            self.rolling_out()
+        };
+        let found = self.prepared.facts.inventory.as_ref();
+        found.is_some_and(|found| found.says_the_same(&wanted))
+    }
+
+    /// Whether objects of the plan differ, leftovers and inventory aside.
+    pub(super) fn writes_objects(&self) -> bool {
         self.count(Action::Create) + self.count(Action::Update) > 0
-            || !self.dropped.is_empty()
             || self.prepared.plan.secrets.writes()
             || self.new_pull_secret().is_some()
-            || !self.inventory_is_current()
+    }
+
+    /// Whether the run writes anything to the cluster, a proof aside.
+    pub fn changes_anything(&self) -> bool {
+        self.writes_objects() || !self.inventory_is_current()
     }
 
     /// The pull Secret, unless the cluster has it.
-    fn new_pull_secret(&self) -> Option<&Object> {
+    pub(super) fn new_pull_secret(&self) -> Option<&Object> {
         let secret = self.prepared.pull_secret.as_ref();
         secret
             .filter(|secret| !secret.is_current)
@@ -136,11 +161,22 @@ impl Compared {
         lines.extend(
             pull_secret.map(|secret| format!("  * {} (credentials of the registry)", secret.title())),
         );
-        lines.extend(self.dropped.iter().map(|entry| format!("  - {}", entry.title())));
-        if lines.is_empty() {
-            "  nothing to change".into()
+        let fate = if self.is_settled_at_the_end() {
+            ""
         } else {
+            " (stays until a run waits for the rollout)"
+        };
+        lines.extend(
+            self.dropped
+                .iter()
+                .map(|entry| format!("  - {}{fate}", entry.title())),
+        );
+        if !lines.is_empty() {
             lines.join("\n")
+        } else if self.changes_anything() {
+            "  = what an earlier run began is completed".into()
+        } else {
+            "  nothing to change".into()
         }
     }
 
@@ -188,122 +224,4 @@ impl Compared {
             "checks": self.prepared.report.checks,
         }))
     }
-
-    /// Writes the difference.
-    pub async fn apply(self, context: &Context, cluster: &Cluster) -> Result<Applied, Error> {
-        if !self.changes_anything() {
-            return Box::pin(self.write(context, cluster, 0)).await;
-        }
-        // The lock lives in the namespace, so the namespace comes before it.
-        let namespace = self.apply_phase(context, cluster, Phase::Namespace).await?;
-        let locked = lock::exclusive(cluster, async {
-            self.prepared.facts.still_hold(cluster).await?;
-            Box::pin(self.write(context, cluster, namespace)).await
-        });
-        Box::pin(locked).await
-    }
-
-    /// Applies one phase; tells how many objects were written.
-    async fn apply_phase(&self, context: &Context, cluster: &Cluster, phase: Phase) -> Result<usize, Error> {
-        let printer = &context.printer;
-        let of_phase = &self.changes[&phase];
-        if of_phase.iter().all(|change| change.action == Action::Keep) {
-            return Ok(0);
-        }
-        printer.start(phase_title(phase));
-        let count = apply::apply_changes(cluster, of_phase, self.conflicts).await?;
-        if phase == Phase::Crds {
-            let names: Vec<String> = of_phase.iter().map(|change| change.object.name.clone()).collect();
-            wait::definitions(cluster, &names, context.deadline, printer).await?;
-        }
-        printer.done(&format!("{count} written"));
-        Ok(count)
-    }
-
-    /// Writes everything behind the namespace; `written` objects were written before.
-    async fn write(self, context: &Context, cluster: &Cluster, mut written: usize) -> Result<Applied, Error> {
-        let writes = self.changes_anything();
-        let Prepared { facts, plan, .. } = &self.prepared;
-        let printer = &context.printer;
-        let made = contents::make(
-            &plan.secrets,
-            &facts.existing,
-            &plan.options.domains,
-            self.prepared.settings.admin_key.as_ref(),
-            self.prepared.now,
-        )?;
-        let former = if writes && !self.prepared.settings.no_rollback {
-            Snapshot::read(cluster, facts.inventory.as_ref()).await?
-        } else {
-            None
-        };
-        // The inventory knows of everything that comes after it.
-        if writes {
-            let merged = plan.inventory.merged(facts.inventory.as_ref(), State::Applying);
-            write_inventory(cluster, &merged).await?;
-            written += 1;
-        }
-        for phase in Phase::ALL.into_iter().filter(|phase| *phase != Phase::Namespace) {
-            if phase == Phase::Access && !made.objects.is_empty() {
-                printer.start("Secrets");
-                for object in &made.objects {
-                    apply::apply(cluster, object, Conflicts::Force).await?;
-                }
-                written += made.objects.len();
-                printer.done(&format!("{} written", made.objects.len()));
-            }
-            if phase == Phase::Workloads {
-                if let Some(secret) = self.new_pull_secret() {
-                    apply::apply(cluster, secret, Conflicts::Force).await?;
-                    written += 1;
-                }
-                Box::pin(deliver(
-                    context,
-                    self.prepared.bundle.as_ref(),
-                    &self.prepared.target,
-                ))
-                .await?;
-            }
-            written += self.apply_phase(context, cluster, phase).await?;
-        }
-        if !self.dropped.is_empty() {
-            printer.start("Leftovers");
-            for entry in &self.dropped {
-                delete(cluster, entry, &DeleteParams::background()).await?;
-            }
-            written += self.dropped.len();
-            printer.done(&format!("{} removed", self.dropped.len()));
-        }
-        if writes {
-            write_inventory(cluster, &plan.inventory).await?;
-            written += 1;
-        }
-        let Prepared {
-            settings,
-            plan,
-            ingress_works,
-            ..
-        } = self.prepared;
-        Ok(Applied {
-            settings,
-            plan,
-            made,
-            written,
-            ingress_works,
-            former,
-        })
-    }
-}
-
-async fn deliver(context: &Context, bundle: Option<&Bundle>, target: &Target) -> Result<(), Error> {
-    let (Some(bundle), false) = (bundle, *target == Target::Nowhere) else {
-        return Ok(());
-    };
-    let printer = &context.printer;
-    printer.start("Images");
-    match send::send(bundle, target).await? {
-        Some(done) => printer.done(&done),
-        None => printer.done("in ConfigMaps"),
-    }
-    Ok(())
 }

@@ -24,6 +24,7 @@ use crate::{
     preflight,
     report::ReportForm,
     rights,
+    rollback::Snapshot,
     run::Context,
     settings::{self, Layer, Said, Settings, layer},
 };
@@ -74,15 +75,16 @@ impl Examined {
         let plan = plan::plan(&settings, &facts, delivery.packing, now)?;
         let pull_secret = PullSecret::read(cluster, registry).await?;
         let way_in = WayIn::read(cluster, &plan.options, &facts.ingress_classes).await?;
+        let written = plan
+            .objects
+            .iter()
+            .chain(pull_secret.iter().map(|secret| &secret.object));
+        let claimed = facts::read_claimed(cluster, written, facts.inventory.as_ref()).await?;
+        let mut more = delivery.checks;
+        more.push(preflight::objects(&claimed, settings.adopt));
         let template_namespace = facts::templates::read(cluster, &plan.options).await?;
-        let report = preflight::judge(
-            &settings,
-            &facts,
-            &way_in,
-            template_namespace.as_ref(),
-            delivery.checks,
-            plan.secrets.writes(),
-        );
+        more.extend(template_namespace.as_ref().map(preflight::template_namespace));
+        let report = preflight::judge(&settings, &facts, &way_in, more, plan.secrets.writes());
         printer.report(&report, args.output == ReportForm::Short);
         Ok(Self(Prepared {
             settings,
@@ -199,8 +201,13 @@ impl Prepared {
             }
             None => Vec::new(),
         };
+        let stored = match &self.facts.inventory {
+            Some(former) if former.is_unfinished() => Snapshot::stored(cluster).await?,
+            _ => None,
+        };
         let compared = Compared {
             prepared: self,
+            stored,
             values,
             changes,
             dropped,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use silica_api::{crd::SandboxSet, types::Domain};
 use silica_dns::{Record, probe::is_localhost};
 use silica_manifests::Phase;
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::Applied;
@@ -18,7 +19,8 @@ use crate::{
     error::Error,
     exposed::{self, Wanted},
     facts,
-    https::Trust,
+    https::{Client, Trust},
+    inventory::Verification,
     plan::Plan,
     run::Context,
     verify::{self, Proof},
@@ -29,6 +31,8 @@ use crate::{
 const REACH_PATIENCE: Duration = Duration::from_secs(30);
 /// How long an ingress controller may take to serve the certificate.
 const SERVED_PATIENCE: Duration = Duration::from_secs(20);
+/// How much of a failed proof's reason is recorded.
+const FAILURE_CHARS: usize = 300;
 
 /// Everything stands.
 pub struct Ready {
@@ -37,73 +41,131 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Proves that it works.
-    pub async fn verify(self, context: &Context, cluster: &Cluster) -> Result<Verified, Error> {
-        let printer = &context.printer;
-        let Self {
-            applied:
-                Applied {
-                    settings,
-                    plan,
-                    made,
-                    written,
-                    ..
-                },
-            addresses,
-        } = self;
+    /// Proves that it works. What only the former version had is removed on the way, as
+    /// soon as the new one serves its certificate.
+    pub async fn verify(mut self, context: &Context, cluster: &Cluster) -> Result<Verified, Error> {
         // The settings refuse an empty list.
-        let Some(domain) = plan.options.domains.first().cloned() else {
+        let Some(domain) = self.applied.plan.options.domains.first().cloned() else {
             return Err(Error::NotInstalled);
         };
-        let trust = if made.ca_bundle.is_empty() {
-            Trust::System
-        } else {
-            Trust::Roots(&made.ca_bundle)
-        };
-        let template = choose_template(cluster, &plan).await?;
+        let template = choose_template(cluster, &self.applied.plan).await?;
         let mut proof = None;
         let mut route = None;
-        if !settings.skip_verify {
-            printer.start("API");
-            let deadline = context.deadline.min(Instant::now() + REACH_PATIENCE);
-            let client = verify::reach(cluster, &addresses, &domain, trust, deadline).await?;
+        if self.applied.settings.skip_verify {
+            self.applied.settle(context, cluster).await?;
+        } else {
+            let client = self.reach(context, cluster, &domain).await?;
             route = Some(client.route().clone());
-            printer.done(&format!(
-                "https://{} answers at {}",
-                domain.api_host(),
-                client.route()
-            ));
-            if matches!(client.route(), Route::Forward { .. }) && addresses.routes().len() > 1 {
-                printer.warn("no address from outside answers here; checked through the API server instead");
-            }
-            certificate(context, cluster, &plan.options.domains, &addresses).await?;
-            match &template {
-                None => printer.info("- Sandbox: skipped, there is no template with a free sandbox"),
-                Some((namespace, name)) => {
-                    printer.start("Sandbox");
-                    wait::pool(cluster, namespace, name, context.deadline, printer).await?;
-                    let shown = verify::prove(&client, &domain, &made.admin_key, name).await?;
-                    let (create, command) = (shown.create.as_millis(), shown.command.as_millis());
-                    printer.done(&format!(
-                        "{} ran a command (create {create} ms, command {command} ms)",
-                        shown.sandbox
-                    ));
-                    proof = Some(shown);
-                }
+            certificate(
+                context,
+                cluster,
+                &self.applied.plan.options.domains,
+                &self.addresses,
+            )
+            .await?;
+            self.applied.settle(context, cluster).await?;
+            if let Some(proven) = self.proven(template.is_some()) {
+                let when = &proven.time;
+                context
+                    .printer
+                    .info(format!("- Sandbox: nothing changed since the proof of {when}"));
+            } else {
+                proof = self
+                    .prove(context, cluster, &client, &domain, template.as_ref())
+                    .await?;
             }
         }
-        let missing_records = missing_records(&plan.options.domains, &addresses).await;
+        let Self { applied, addresses } = self;
+        let missing_records = missing_records(&applied.plan.options.domains, &addresses).await;
         Ok(Verified {
             domain: domain.to_string(),
             addresses,
             route,
             proof,
+            verified: applied.recorded.verified,
             template: template.map(|(_, name)| name),
             missing_records,
-            admin_key: made.admin_key,
-            ca_bundle: made.ca_bundle,
-            written,
+            admin_key: applied.made.admin_key,
+            ca_bundle: applied.made.ca_bundle,
+            written: applied.written,
         })
+    }
+
+    /// A way to the API, which answers over TLS.
+    async fn reach(&self, context: &Context, cluster: &Cluster, domain: &Domain) -> Result<Client, Error> {
+        let printer = &context.printer;
+        let made = &self.applied.made;
+        let trust = if made.ca_bundle.is_empty() {
+            Trust::System
+        } else {
+            Trust::Roots(&made.ca_bundle)
+        };
+        printer.start("API");
+        let deadline = context.deadline.min(Instant::now() + REACH_PATIENCE);
+        let client = verify::reach(cluster, &self.addresses, domain, trust, deadline).await?;
+        printer.done(&format!(
+            "https://{} answers at {}",
+            domain.api_host(),
+            client.route()
+        ));
+        if matches!(client.route(), Route::Forward { .. }) && self.addresses.routes().len() > 1 {
+            printer.warn("no address from outside answers here; checked through the API server instead");
+        }
+        Ok(client)
+    }
+
+    /// The last proof, when it was good and still says all: every change drops it, and one
+    /// without a sandbox says little once there is a template.
+    fn proven(&self, has_template: bool) -> Option<&Verification> {
+        let last = self.applied.recorded.verified.as_ref();
+        last.filter(|last| last.is_good() && (last.template.is_some() || !has_template))
+    }
+
+    /// Runs a command in a sandbox, if there is a template, and records the outcome.
+    async fn prove(
+        &mut self,
+        context: &Context,
+        cluster: &Cluster,
+        client: &Client,
+        domain: &Domain,
+        template: Option<&(String, String)>,
+    ) -> Result<Option<Proof>, Error> {
+        let printer = &context.printer;
+        let outcome = match template {
+            None => {
+                printer.info("- Sandbox: skipped, there is no template with a free sandbox");
+                Ok(None)
+            }
+            Some((namespace, name)) => {
+                printer.start("Sandbox");
+                let key = &self.applied.made.admin_key;
+                let shown = async {
+                    wait::pool(cluster, namespace, name, context.deadline, printer).await?;
+                    Ok::<_, Error>(verify::prove(client, domain, key, name).await?)
+                };
+                shown.await.map(Some)
+            }
+        };
+        let failure = outcome.as_ref().err().map(|error| {
+            let text = error.to_string();
+            text.chars().take(FAILURE_CHARS).collect()
+        });
+        let name = template.map(|(_, name)| name.clone());
+        let record = Verification::new(OffsetDateTime::now_utc(), name, failure);
+        let recorded = self.applied.record(cluster, record).await;
+        let proof = outcome?;
+        if let Some(shown) = &proof {
+            let (create, command) = (shown.create.as_millis(), shown.command.as_millis());
+            printer.done(&format!(
+                "{} ran a command (create {create} ms, command {command} ms)",
+                shown.sandbox
+            ));
+        }
+        // It works all the same.
+        if let Err(error) = recorded {
+            printer.warn(format!("the proof is not recorded: {error}"));
+        }
+        Ok(proof)
     }
 }
 
@@ -189,8 +251,10 @@ pub struct Verified {
     pub addresses: Addresses,
     /// How the API was reached for the proof.
     pub route: Option<Route>,
-    /// The proof, when there was a template to try.
+    /// The proof of this run, when there was a template to try and a reason to.
     pub proof: Option<Proof>,
+    /// The last proof, of this run or an earlier one.
+    pub verified: Option<Verification>,
     /// A template that can be tried.
     pub template: Option<String>,
     /// DNS records that are missing.
@@ -216,6 +280,7 @@ impl Verified {
                 "createMilliseconds": millis(proof.create),
                 "commandMilliseconds": millis(proof.command),
             })),
+            "verified": self.verified,
             "missingRecords": self.missing_records,
         })
     }

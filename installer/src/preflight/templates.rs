@@ -10,7 +10,7 @@ use crate::{
 
 /// Templates are the last to be written: without this check the run would fail when
 /// everything else stands. Their namespace is users' own, so it is not made.
-pub(super) fn namespace(fact: &TemplateNamespace) -> Check {
+pub(crate) fn template_namespace(fact: &TemplateNamespace) -> Check {
     let id = "template-namespace";
     let name = &fact.name;
     let title = format!("namespace {name} takes the templates");
@@ -37,7 +37,7 @@ mod tests {
     #[test]
     fn templates_need_a_namespace_that_stays() {
         let check = |state| {
-            namespace(&TemplateNamespace {
+            template_namespace(&TemplateNamespace {
                 name: "team".into(),
                 state,
             })

@@ -1,8 +1,8 @@
 //! The binary against a real API server, named by the kubeconfig in
 //! `SILICA_TEST_KUBECONFIG`: a throw-away cluster without an installation.
 //!
-//! Needs an API server and the controller manager (for deletion), but no node:
-//! nothing is waited for, since no image is there.
+//! Needs an API server and the controller manager (for deletion), but no node: nothing
+//! is waited for, since no image is there, or what the nodes do is played.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,7 +16,10 @@ mod conflicts;
 mod harness;
 mod killed;
 mod refusals;
+mod removal;
 mod rights;
+mod rollout;
+mod stage;
 mod upgrade;
 
 use std::{collections::BTreeMap, process::Output};
@@ -31,10 +34,15 @@ use k8s_openapi::api::coordination::v1::Lease;
 use killed::{LATE, killed_after, killed_early, killed_while_removing};
 use kube::{api::DynamicObject, core::ApiResource};
 use refusals::{
-    a_foreign_namespace_is_refused, a_lost_stored_version_stops_the_upgrade, foreign_definitions_are_refused,
+    a_foreign_namespace_is_refused, a_lost_stored_version_stops_the_upgrade,
+    an_object_of_somebody_else_is_refused, foreign_definitions_are_refused,
     templates_without_their_namespace_are_refused,
 };
+use removal::{what_does_not_go_is_named_with_the_reason, what_somebody_brought_stays_with_its_namespace};
 use rights::{the_printed_role_is_enough, without_rights_all_of_them_are_listed};
+use rollout::{
+    killed_in_the_rollout, what_was_proven_is_not_proven_again, without_waiting_nothing_is_removed,
+};
 use serde_json::Value;
 use upgrade::{a_second_run_writes_nothing, a_version_that_does_not_start_gives_way_to_the_former};
 
@@ -68,12 +76,18 @@ async fn installer_on_a_real_api_server() {
     };
     foreign_definitions_are_refused(&harness).await;
     a_foreign_namespace_is_refused(&harness).await;
+    what_somebody_brought_stays_with_its_namespace(&harness).await;
     what_is_adopted_is_ours_from_then_on(&harness).await;
     templates_without_their_namespace_are_refused(&harness).await;
     without_rights_all_of_them_are_listed(&harness).await;
     the_printed_role_is_enough(&harness).await;
     let reference = a_second_run_writes_nothing(&harness).await;
     a_version_that_does_not_start_gives_way_to_the_former(&harness, &reference).await;
+    killed_in_the_rollout(&harness, &reference).await;
+    without_waiting_nothing_is_removed(&harness, &reference).await;
+    what_was_proven_is_not_proven_again(&harness).await;
+    an_object_of_somebody_else_is_refused(&harness, &reference).await;
+    what_does_not_go_is_named_with_the_reason(&harness).await;
     all_conflicts_are_told_and_can_be_forced(&harness, &reference).await;
     what_would_not_be_created_is_told_before_the_first_write(&harness, &reference).await;
     pods_that_cannot_be_created_end_the_run_early(&harness).await;

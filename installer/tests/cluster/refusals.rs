@@ -1,5 +1,7 @@
 //! What is somebody else's, or cannot be read any more, is refused before anything is written.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::{
     api::core::v1::{ConfigMap, Namespace},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
@@ -8,13 +10,16 @@ use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams, PostParams},
 };
-use serde_json::json;
-use silica_api::{crd, names};
+use serde_json::{Value, json};
+use silica_api::{
+    crd::{self, SandboxSet},
+    names,
+};
 
 use crate::{
     expect,
     harness::{Harness, UNINSTALL},
-    install,
+    install, withdraw,
 };
 
 pub(crate) async fn foreign_definitions_are_refused(harness: &Harness) {
@@ -69,6 +74,48 @@ pub(crate) async fn templates_without_their_namespace_are_refused(harness: &Harn
         ],
     );
     assert!(harness.namespace().await.is_none());
+}
+
+/// The definitions are there from an earlier installation.
+pub(crate) async fn an_object_of_somebody_else_is_refused(
+    harness: &Harness,
+    reference: &BTreeMap<String, Value>,
+) {
+    let of_sets = |(title, _): &(&String, &Value)| title.starts_with("SandboxSet default/");
+    let (title, wanted) = reference.iter().find(of_sets).unwrap();
+    let name = title.rsplit('/').next().unwrap();
+    let theirs = json!({"apiVersion": wanted["apiVersion"], "kind": "SandboxSet",
+        "metadata": {"name": name, "namespace": "default"}, "spec": wanted["spec"]});
+    let sets: Api<SandboxSet> = Api::namespaced(harness.client(), "default");
+    sets.patch(name, &PatchParams::apply("jane"), &Patch::Apply(&theirs))
+        .await
+        .unwrap();
+    for args in [
+        &install()[..],
+        &[
+            "check",
+            "--domain",
+            "silica.localhost",
+            "--templates",
+            "--template-image-base",
+            "x:1",
+        ],
+    ] {
+        expect(
+            &harness.silica(args),
+            79,
+            &[title, "field manager jane", "--adopt"],
+        );
+    }
+    assert!(harness.secrets().await.is_empty(), "something was written");
+    let left = sets.get(name).await.unwrap();
+    assert!(left.metadata.labels.is_none(), "{left:?}");
+    let adopt = [&install()[..], &["--adopt", "--force-conflicts"]].concat();
+    expect(&harness.silica(&adopt), 0, &[]);
+    // From now on it is part of the installation.
+    expect(&harness.silica(&install()), 0, &[]);
+    withdraw(harness).await;
+    assert!(sets.get_opt(name).await.unwrap().is_none());
 }
 
 pub(crate) async fn a_lost_stored_version_stops_the_upgrade(harness: &Harness) {

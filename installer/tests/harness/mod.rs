@@ -136,14 +136,23 @@ impl Harness {
     /// Kills the binary as soon as it tells the end of a phase. Returns what it
     /// said, and whether the phase came.
     pub(crate) fn kill_after(&self, phase: &str, args: &[&str]) -> (bool, String) {
+        self.kill_at(&format!("✓ {phase}: "), args)
+    }
+
+    /// Kills the binary as soon as it tells what a phase is waiting for.
+    #[allow(dead_code, reason = "not every test has a phase that waits")]
+    pub(crate) fn kill_in(&self, phase: &str, args: &[&str]) -> (bool, String) {
+        self.kill_at(&format!("· {phase}: "), args)
+    }
+
+    fn kill_at(&self, start: &str, args: &[&str]) -> (bool, String) {
         let mut child = self.start(args);
         let mut said = String::new();
         let mut came = false;
-        let end_of_phase = format!("✓ {phase}: ");
         for line in BufReader::new(child.stderr.take().unwrap()).lines() {
             let line = line.unwrap();
             let _ = writeln!(said, "{line}");
-            if line.starts_with(&end_of_phase) {
+            if line.starts_with(start) {
                 came = true;
                 // SIGKILL on Unix: no handler runs, nothing is put in order.
                 child.kill().unwrap();

@@ -62,6 +62,9 @@ pub const TOKEN_KEY_KEY: &str = "key";
 pub const TOKEN_KEY_DIR: &str = "/etc/silica/token-key";
 /// ConfigMap with the inventory of an installation.
 pub const INVENTORY: &str = "silica-inventory";
+/// ConfigMap with the installation that an unfinished one goes back to when it does
+/// not become ready. The inventory does not list it: it goes once the new one serves.
+pub const FORMER: &str = "silica-former";
 
 /// Field manager of `silica install`.
 pub const FIELD_MANAGER_INSTALLER: &str = "silica";
