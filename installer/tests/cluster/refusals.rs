@@ -140,5 +140,15 @@ pub(crate) async fn a_lost_stored_version_stops_the_upgrade(harness: &Harness) {
         .await
         .unwrap();
     harness.remove_definitions().await;
+    // What is missing is told like anything else that is wrong, on standard output.
+    for command in ["status", "doctor"] {
+        let told = harness.silica(&[command]);
+        expect(&told, 79, &[]);
+        let shown = String::from_utf8(told.stdout).unwrap();
+        assert!(
+            shown.contains("they are missing, and with them all sandboxes"),
+            "{shown}"
+        );
+    }
     expect(&harness.silica(&UNINSTALL), 0, &[]);
 }
