@@ -24,6 +24,7 @@ pub mod exit;
 pub mod exposed;
 pub mod facts;
 pub mod gateway;
+mod health;
 pub mod https;
 pub mod images;
 pub mod inventory;
