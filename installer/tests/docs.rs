@@ -321,6 +321,26 @@ fn sources(folder: &Path) -> String {
     text
 }
 
+/// Paths of tests and sources that the comparison gives as evidence.
+#[test]
+fn evidence_of_the_comparison_exists() {
+    let page = document("docs/comparison.md");
+    let folders = [root(), root().join("installer"), root().join("installer/src")];
+    let mut checked = 0;
+    for span in page.split('`').skip(1).step_by(2) {
+        let is_path = span.contains('/') && !span.contains([' ', ':']) && !span.starts_with('/');
+        if !is_path || span.starts_with("kubernetes.io/") {
+            continue;
+        }
+        assert!(
+            folders.iter().any(|folder| folder.join(span).exists()),
+            "docs/comparison.md names {span}, which is nowhere"
+        );
+        checked += 1;
+    }
+    assert!(checked > 50, "only {checked} paths were found");
+}
+
 #[test]
 fn every_exit_code_is_documented() {
     let text = document("docs/troubleshooting.md");
