@@ -1,11 +1,14 @@
 //! One writer at a time: a Lease in the namespace of the installation.
 //!
 //! It is renewed while the work goes on and deleted at the end. A holder that
-//! stopped renewing loses it after [`LIFETIME`]; one that ran on this machine
-//! and has ended loses it at once, so that an interrupted command can be
-//! repeated without waiting.
+//! stopped renewing loses it to whoever has seen it unchanged for [`LIFETIME`],
+//! whatever the clocks say; one that ran on this machine and has ended loses it at
+//! once, so that an interrupted command can be repeated without waiting.
 
-use std::{process, time::Duration};
+use std::{
+    process,
+    time::{Duration, Instant},
+};
 
 use k8s_openapi::{
     api::{coordination::v1::Lease, core::v1::Namespace},
@@ -18,7 +21,7 @@ use kube::{
     core::Status,
 };
 use silica_api::{
-    lock::{self, Held, LIFETIME},
+    lock::{self, Held, LIFETIME, LOOK_EVERY, Look, Watch},
     names,
 };
 
@@ -76,9 +79,10 @@ impl Lock {
     /// nothing to exclude.
     async fn take(cluster: &Cluster) -> Result<Option<Self>, Error> {
         let api: Api<Lease> = Api::namespaced(cluster.client.clone(), names::NAMESPACE);
-        let wanted = lease(Timestamp::now());
-        // A second round is needed only when the holder ends right now.
-        for _ in 0..2 {
+        let mut watch = Watch::default();
+        let mut lost_races = 0;
+        loop {
+            let wanted = lease(Timestamp::now());
             match api.create(&PostParams::default(), &wanted).await {
                 Ok(lease) => return Ok(Some(Self::of(cluster, api, lease))),
                 Err(kube::Error::Api(status)) if status.is_already_exists() => {}
@@ -90,19 +94,29 @@ impl Lock {
             let Some(held) = api.get_opt(LEASE).await.map_err(request("read", title()))? else {
                 continue;
             };
-            if let Some(Held { holder, age }) = lock::judge(&held, Timestamp::now(), has_ended) {
-                return Err(Error::Held { holder, age });
+            match watch.look(&held, Instant::now(), Timestamp::now(), has_ended) {
+                Look::Held(Held { holder, age }) => return Err(Error::Held { holder, age }),
+                Look::Wait(rest) => {
+                    tokio::time::sleep(rest.min(LOOK_EVERY)).await;
+                    continue;
+                }
+                Look::Free => {}
             }
             // The resourceVersion makes this fail when another one is faster.
-            let mut taken = wanted.clone();
+            let mut taken = wanted;
             taken.metadata.resource_version = held.resource_version();
             match api.replace(LEASE, &PostParams::default(), &taken).await {
                 Ok(lease) => return Ok(Some(Self::of(cluster, api, lease))),
-                Err(kube::Error::Api(status)) if status.is_conflict() || status.code == 404 => {}
+                Err(kube::Error::Api(status)) if status.is_conflict() || status.code == 404 => {
+                    // A second round is needed only when the holder ends right now.
+                    lost_races += 1;
+                    if lost_races == 2 {
+                        return Err(Error::Lost);
+                    }
+                }
                 Err(error) => return Err(request("take over", title())(error).into()),
             }
         }
-        Err(Error::Lost)
     }
 
     fn of(cluster: &Cluster, api: Api<Lease>, lease: Lease) -> Self {

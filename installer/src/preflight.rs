@@ -129,7 +129,7 @@ pub fn permission(missing: &[Right]) -> Check {
     Check::fail("rights", title, format!("missing:\n      {detail}"))
         .hint(
             "an administrator can grant exactly what is needed: \
-             silica rbac print --user NAME | kubectl apply -f - (with the flags of this installation)",
+             silica rbac print --from-cluster --user NAME | kubectl apply -f - (with the flags of this installation)",
         )
         .permission()
 }

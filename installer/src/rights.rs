@@ -2,7 +2,8 @@
 //!
 //! They follow from the plan: what is written, what is waited for, what is read
 //! for the proof, and what the roles of the plan grant. The last, because
-//! Kubernetes lets nobody grant what he does not hold.
+//! Kubernetes lets nobody grant what he does not hold. An installation that is there
+//! adds what it takes to remove its objects, and to put them back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,12 +14,14 @@ use k8s_openapi::api::{
 };
 use kube::{Api, api::PostParams};
 use serde::Deserialize;
+use serde_json::Value;
 use silica_api::names;
 use silica_manifests::{Object, Objects, gateway, secret_requests};
 
 use crate::{
-    cluster::{Cluster, Error, request},
+    cluster::{Cluster, Error, found, request},
     facts::CONCURRENCY,
+    inventory::{Entry, Inventory},
     lock,
 };
 
@@ -95,6 +98,57 @@ pub fn needed(objects: &Objects) -> BTreeSet<Right> {
     rights.extend(own("leases", names::CONTROLLER_LEASE, &["get", "delete"]).map(lease));
     rights.extend(read());
     rights
+}
+
+/// The rights that an earlier installation adds: removing what is no longer wanted, and
+/// putting it back when the new version does not become ready. The latter takes what its
+/// roles grant. Whatever may not even be read is a missing right itself.
+pub async fn read_former(cluster: &Cluster, inventory: Option<&Inventory>) -> Result<BTreeSet<Right>, Error> {
+    let entries: Vec<&Entry> = inventory
+        .iter()
+        .flat_map(|inventory| &inventory.objects)
+        .collect();
+    let mut rights: BTreeSet<Right> = entries.iter().flat_map(|entry| kept(entry)).collect();
+    let roles = entries
+        .into_iter()
+        .filter(|entry| ["Role", "ClusterRole"].contains(&entry.kind.as_str()));
+    let granted = stream::iter(roles)
+        .map(|entry| async move {
+            let api = cluster.objects(&entry.resource(), entry.namespace.as_deref());
+            match found(api.get(&entry.name).await).map_err(request("read", entry.title())) {
+                Ok(role) => Ok(role.map_or_else(Vec::new, |role| {
+                    granted_by(&role.data["rules"], entry.namespace.as_deref())
+                })),
+                Err(Error::Forbidden { .. }) => Ok(Vec::new()),
+                Err(error) => Err(error),
+            }
+        })
+        .buffered(CONCURRENCY)
+        .try_collect::<Vec<_>>()
+        .await?;
+    rights.extend(granted.into_iter().flatten());
+    Ok(rights)
+}
+
+/// Removing one object of an inventory, and putting it back.
+fn kept(entry: &Entry) -> impl Iterator<Item = Right> {
+    let resource = entry.resource();
+    let right = Right {
+        namespace: entry.namespace.clone(),
+        group: resource.group,
+        resource: resource.plural,
+        name: None,
+        verb: "create".into(),
+    };
+    let named: Vec<Right> = ["get", "patch", "delete"]
+        .iter()
+        .map(|verb| Right {
+            name: Some(entry.name.clone()),
+            verb: (*verb).into(),
+            ..right.clone()
+        })
+        .collect();
+    std::iter::once(right).chain(named)
 }
 
 /// The rights that keeping a Secret in the namespace of the installation takes.
@@ -216,12 +270,13 @@ fn granted(object: &Object) -> Vec<Right> {
     if !["Role", "ClusterRole"].contains(&object.resource.kind.as_str()) {
         return Vec::new();
     }
-    // Both kinds of the plan were made from typed rules, so this cannot fail.
-    let rules = Vec::<PolicyRule>::deserialize(&object.content["rules"]).unwrap_or_default();
-    rules
-        .iter()
-        .flat_map(|rule| expand(rule, object.namespace.as_deref()))
-        .collect()
+    granted_by(&object.content["rules"], object.namespace.as_deref())
+}
+
+fn granted_by(rules: &Value, namespace: Option<&str>) -> Vec<Right> {
+    // Made from typed rules, here or by the API server, so this cannot fail.
+    let rules = Vec::<PolicyRule>::deserialize(rules).unwrap_or_default();
+    rules.iter().flat_map(|rule| expand(rule, namespace)).collect()
 }
 
 fn expand(rule: &PolicyRule, namespace: Option<&str>) -> Vec<Right> {
@@ -338,6 +393,32 @@ mod tests {
         };
         assert!(has("sandboxes/status", "patch", None));
         assert!(has("secrets", "watch", Some(names::NAMESPACE)));
+    }
+
+    #[test]
+    fn what_was_installed_can_be_removed_and_put_back() {
+        let entry = Entry {
+            api_version: "networking.k8s.io/v1".into(),
+            ..Entry::core("Ingress", "ingresses", "old")
+        };
+        let rights: Vec<String> = kept(&entry)
+            .map(|right| format!("{} {} {:?}", right.verb, right.group, right.name))
+            .collect();
+        assert_eq!(
+            rights,
+            [
+                "create networking.k8s.io None",
+                "get networking.k8s.io Some(\"old\")",
+                "patch networking.k8s.io Some(\"old\")",
+                "delete networking.k8s.io Some(\"old\")",
+            ]
+        );
+        // Putting a role back is granting it.
+        let rules = serde_json::json!([{"apiGroups": ["x"], "resources": ["ys"], "verbs": ["watch"]}]);
+        assert_eq!(
+            granted_by(&rules, Some("n"))[0].to_string(),
+            "watch ys.x in namespace n"
+        );
     }
 
     #[test]

@@ -156,7 +156,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
         Command::Doctor(args) => Box::pin(commands::doctor::run(context, &args)).await,
         Command::Render(args) => Box::pin(commands::render::run(context, &args)).await,
         Command::Images(args) => commands::images::run(context, &args),
-        Command::Rbac(args) => commands::rbac::run(context, &args),
+        Command::Rbac(args) => Box::pin(commands::rbac::run(context, &args)).await,
         Command::RotateCerts(args) => commands::rotate_certs::run(context, &args).await,
         Command::VerifyDns(args) => commands::verify_dns::run(context, &args).await,
         Command::Certs(args) => commands::certs::run(context, &args).await,

@@ -97,17 +97,20 @@ pub struct ChosenImages {
     pub runtime: Option<String>,
 }
 
+/// A domain where none is given, as an entry of a layer.
+pub(crate) fn stand_in(domain: &str) -> (&'static str, layer::Given) {
+    let given = layer::Given {
+        value: vec![domain].into(),
+        origin: Origin::Default,
+    };
+    ("e2b.domain", given)
+}
+
 impl Settings {
     /// The settings of this run alone, without a cluster; `domain` stands in
     /// where none is given.
     pub fn read(args: &InstallArgs, domain: Option<&str>) -> Result<Self, Error> {
-        let stand_in = domain.map(|domain| {
-            let given = layer::Given {
-                value: vec![domain].into(),
-                origin: Origin::Default,
-            };
-            ("e2b.domain", given)
-        });
+        let stand_in = domain.map(stand_in);
         Self::of(args, Said::read(args)?.over(stand_in.into_iter().collect()))
     }
 

@@ -1,5 +1,7 @@
 //! `silica rbac`: the rights of the person who installs.
 
+use std::collections::BTreeSet;
+
 use clap::{Args, Subcommand};
 use k8s_openapi::api::rbac::v1::Subject;
 use silica_manifests::{Images, Object, Phase, documents, objects};
@@ -10,9 +12,9 @@ use crate::{
     delivery::{self, pack::Packing},
     error::Error,
     exit::Exit,
-    plan, rights, role,
+    facts, plan, rights, role,
     run::Context,
-    settings::{ImageDelivery, Settings},
+    settings::{self, ImageDelivery, Said, Settings, layer},
 };
 
 /// Rights do not depend on the domain, so none has to be given.
@@ -24,6 +26,7 @@ const ANY_DOMAIN: &str = "sandbox.example.com";
 Examples:
   silica rbac print | kubectl apply -f -
   silica rbac print --user jane@example.com
+  silica rbac print --from-cluster --user jane@example.com
   silica rbac print --service-account ci/deployer --expose direct --templates --template-image-base IMAGE")]
 pub struct RbacArgs {
     #[command(subcommand)]
@@ -43,12 +46,16 @@ pub enum RbacCommand {
 Examples:
   silica rbac print | kubectl apply -f -
   silica rbac print --user jane@example.com --expose direct
+  silica rbac print --from-cluster --user jane@example.com
 
 The output starts with the namespace, since roles in it need it. Removing the sandboxes and pools \
 of users (uninstall --delete-sandboxes) takes an administrator.")]
 pub struct PrintArgs {
     #[command(flatten)]
     pub install: InstallArgs,
+    /// For an upgrade: start from the values that the cluster keeps, and add what removing its objects, or putting them back, takes
+    #[arg(long)]
+    pub from_cluster: bool,
     /// Bind the role to this user; may be repeated
     #[arg(long, value_name = "NAME", help_heading = "Subjects")]
     pub user: Vec<String>,
@@ -61,9 +68,23 @@ pub struct PrintArgs {
 }
 
 /// Prints the role.
-pub fn run(context: &Context, args: &RbacArgs) -> Result<Exit, Error> {
+pub async fn run(context: &Context, args: &RbacArgs) -> Result<Exit, Error> {
     let RbacCommand::Print(args) = &args.command;
-    let settings = Settings::read(&args.install, Some(ANY_DOMAIN))?;
+    let (settings, former) = if args.from_cluster {
+        let cluster = context.cluster().await?;
+        let inventory = facts::read_inventory(&cluster).await;
+        let inventory = inventory.map_err(|error| error.at(&cluster))?;
+        let former = rights::read_former(&cluster, inventory.as_ref()).await?;
+        let kept = inventory.map(|inventory| inventory.values);
+        let (mut layer, _) = layer::of_cluster(&kept.unwrap_or_default());
+        let any = settings::stand_in(ANY_DOMAIN);
+        layer.entry(any.0).or_insert(any.1);
+        let said = Said::read(&args.install)?;
+        (Settings::of(&args.install, said.over(layer))?, former)
+    } else {
+        let settings = Settings::read(&args.install, Some(ANY_DOMAIN))?;
+        (settings, BTreeSet::new())
+    };
     // What travels in ConfigMaps is part of the rights; which image it runs on is not.
     let packing = if settings.delivery == ImageDelivery::ConfigMap && plan::needs_bundle(&settings) {
         delivery::without_cluster(&settings, &bundle::unpack()?, Some(""))?
@@ -81,6 +102,7 @@ pub fn run(context: &Context, args: &RbacArgs) -> Result<Exit, Error> {
         .as_ref()
         .and_then(|registry| registry.make_pull_secret.as_deref());
     needed.extend(secret.into_iter().flat_map(rights::of_secret));
+    needed.extend(former);
     let roles = role::objects(&needed, &subjects(args));
     let printed: Vec<Object> = namespace.chain(roles).collect();
     context.printer.result(documents(printed.iter())?)?;

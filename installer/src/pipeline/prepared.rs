@@ -66,6 +66,12 @@ impl Examined {
         let registry = settings.registry.as_ref();
         let secret = registry.and_then(|registry| registry.make_pull_secret.as_deref());
         needed.extend(secret.into_iter().flat_map(rights::of_secret));
+        // Who may not read the inventory is told that right with the others.
+        let former = match facts::read_inventory(cluster).await {
+            Err(cluster::Error::Forbidden { .. }) => None,
+            read => read?,
+        };
+        needed.extend(rights::read_former(cluster, former.as_ref()).await?);
         let missing = rights::read_missing(cluster, needed).await?;
         if !missing.is_empty() {
             return Err(stop(context, args, &preflight::without_rights(&missing)));

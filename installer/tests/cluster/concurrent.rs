@@ -1,6 +1,6 @@
 //! Two commands at once: whoever has the lock goes on, the other is told who has it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{api::coordination::v1::Lease, jiff::Timestamp};
 use kube::{
@@ -38,10 +38,23 @@ pub(crate) async fn a_held_lock_is_respected_until_it_expires(harness: &Harness)
     expect(&harness.silica(&["rotate-certs"]), 75, &held);
     // Nothing to write needs no lock.
     expect(&harness.silica(&install()), 0, &[]);
-    let expired = Patch::Merge(json!({"spec": lease(61).spec}));
-    api.patch(lock::LEASE, &PatchParams::default(), &expired)
-        .await
-        .unwrap();
+    // Its holder's clock is an hour behind, and it renews all the same.
+    let renew = async |age: i64, seconds: i32| {
+        let mut spec = lease(age).spec.unwrap();
+        spec.lease_duration_seconds = Some(seconds);
+        let patch = Patch::Merge(json!({"spec": spec}));
+        let params = PatchParams::default();
+        api.patch(lock::LEASE, &params, &patch).await.unwrap();
+    };
+    renew(3600, 4).await;
+    let mut child = harness.start(&UNINSTALL);
+    while child.try_wait().unwrap().is_none() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        renew(3600, 4).await;
+    }
+    expect(&child.wait_with_output().unwrap(), 75, &["jane@laptop-7"]);
+    // It has ended: nothing is renewed any more.
+    renew(3600, 2).await;
     uninstall(harness).await;
 }
 

@@ -1,7 +1,10 @@
 //! The Lease by which those exclude each other that change an installation:
 //! its form, and when it may be taken over.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
@@ -18,6 +21,8 @@ pub const LEASE: &str = "silica-installer";
 pub const PROCESS: &str = "silica/process";
 /// How long a holder that does not renew is waited for.
 pub const LIFETIME: Duration = Duration::from_mins(1);
+/// How often a Lease is looked at that may be taken over.
+pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Somebody else is at work.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -49,23 +54,80 @@ pub fn lease(namespace: &str, holder: &str, process: Option<String>, now: Timest
     }
 }
 
-/// Who holds the Lease; `None` when it may be taken over: it was not renewed in
-/// time, or its holder `has_ended`, which is asked with the annotation
-/// [`PROCESS`].
-pub fn judge(found: &Lease, now: Timestamp, has_ended: impl Fn(&str) -> bool) -> Option<Held> {
-    let spec = found.spec.as_ref()?;
-    let renewed = spec.renew_time.as_ref()?.0;
-    let lifetime = i64::from(spec.lease_duration_seconds.unwrap_or_default());
-    // A clock that is behind must not make the age negative.
-    let age = (now.as_second() - renewed.as_second()).max(0);
-    let empty = BTreeMap::new();
-    let annotations = found.metadata.annotations.as_ref().unwrap_or(&empty);
-    let is_over = annotations.get(PROCESS).is_some_and(|text| has_ended(text));
-    if age >= lifetime || is_over {
-        return None;
+/// What a look at somebody's Lease says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Look {
+    /// Its holder is at work.
+    Held(Held),
+    /// Nobody can tell yet; look again, for as long as this.
+    Wait(Duration),
+    /// It may be taken over.
+    Free,
+}
+
+/// Looks at a Lease again and again. Only time that passed here decides that it was not
+/// renewed: the clock of its holder may differ from ours.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// Holder and time of the last renewal, and when they were seen first.
+    seen: Option<(Mark, Instant)>,
+}
+
+/// What changes with every renewal.
+type Mark = (Option<String>, Timestamp);
+
+impl Watch {
+    /// What can be said `at` this moment, at which the local clock shows `now`. The Lease is
+    /// free when it stayed the same for its whole lifetime, or when its holder `has_ended`,
+    /// which is asked with the annotation [`PROCESS`].
+    pub fn look(
+        &mut self,
+        found: &Lease,
+        at: Instant,
+        now: Timestamp,
+        has_ended: impl Fn(&str) -> bool,
+    ) -> Look {
+        let Some((spec, renewed)) = found
+            .spec
+            .as_ref()
+            .and_then(|spec| Some((spec, spec.renew_time.as_ref()?.0)))
+        else {
+            return Look::Free;
+        };
+        let empty = BTreeMap::new();
+        let annotations = found.metadata.annotations.as_ref().unwrap_or(&empty);
+        if annotations.get(PROCESS).is_some_and(|text| has_ended(text)) {
+            return Look::Free;
+        }
+        let seconds = spec.lease_duration_seconds.unwrap_or_default();
+        let lifetime = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+        let age = now.as_second() - renewed.as_second();
+        let held = || {
+            Look::Held(Held {
+                holder: spec.holder_identity.clone().unwrap_or_else(|| "somebody".into()),
+                age: age.max(0),
+            })
+        };
+        let mark = (spec.holder_identity.clone(), renewed);
+        match &self.seen {
+            Some((seen, since)) if *seen == mark => {
+                let passed = at.saturating_duration_since(*since);
+                match lifetime.checked_sub(passed) {
+                    Some(rest) if !rest.is_zero() => Look::Wait(rest),
+                    _ => Look::Free,
+                }
+            }
+            // It was renewed before our eyes.
+            Some(_) => held(),
+            // Fresh by both clocks: nobody has to wait for the answer.
+            None if age.unsigned_abs() < lifetime.as_secs() => held(),
+            None if lifetime.is_zero() => Look::Free,
+            None => {
+                self.seen = Some((mark, at));
+                Look::Wait(lifetime)
+            }
+        }
     }
-    let holder = spec.holder_identity.clone().unwrap_or_else(|| "somebody".into());
-    Some(Held { holder, age })
 }
 
 #[cfg(test)]
@@ -85,25 +147,49 @@ mod tests {
         )
     }
 
-    #[test]
-    fn a_live_holder_is_named_with_its_age() {
-        let refusal = judge(&held(0), after(7), |_| false).unwrap();
-        assert_eq!((&*refusal.holder, refusal.age), ("jane@laptop-7", 7));
+    fn alive(_: &str) -> bool {
+        false
     }
 
     #[test]
-    fn a_holder_that_stopped_renewing_loses_the_lock() {
-        assert!(judge(&held(0), after(59), |_| false).is_some());
-        assert!(judge(&held(0), after(60), |_| false).is_none());
+    fn a_live_holder_is_named_with_its_age() {
+        for (clock, age) in [(7, 7), (59, 59), (-30, 0)] {
+            let look = Watch::default().look(&held(0), Instant::now(), after(clock), alive);
+            let Look::Held(refusal) = look else {
+                panic!("{look:?} at {clock}");
+            };
+            assert_eq!((&*refusal.holder, refusal.age), ("jane@laptop-7", age));
+        }
+    }
+
+    #[test]
+    fn a_holder_that_stopped_renewing_loses_the_lock_after_its_lifetime_here() {
+        let (mut watch, start) = (Watch::default(), Instant::now());
+        let mut look = |passed: u64| {
+            let at = start + Duration::from_secs(passed);
+            watch.look(&held(0), at, after(60), alive)
+        };
+        assert_eq!(look(0), Look::Wait(LIFETIME));
+        assert_eq!(look(59), Look::Wait(Duration::from_secs(1)));
+        assert_eq!(look(60), Look::Free);
+    }
+
+    #[test]
+    fn clocks_that_differ_take_nothing_from_who_renews() {
+        for skew in [3600, -3600] {
+            let (mut watch, start) = (Watch::default(), Instant::now());
+            let first = watch.look(&held(0), start, after(skew), alive);
+            assert_eq!(first, Look::Wait(LIFETIME), "{skew}");
+            let later = start + Duration::from_secs(70);
+            let look = watch.look(&held(15), later, after(skew + 70), alive);
+            assert!(matches!(look, Look::Held(_)), "{look:?} at {skew}");
+        }
     }
 
     #[test]
     fn a_holder_that_has_ended_loses_it_at_once() {
-        assert!(judge(&held(0), after(1), |process| process == "process").is_none());
-    }
-
-    #[test]
-    fn a_clock_that_is_behind_takes_nothing_over() {
-        assert!(judge(&held(100), after(0), |_| false).is_some());
+        let ended = |process: &str| process == "process";
+        let look = Watch::default().look(&held(0), Instant::now(), after(1), ended);
+        assert_eq!(look, Look::Free);
     }
 }

@@ -2,7 +2,7 @@
 //! same time. What is done under it is over long before it runs out, so it is
 //! never renewed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::{api::coordination::v1::Lease, jiff::Timestamp};
 use kube::{
@@ -10,10 +10,10 @@ use kube::{
     api::{DeleteParams, PostParams, Preconditions},
 };
 use silica_api::{
-    lock::{self, Held, LEASE, LIFETIME},
+    lock::{self, Held, LEASE, LIFETIME, LOOK_EVERY, Look, Watch},
     names,
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::apply::{Error, REQUEST};
 
@@ -46,10 +46,9 @@ pub(super) async fn exclusive<T>(
 }
 
 async fn take(api: &Api<Lease>, namespace: &str, identity: &str) -> Result<Lease, Error> {
-    let now = Timestamp::now();
     // The identity of a pod is its name.
     let holder = format!("{}/{identity}", names::CONTROLLER);
-    let mut wanted = lock::lease(namespace, &holder, None, now);
+    let wanted = || lock::lease(namespace, &holder, None, Timestamp::now());
     let parameters = PostParams {
         field_manager: Some(names::FIELD_MANAGER_CONTROLLER.to_owned()),
         ..PostParams::default()
@@ -58,18 +57,24 @@ async fn take(api: &Api<Lease>, namespace: &str, identity: &str) -> Result<Lease
         holder: "somebody".to_owned(),
     };
     let is_taken = |error: &kube::Error| matches!(error, kube::Error::Api(status) if status.is_already_exists() || status.is_conflict());
-    match within(api.create(&parameters, &wanted)).await? {
+    match within(api.create(&parameters, &wanted())).await? {
         Ok(lease) => return Ok(lease),
         Err(error) if is_taken(&error) => {}
         Err(error) => return Err(failed(error)),
     }
-    let Some(found) = within(api.get_opt(LEASE)).await?.map_err(failed)? else {
-        return Err(busy());
+    let mut watch = Watch::default();
+    let found = loop {
+        let Some(found) = within(api.get_opt(LEASE)).await?.map_err(failed)? else {
+            return Err(busy());
+        };
+        match watch.look(&found, Instant::now(), Timestamp::now(), |_| false) {
+            Look::Held(Held { holder, .. }) => return Err(Error::Busy { holder }),
+            Look::Wait(rest) => sleep(rest.min(LOOK_EVERY)).await,
+            Look::Free => break found,
+        }
     };
-    if let Some(Held { holder, .. }) = lock::judge(&found, now, |_| false) {
-        return Err(Error::Busy { holder });
-    }
     // The resourceVersion makes this fail when another one is faster.
+    let mut wanted = wanted();
     wanted.metadata.resource_version = found.resource_version();
     match within(api.replace(LEASE, &parameters, &wanted)).await? {
         Ok(lease) => Ok(lease),
