@@ -49,7 +49,7 @@ impl Category {
 
 /// The checks of the preflight by id. Each has a heading with its id in
 /// [`TROUBLESHOOTING`].
-pub const PREFLIGHT: [(&str, Category); 16] = [
+pub const PREFLIGHT: [(&str, Category); 17] = [
     ("kubernetes-version", Category::Cluster),
     ("native-sidecars", Category::Cluster),
     ("clock", Category::Cluster),
@@ -62,6 +62,7 @@ pub const PREFLIGHT: [(&str, Category); 16] = [
     ("image-delivery", Category::Pods),
     ("node-architecture", Category::Pods),
     ("capacity", Category::Pods),
+    ("template-namespace", Category::Pods),
     ("domain", Category::Exposure),
     ("ingress-class", Category::Exposure),
     ("gateway", Category::Exposure),

@@ -16,13 +16,25 @@ use crate::{
 
 /// Turns any Kubernetes cluster into an E2B-compatible sandbox cloud.
 #[derive(Debug, Parser)]
-#[command(name = "silica", version, propagate_version = true, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "silica", version, propagate_version = true, max_term_width = 100, after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
     #[command(subcommand)]
     pub command: Command,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  silica check --domain sandbox.example.com            # is the cluster fit for it?
+  silica install --domain sandbox.example.com          # the same command upgrades
+  silica install --dry-run                             # what would change
+  silica status
+  silica verify-dns
+  eval \"$(silica env --ca-file silica-ca.crt)\"       # then run an agent
+  silica doctor 'invalid peer certificate: UnknownIssuer'
+  silica rotate-certs
+  silica uninstall";
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 something would change (install --dry-run --exit-code), 64 wrong command line, 65 bad setting, 69 cluster unreachable, \
 75 another command is at work, 77 right missing, 79 check has findings, 124 time limit reached, 130 interrupted and 143 terminated (run again to resume)";
@@ -36,6 +48,12 @@ pub struct Global {
     /// Context in the kubeconfig; the current one when absent
     #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
+    /// Act as this user, if the kubeconfig's may impersonate
+    #[arg(long = "as", global = true, value_name = "USER")]
+    pub as_user: Option<String>,
+    /// Act as a member of this group, too; may be repeated
+    #[arg(long = "as-group", global = true, value_name = "GROUP", requires = "as_user")]
+    pub as_groups: Vec<String>,
     /// Do not ask before changing the cluster
     #[arg(long, short, global = true)]
     pub yes: bool,
@@ -168,11 +186,10 @@ mod tests {
     #[test]
     fn every_command_shows_examples() {
         fn walk(command: &clap::Command, path: &str) {
+            let help = command.clone().render_long_help().to_string();
+            assert!(help.contains("Examples:"), "`{path} --help` has no examples");
             for command in command.get_subcommands().filter(|one| one.get_name() != "help") {
-                let path = format!("{path} {}", command.get_name());
-                let help = command.clone().render_long_help().to_string();
-                assert!(help.contains("Examples:"), "`{path} --help` has no examples");
-                walk(command, &path);
+                walk(command, &format!("{path} {}", command.get_name()));
             }
         }
         walk(&Cli::command(), "silica");

@@ -63,7 +63,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// `None` for a lack of rights.
-    fn of(status: &Status) -> Option<Self> {
+    pub(crate) fn of(status: &Status) -> Option<Self> {
         let text = status.message.as_str();
         // So do all authorizers say it, and the guard against escalation.
         let lacks_rights = status.code == 401
@@ -189,9 +189,34 @@ pub struct Cluster {
     pub server: String,
 }
 
+/// Somebody whom the kubeconfig's user may impersonate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Identity {
+    /// Name of the user.
+    pub user: String,
+    /// Groups that the user is taken to be in.
+    pub groups: Vec<String>,
+}
+
+impl Identity {
+    fn put_on(self, config: &mut Config) {
+        config.auth_info.impersonate = Some(self.user);
+        config.auth_info.impersonate_groups = Some(self.groups).filter(|groups| !groups.is_empty());
+    }
+}
+
 impl Cluster {
     /// Reads the kubeconfig and prepares a client; nothing is sent yet.
     pub async fn read(path: Option<PathBuf>, context: Option<String>) -> Result<Self, Error> {
+        Self::read_as(path, context, None).await
+    }
+
+    /// The same for requests in somebody else's name.
+    pub async fn read_as(
+        path: Option<PathBuf>,
+        context: Option<String>,
+        identity: Option<Identity>,
+    ) -> Result<Self, Error> {
         let options = KubeConfigOptions {
             context,
             ..KubeConfigOptions::default()
@@ -200,7 +225,7 @@ impl Cluster {
             path: path.clone(),
             why,
         };
-        let config = match &path {
+        let mut config = match &path {
             Some(path) => {
                 let kubeconfig =
                     Kubeconfig::read_from(path).map_err(|error| failed(kubeconfig_reason(&error)))?;
@@ -213,6 +238,9 @@ impl Cluster {
                 .map_err(|error| failed(kubeconfig_reason(&error)))?,
             None => Config::infer().await.map_err(|error| failed(reason(&error)))?,
         };
+        if let Some(identity) = identity {
+            identity.put_on(&mut config);
+        }
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let client = Client::try_from(config).map_err(|error| failed(reason(&error)))?;
         Ok(Self { client, server })
@@ -242,6 +270,23 @@ mod tests {
 
     fn answer(code: u16, reason: &str) -> kube::Error {
         kube::Error::Api(Status::failure("why", reason).with_code(code).boxed())
+    }
+
+    #[test]
+    fn somebody_else_is_put_on_for_every_request() {
+        let mut config = Config::new("https://127.0.0.1:1".parse().unwrap());
+        let identity = |groups: &[&str]| Identity {
+            user: "jane".into(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        };
+        identity(&["dev", "ops"]).put_on(&mut config);
+        assert_eq!(config.auth_info.impersonate.as_deref(), Some("jane"));
+        assert_eq!(
+            config.auth_info.impersonate_groups,
+            Some(vec!["dev".to_owned(), "ops".to_owned()])
+        );
+        identity(&[]).put_on(&mut config);
+        assert_eq!(config.auth_info.impersonate_groups, None);
     }
 
     #[test]

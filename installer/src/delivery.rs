@@ -28,6 +28,7 @@ use crate::{
     check::Check,
     cluster::Cluster,
     error::Error,
+    placement::Placement,
     plan,
     settings::{self, ChosenImages, ImageDelivery, Settings},
 };
@@ -127,7 +128,7 @@ impl Delivery {
             registry: settings.registry.as_ref(),
             borrow: settings.borrow_image.as_deref(),
             is_socket_named: settings.containerd_address.is_some(),
-            selector: &settings.options.node_selector,
+            placement: Placement::of(&settings.options),
             nodes: nodes.as_deref(),
             machine: &Machine::observe(settings.containerd_address.as_deref()),
             bundled: &bundle.architectures(),
@@ -135,9 +136,9 @@ impl Delivery {
             has_loader: bundle::has_loader() && settings.images == ChosenImages::default(),
         };
         let choice = choose::choose(&situation);
-        let mut checks = vec![choose::judge(&choice)];
+        let mut checks = vec![choose::judge(&situation, &choice)];
         if settings.delivery != ImageDelivery::None {
-            checks.push(choose::judge_architectures(&situation));
+            checks.push(choose::judge_architectures(&situation, choice.as_ref().ok()));
         }
         let target = choice.map_or(Target::Nowhere, |(target, _)| target);
         let mut packing = pack::pack(bundle, &target)?;

@@ -94,6 +94,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::{
+        apply::{Field, Objection, Why},
+        cluster, error, lock, wait,
+    };
 
     fn first(text: &str) -> Option<&'static str> {
         recognise(text).first().map(|case| case.id)
@@ -149,6 +153,51 @@ mod tests {
             ("0/3 nodes are available: 3 Insufficient memory.", "unschedulable"),
         ] {
             assert_eq!(first(text), Some(id), "{text}");
+        }
+    }
+
+    /// Made of the errors themselves, so that a new wording is not forgotten here.
+    #[test]
+    fn our_own_texts_are_recognised() {
+        let refused = |why: Why| {
+            error::Error::Refused {
+                objections: vec![Objection {
+                    object: "Service a/b".into(),
+                    why,
+                }],
+            }
+            .to_string()
+        };
+        let field = Field {
+            path: ".spec.replicas".into(),
+            manager: "kubectl-edit".into(),
+        };
+        let held = lock::Error::Held {
+            holder: "root@a (silica install)".into(),
+            age: 3,
+        };
+        let forbidden = cluster::Error::Forbidden {
+            action: "read",
+            object: "Secret a/b".into(),
+            why: "secrets \"b\" is forbidden: User \"u\" cannot get resource \"secrets\"".into(),
+        };
+        let never = wait::Error::Never {
+            object: "Deployment a/b".into(),
+            why: "pods \"b-1\" is forbidden: violates PodSecurity \"restricted:latest\"".into(),
+        };
+        for (text, id) in [
+            (held.to_string(), "busy"),
+            (lock::Error::Lost.to_string(), "busy"),
+            (lock::Error::Changed.to_string(), "busy"),
+            (refused(Why::Fields(vec![field])), "conflict"),
+            (
+                refused(Why::Said("services \"b\" is forbidden: exceeded quota: q".into())),
+                "quota",
+            ),
+            (forbidden.to_string(), "rights"),
+            (never.to_string(), "pod-security"),
+        ] {
+            assert_eq!(first(&text), Some(id), "{text}");
         }
     }
 

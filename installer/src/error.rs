@@ -7,6 +7,7 @@ use silica_certs::{authority, files, pem};
 
 use crate::{
     address::Route,
+    apply::Objection,
     bundle,
     cluster::{self, Refusal},
     commands::{
@@ -89,6 +90,9 @@ pub enum Error {
     /// Some checks failed.
     #[error("{count} of the checks stop the installation; nothing was changed")]
     Preflight { count: usize, is_permission: bool },
+    /// The server would not take some objects.
+    #[error("nothing was changed: the server would refuse {}:\n  {}", count(objections.len(), "object"), lines(objections))]
+    Refused { objections: Vec<Objection> },
     /// There is no installation.
     #[error("there is no installation in namespace {}", names::NAMESPACE)]
     NotInstalled,
@@ -145,6 +149,11 @@ fn during(phase: Option<&String>) -> String {
     phase
         .map(|phase| format!(" in phase {phase:?}"))
         .unwrap_or_default()
+}
+
+fn lines(objections: &[Objection]) -> String {
+    let lines: Vec<String> = objections.iter().map(Objection::to_string).collect();
+    lines.join("\n  ")
 }
 
 fn count(number: usize, what: &str) -> String {
@@ -221,7 +230,7 @@ impl Error {
                 "install containerd's ctr, or bring the executables another way: --registry HOST/PREFIX or --images configmap"
                     .to_owned()
             }
-            Self::Wait(wait::Error::Timeout { .. }) => {
+            Self::Wait(wait::Error::Timeout { .. } | wait::Error::Never { .. }) => {
                 format!("kubectl get pods,events -n {}; then run the same command again, it resumes", names::NAMESPACE)
             }
             Self::RolledBack { .. } => format!(
@@ -231,6 +240,7 @@ impl Error {
             Self::NotRolledBack { .. } => {
                 "run silica install with the former settings, or the former silica; it resumes".to_owned()
             }
+            Self::Refused { objections } if objections.iter().all(Objection::is_conflict) => CONFLICT_HINT.to_owned(),
             Self::Declined | Self::CannotAsk => "run again with --yes".to_owned(),
             Self::Verify(verify::Error::Certificate { hint, .. }) => hint.clone()?,
             Self::Verify(_) => format!("kubectl logs -n {} deployment/{}", names::NAMESPACE, names::MANAGER),
@@ -256,6 +266,8 @@ impl Error {
     }
 }
 
+const CONFLICT_HINT: &str = "take these fields over with --force-conflicts";
+
 fn cluster_hint(error: &cluster::Error) -> Option<String> {
     Some(match error {
         cluster::Error::Kubeconfig { .. } => {
@@ -277,7 +289,7 @@ fn cluster_hint(error: &cluster::Error) -> Option<String> {
                     .to_owned()
             }
         },
-        cluster::Error::Conflict { .. } => "take these fields over with --force-conflicts".to_owned(),
+        cluster::Error::Conflict { .. } => CONFLICT_HINT.to_owned(),
         cluster::Error::Request { .. } => return None,
     })
 }
@@ -285,6 +297,7 @@ fn cluster_hint(error: &cluster::Error) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::apply::{Field, Why};
 
     #[test]
     fn exit_codes_tell_the_kinds_apart() {
@@ -318,6 +331,26 @@ mod tests {
             .exit(),
             Exit::Forbidden
         );
+    }
+
+    #[test]
+    fn every_refused_object_has_a_line() {
+        let conflict = |object: &str| Objection {
+            object: object.into(),
+            why: Why::Fields(vec![Field {
+                path: ".spec.replicas".into(),
+                manager: "hpa".into(),
+            }]),
+        };
+        let error = Error::Refused {
+            objections: vec![conflict("A b"), conflict("C d")],
+        };
+        assert_eq!(
+            error.to_string(),
+            "nothing was changed: the server would refuse 2 objects:\n  A b: .spec.replicas was set by \"hpa\"\n  \
+             C d: .spec.replicas was set by \"hpa\""
+        );
+        assert!(error.hint().unwrap().contains("--force-conflicts"));
     }
 
     #[test]

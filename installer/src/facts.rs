@@ -22,6 +22,7 @@ mod ingress_classes;
 mod namespace;
 pub mod nodes;
 mod strangers;
+pub mod templates;
 pub mod way_in;
 mod webhooks;
 

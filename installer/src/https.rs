@@ -121,23 +121,7 @@ impl Client {
             why,
         };
         let stream = self.handshake(host).await?;
-        let exchange = async {
-            let (mut sender, connection) =
-                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-            let connection = tokio::spawn(connection);
-            let mut request = Request::new(Full::new(body.into()));
-            *request.method_mut() = method.clone();
-            *request.uri_mut() = path.parse().unwrap_or_default();
-            *request.headers_mut() = headers;
-            if let Ok(value) = host.parse() {
-                request.headers_mut().insert(header::HOST, value);
-            }
-            let answer = sender.send_request(request).await?;
-            let status = answer.status();
-            let body = answer.into_body().collect().await?.to_bytes();
-            connection.abort();
-            Ok::<_, hyper::Error>(Answer { status, body })
-        };
+        let exchange = exchange(stream, method.clone(), host, path, headers, body.into());
         match timeout(ANSWER, exchange).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(failed(reason(&error))),
@@ -213,6 +197,31 @@ pub async fn served_chain(
     address: &str,
     port: u16,
 ) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let stream = open(host, address, port).await?;
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    Ok(chain.iter().map(|one| one.clone().into_owned()).collect())
+}
+
+/// What a server at an address answers for a host, whoever it is: nothing secret may be
+/// sent this way. Needs no cluster.
+pub async fn get(host: &str, address: &str, port: u16, path: &str) -> Result<Answer, Error> {
+    let failed = |why: String| Error::Send {
+        method: Method::GET,
+        host: host.into(),
+        path: path.into(),
+        why,
+    };
+    let stream = open(host, address, port).await?;
+    let exchange = exchange(stream, Method::GET, host, path, HeaderMap::new(), Bytes::new());
+    match timeout(CONNECT, exchange).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(failed(reason(&error))),
+        Err(_) => Err(failed(format!("no answer within {} s", CONNECT.as_secs()))),
+    }
+}
+
+/// A TLS connection to whoever answers.
+async fn open(host: &str, address: &str, port: u16) -> Result<TlsStream<TcpStream>, Error> {
     let route = format!("{address}:{port}");
     let refused = |why: String| Error::Connect {
         route: route.clone(),
@@ -230,12 +239,35 @@ pub async fn served_chain(
         .map_err(|_| refused(late()))?
         .map_err(|error| refused(error.to_string()))?;
     let connector = TlsConnector::from(Arc::new(tls_config(Trust::Anybody)?));
-    let stream = timeout(CONNECT, connector.connect(name, stream))
+    timeout(CONNECT, connector.connect(name, stream))
         .await
         .map_err(|_| failed(late()))?
-        .map_err(|error| failed(tls_reason(&error)))?;
-    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    Ok(chain.iter().map(|one| one.clone().into_owned()).collect())
+        .map_err(|error| failed(tls_reason(&error)))
+}
+
+/// Sends one request and reads the whole answer.
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    method: Method,
+    host: &str,
+    path: &str,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Answer, hyper::Error> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = path.parse().unwrap_or_default();
+    *request.headers_mut() = headers;
+    if let Ok(value) = host.parse() {
+        request.headers_mut().insert(header::HOST, value);
+    }
+    let answer = sender.send_request(request).await?;
+    let status = answer.status();
+    let body = answer.into_body().collect().await?.to_bytes();
+    connection.abort();
+    Ok(Answer { status, body })
 }
 
 fn tls_reason(error: &io::Error) -> String {

@@ -16,6 +16,9 @@ use crate::{
 
 mod capacity;
 mod domain;
+mod templates;
+
+pub(crate) use self::templates::template_namespace;
 
 /// Seconds of difference between the clocks that the user should know of.
 const SKEW_WARN: u64 = 60;

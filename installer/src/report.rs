@@ -176,30 +176,10 @@ impl Printer {
         }
     }
 
-    /// One finished check: a line, and the reason and hint when it is not fine.
+    /// One finished check, with its reason and hint when it is not fine.
     pub fn check(&self, check: &Check) {
-        let (style, glyph) = match check.verdict {
-            Verdict::Pass => (GREEN, '✓'),
-            Verdict::Warn => (YELLOW, '‼'),
-            Verdict::Fail => (RED, '✗'),
-            Verdict::Skip => (DIM, '-'),
-        };
-        let elapsed = check
-            .elapsed_ms
-            .map(|elapsed| format!(" {DIM}({elapsed} ms){DIM:#}"));
-        self.line(&format!(
-            "{style}{glyph}{style:#} {}{}",
-            check.title,
-            elapsed.unwrap_or_default()
-        ));
-        if !check.detail.is_empty() && check.verdict != Verdict::Pass {
-            self.line(&format!("    {}", check.detail));
-        }
-        if let Some(hint) = &check.hint {
-            self.line(&format!("    hint: {hint}"));
-        }
-        if let Some(see) = &check.see {
-            self.line(&format!("    see:  {see}"));
+        for line in lines(check) {
+            self.line(&line);
         }
     }
 
@@ -271,6 +251,44 @@ fn write_whole(out: &mut impl Write, text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
+}
+
+/// One finished check: a line, and the reason and hint when it is not fine.
+pub fn lines(check: &Check) -> Vec<String> {
+    let (style, glyph) = match check.verdict {
+        Verdict::Pass => (GREEN, '✓'),
+        Verdict::Warn => (YELLOW, '‼'),
+        Verdict::Fail => (RED, '✗'),
+        Verdict::Skip => (DIM, '-'),
+    };
+    let elapsed = check
+        .elapsed_ms
+        .map(|elapsed| format!(" {DIM}({elapsed} ms){DIM:#}"));
+    let mut lines = vec![format!(
+        "{style}{glyph}{style:#} {}{}",
+        check.title,
+        elapsed.unwrap_or_default()
+    )];
+    if !check.detail.is_empty() && check.verdict != Verdict::Pass {
+        lines.push(format!("    {}", check.detail));
+    }
+    lines.extend(check.hint.iter().map(|hint| format!("    hint: {hint}")));
+    lines.extend(check.see.iter().map(|see| format!("    see:  {see}")));
+    lines
+}
+
+/// A unified diff with the colours that people know from git.
+pub fn colored_diff(diff: &str) -> String {
+    let color = |line: &str| {
+        let style = match line.as_bytes().first() {
+            Some(b'+') => GREEN,
+            Some(b'-') => RED,
+            Some(b'@') => DIM,
+            _ => return format!("{line}\n"),
+        };
+        format!("{style}{line}{style:#}\n")
+    };
+    diff.lines().map(color).collect()
 }
 
 /// Whether standard error can show progress that moves.

@@ -6,7 +6,7 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{
     cli::{Cli, Command, Global},
-    cluster::Cluster,
+    cluster::{Cluster, Identity},
     commands,
     error::Error,
     exit::Exit,
@@ -29,7 +29,18 @@ pub struct Context {
 impl Context {
     /// Connects to the cluster of the kubeconfig.
     pub async fn cluster(&self) -> Result<Cluster, Error> {
-        Ok(Cluster::read(self.global.kubeconfig.clone(), self.global.context.clone()).await?)
+        let Global {
+            kubeconfig,
+            context,
+            as_user,
+            as_groups,
+            ..
+        } = self.global.clone();
+        let identity = as_user.map(|user| Identity {
+            user,
+            groups: as_groups,
+        });
+        Ok(Cluster::read_as(kubeconfig, context, identity).await?)
     }
 
     /// Asks before something is changed; `--yes` answers in advance.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::{
-    api::apps::v1::Deployment,
+    api::apps::v1::{Deployment, DeploymentStatus},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
@@ -21,6 +21,7 @@ use silica_api::{crd::SandboxSet, labels, names};
 use silica_manifests::gateway::gateway_resource;
 use tokio::time::{Instant, timeout_at};
 
+use self::trouble::Trouble;
 use crate::{
     cluster::{self, Cluster, reason},
     gateway,
@@ -30,6 +31,9 @@ use crate::{
 
 /// How often the reasons of a slow start are read again.
 const REASONS_EVERY: Duration = Duration::from_secs(3);
+/// How long something that does not get better by itself is waited for all the same: a
+/// quota has room again when an old pod has ended, and conditions may be those of before.
+const FAILING_FOR: Duration = Duration::from_secs(20);
 
 /// Why waiting ended without success.
 #[derive(Debug, thiserror::Error)]
@@ -49,10 +53,28 @@ pub enum Error {
 }
 
 /// What a look at an object says.
+#[derive(Debug, Eq, PartialEq)]
 enum Look {
     Ready,
     NotYet(String),
+    /// Nothing gets better by itself, unless somebody or something else changes it.
+    Failing(String),
     Never(String),
+}
+
+/// How long something has been failing.
+#[derive(Default)]
+struct Failing(Option<Instant>);
+
+impl Failing {
+    /// Whether it has failed for so long, without a break, that waiting is of no use.
+    fn is_over(&mut self, is_failing: bool, now: Instant) -> bool {
+        if !is_failing {
+            self.0 = None;
+            return false;
+        }
+        now - *self.0.get_or_insert(now) >= FAILING_FOR
+    }
 }
 
 /// Watches one object until `look` is content. `explain` is asked for better
@@ -68,21 +90,33 @@ async fn until<K, E>(
 ) -> Result<(), Error>
 where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
-    E: Future<Output = Option<String>>,
+    E: Future<Output = Option<Trouble>>,
 {
     let mut events = std::pin::pin!(watch_object(api, name).default_backoff());
     let mut why = "nothing is known of it".to_owned();
+    let mut trouble: Option<Trouble> = None;
+    let mut looks_bad = false;
+    let mut failing = Failing::default();
     loop {
-        if Instant::now() >= deadline {
+        let now = Instant::now();
+        if now >= deadline {
             return Err(Error::Timeout { object: title, why });
         }
-        let patience = (Instant::now() + REASONS_EVERY).min(deadline);
+        let is_permanent = trouble.as_ref().is_some_and(|trouble| trouble.is_permanent);
+        if failing.is_over(looks_bad || is_permanent, now) {
+            return Err(Error::Never { object: title, why });
+        }
+        let patience = (now + REASONS_EVERY).min(deadline);
         match timeout_at(patience, events.next()).await {
-            Ok(Some(Ok(object))) => match look(object.as_ref()) {
-                Look::Ready => return Ok(()),
-                Look::Never(why) => return Err(Error::Never { object: title, why }),
-                Look::NotYet(seen) => why = seen,
-            },
+            Ok(Some(Ok(object))) => {
+                let seen = look(object.as_ref());
+                looks_bad = matches!(seen, Look::Failing(_));
+                match seen {
+                    Look::Ready => return Ok(()),
+                    Look::Never(why) => return Err(Error::Never { object: title, why }),
+                    Look::NotYet(seen) | Look::Failing(seen) => why = seen,
+                }
+            }
             // The watcher tries again by itself, more and more slowly.
             Ok(Some(Err(error))) => why = reason(&error),
             Ok(None) => {
@@ -92,8 +126,10 @@ where
                 });
             }
             Err(_) => {
-                if let Some(better) = explain().await {
-                    why = better;
+                trouble = explain().await;
+                // What pods say is of no use when there are none.
+                if let Some(better) = trouble.as_ref().filter(|_| !looks_bad) {
+                    why.clone_from(&better.why);
                 }
             }
         }
@@ -101,7 +137,7 @@ where
     }
 }
 
-async fn nothing_more() -> Option<String> {
+async fn nothing_more() -> Option<Trouble> {
     None
 }
 
@@ -168,12 +204,15 @@ pub async fn rollout(
 
 /// Why pods of a Deployment do not run; `None` when nothing speaks against them.
 pub async fn trouble_of(cluster: &Cluster, namespace: &str, name: &str) -> Option<String> {
-    trouble::of_pods(cluster, namespace, &format!("{}={name}", labels::APP_NAME)).await
+    let selector = format!("{}={name}", labels::APP_NAME);
+    let trouble = trouble::of_pods(cluster, namespace, &selector).await;
+    trouble.map(|trouble| trouble.why)
 }
 
 /// Why the sandboxes of a pool do not become ready.
 pub async fn trouble_of_pool(cluster: &Cluster, namespace: &str, name: &str) -> Option<String> {
-    trouble::of_pool(cluster, namespace, name).await
+    let trouble = trouble::of_pool(cluster, namespace, name).await;
+    trouble.map(|trouble| trouble.why)
 }
 
 fn look_deployment(deployment: Option<&Deployment>) -> Look {
@@ -200,9 +239,26 @@ fn look_deployment(deployment: Option<&Deployment>) -> Look {
     if updated >= wanted && available >= wanted && total == updated {
         return Look::Ready;
     }
-    Look::NotYet(format!(
-        "{available} of {wanted} pods are available, {updated} of them new"
-    ))
+    let counts = format!("{available} of {wanted} pods are available, {updated} of them new");
+    match failure(status) {
+        Some(message) => Look::Failing(format!("{counts}; {message}")),
+        None => Look::NotYet(counts),
+    }
+}
+
+/// What the conditions of a Deployment have against its new pods: they cannot be
+/// created (a quota, a Pod Security level), or nothing moves any more.
+fn failure(status: &DeploymentStatus) -> Option<String> {
+    let conditions = status.conditions.as_deref().unwrap_or_default();
+    let condition = conditions.iter().find(|condition| {
+        let reason = condition.reason.as_deref().unwrap_or_default();
+        (condition.type_ == "ReplicaFailure" && condition.status == "True")
+            || (condition.type_ == "Progressing"
+                && condition.status == "False"
+                && reason == "ProgressDeadlineExceeded")
+    })?;
+    let text = condition.message.as_ref().or(condition.reason.as_ref());
+    Some(text.unwrap_or(&condition.type_).clone())
 }
 
 /// Waits until a pool has a sandbox to give.
@@ -360,6 +416,44 @@ mod tests {
         ] {
             assert!(matches!(look_deployment(Some(&not_yet)), Look::NotYet(_)));
         }
+    }
+
+    #[test]
+    fn conditions_tell_what_keeps_pods_from_being_created() {
+        let deployment = |conditions: serde_json::Value| -> Deployment {
+            serde_json::from_value(json!({"metadata": {"generation": 1},
+                "spec": {"replicas": 3, "selector": {}, "template": {}},
+                "status": {"observedGeneration": 1, "conditions": conditions}}))
+            .unwrap()
+        };
+        let look = |conditions| look_deployment(Some(&deployment(conditions)));
+        let forbidden = json!([
+            {"type": "Progressing", "status": "True", "reason": "NewReplicaSetCreated"},
+            {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota: q"}]);
+        let counts = "0 of 3 pods are available, 0 of them new";
+        assert_eq!(
+            look(forbidden),
+            Look::Failing(format!("{counts}; exceeded quota: q"))
+        );
+        let stuck = json!([{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]);
+        assert_eq!(
+            look(stuck),
+            Look::Failing(format!("{counts}; ProgressDeadlineExceeded"))
+        );
+        let fine =
+            json!([{"type": "Progressing", "status": "True"}, {"type": "ReplicaFailure", "status": "False"}]);
+        assert_eq!(look(fine), Look::NotYet(counts.into()));
+    }
+
+    #[test]
+    fn only_what_fails_without_a_break_is_given_up() {
+        let start = Instant::now();
+        let mut failing = Failing::default();
+        assert!(!failing.is_over(true, start));
+        assert!(!failing.is_over(true, start + FAILING_FOR / 2));
+        assert!(!failing.is_over(false, start + FAILING_FOR));
+        assert!(!failing.is_over(true, start + FAILING_FOR));
+        assert!(failing.is_over(true, start + FAILING_FOR * 2));
     }
 
     #[test]

@@ -73,6 +73,7 @@ async fn the_largest_chunks_are_accepted_kept_and_immutable() {
         apply::observe(&cluster, executables(&namespace), Conflicts::Refuse)
             .await
             .unwrap()
+            .changes
     };
     let changes = observe().await;
     assert_eq!(changes.len(), 5, "a loader, three chunks and one");

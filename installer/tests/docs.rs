@@ -224,7 +224,9 @@ fn flags_that_stand_alone_belong_to_some_command() {
     let silica = silica();
     let commands = with_descendants(&silica);
     for (path, text) in documents() {
-        for code in code(&text).iter().filter(|code| code.starts_with("--")) {
+        // Three dashes begin a difference.
+        let is_flag = |code: &&String| code.starts_with("--") && !code.starts_with("---");
+        for code in code(&text).iter().filter(is_flag) {
             for word in code.split([' ', ',']).filter(|word| word.starts_with("--")) {
                 assert!(
                     commands.iter().any(|command| has_flag(command, word)),
@@ -274,6 +276,69 @@ fn every_check_of_the_preflight_is_explained_where_its_hint_points() {
             "{TROUBLESHOOTING} has no heading for {id}"
         );
     }
+}
+
+/// Texts of Kubernetes, not of ours.
+const FOREIGN_TEXTS: [&str; 3] = ["ImagePullBackOff", "ErrImagePull", "CrashLoopBackOff"];
+
+#[test]
+fn messages_that_are_quoted_exist() {
+    let page = document(TROUBLESHOOTING);
+    let (_, table) = page.split_once("## While it runs").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let sources = sources(&root().join("installer/src"));
+    let mut checked = 0;
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let cell = row.split(" | ").next().unwrap();
+        for text in cell.split('`').skip(1).step_by(2) {
+            for part in text.split("...").map(|part| part.trim_matches([' ', ':', ';'])) {
+                let is_known = FOREIGN_TEXTS.contains(&part) || sources.contains(part);
+                assert!(is_known, "{TROUBLESHOOTING} quotes {part:?}, which no code says");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 20, "only {checked} texts were found");
+}
+
+/// All code below a folder, lines of one text joined.
+fn sources(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            text.push_str(&sources(&path));
+        } else {
+            let file = fs::read_to_string(&path).unwrap();
+            for line in file.lines() {
+                match line.strip_suffix('\\') {
+                    Some(begun) => text.push_str(begun.trim_start()),
+                    None => text.extend([line.trim_start(), "\n"]),
+                }
+            }
+        }
+    }
+    text
+}
+
+/// Paths of tests and sources that the comparison gives as evidence.
+#[test]
+fn evidence_of_the_comparison_exists() {
+    let page = document("docs/comparison.md");
+    let folders = [root(), root().join("installer"), root().join("installer/src")];
+    let mut checked = 0;
+    for span in page.split('`').skip(1).step_by(2) {
+        let is_path = span.contains('/') && !span.contains([' ', ':']) && !span.starts_with('/');
+        if !is_path || span.starts_with("kubernetes.io/") {
+            continue;
+        }
+        assert!(
+            folders.iter().any(|folder| folder.join(span).exists()),
+            "docs/comparison.md names {span}, which is nowhere"
+        );
+        checked += 1;
+    }
+    assert!(checked > 50, "only {checked} paths were found");
 }
 
 #[test]

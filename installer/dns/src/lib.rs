@@ -26,10 +26,13 @@ pub mod report;
 pub mod verdict;
 pub mod view;
 pub mod wait;
+mod whose;
 
 pub use check::{Error, PUBLIC, Request, verify};
 pub use name::BadName;
-pub use records::{Record, RecordKind, records_to_create, render_table, render_zone};
+pub use records::{
+    Record, RecordKind, records_to_create, render_dnscontrol, render_route53, render_table, render_zone,
+};
 pub use report::{Finding, ProbeReport, Report, Severity, ViewReport};
 pub use verdict::{Expected, Missing, Verdict};
 pub use view::ViewKind;

@@ -1,10 +1,13 @@
 //! The records that make a domain work, exactly as they are to be created.
 
+mod providers;
+
 use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 
 use serde::Serialize;
 
+pub use self::providers::{render_dnscontrol, render_route53};
 use crate::verdict::{Expected, same};
 
 /// Life of the records in seconds: short enough to move within minutes.

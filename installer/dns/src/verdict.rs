@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use crate::whose::whose;
+
 mod judge;
 
 pub use judge::judge;
@@ -188,7 +190,7 @@ impl fmt::Display for Verdict {
             Self::CnameToExpected { target } => write!(f, "is an alias of {target}, as expected"),
             Self::LocalhostName => f.write_str("leads to this machine without DNS (RFC 6761)"),
             Self::Unjudged => f.write_str("resolves, and nothing is known to compare it with"),
-            Self::WrongAddress { found } => write!(f, "leads elsewhere: {} is not expected", join(found)),
+            Self::WrongAddress { found } => write!(f, "leads elsewhere: {} is not expected", told(found)),
             Self::Stale { found, seconds } => {
                 let what = if found.is_empty() { "has no record".to_owned() } else { format!("leads to {}", join(found)) };
                 write!(f, "is right at the zone's servers; this resolver remembers that it {what}")?;
@@ -220,7 +222,30 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// Addresses with what is special about them.
+fn told(addresses: &[IpAddr]) -> String {
+    let told = addresses.iter().map(|address| match whose(*address) {
+        Some(whose) => format!("{address} ({whose})"),
+        None => address.to_string(),
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
 fn join(addresses: &[IpAddr]) -> String {
     let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
     addresses.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_address_is_told_with_whose_it_is() {
+        let found = ["10.0.0.1", "1.1.1.1"].map(|text| text.parse().unwrap()).to_vec();
+        assert_eq!(
+            Verdict::WrongAddress { found }.to_string(),
+            "leads elsewhere: 10.0.0.1 (of a private network, RFC 1918), 1.1.1.1 is not expected"
+        );
+    }
 }

@@ -1,20 +1,22 @@
 //! `silica doctor`: what a text means, or what is wrong with the installation.
 
+mod dns;
+
 use std::io::Read as _;
 
 use clap::Args;
 use k8s_openapi::api::core::v1::Event;
 use kube::{Api, api::ListParams};
 use serde_json::{Value, json};
-use silica_api::{crd::SandboxSet, names, types::Domain};
+use silica_api::{names, types::Domain};
 use time::OffsetDateTime;
 
 use crate::{
     address::Addresses,
     check::Verdict,
     cli::Format,
-    cluster::{Cluster, reason, request},
-    commands::{status, verify_dns},
+    cluster::{Cluster, request},
+    commands::status,
     doctor::{self, Case},
     error::Error,
     exit::Exit,
@@ -149,16 +151,18 @@ async fn examine(context: &Context) -> Result<Vec<Finding>, Error> {
     let existing = facts::read_existing(&cluster).await?;
     let addresses = Addresses::read(&cluster).await?;
     let now = OffsetDateTime::now_utc();
-    let mut findings: Vec<Finding> = status::checks(&cluster, &inventory, &existing, &addresses, now)
-        .await?
-        .into_iter()
-        .filter(|check| matches!(check.verdict, Verdict::Fail | Verdict::Warn))
-        .map(|check| Finding {
-            place: check.title,
-            text: check.detail,
-            hint: check.hint,
-        })
-        .collect();
+    let components = status::read_components(&cluster).await?;
+    let mut findings: Vec<Finding> =
+        status::checks(&cluster, &inventory, &components, &existing, &addresses, now)
+            .await?
+            .into_iter()
+            .filter(|check| matches!(check.verdict, Verdict::Fail | Verdict::Warn))
+            .map(|check| Finding {
+                place: check.title,
+                text: check.detail,
+                hint: check.hint,
+            })
+            .collect();
     for name in [names::CONTROLLER, names::MANAGER] {
         let trouble = wait::trouble_of(&cluster, names::NAMESPACE, name).await;
         findings.extend(trouble.map(|text| Finding::new(format!("pods of {name}"), text)));
@@ -172,7 +176,7 @@ async fn examine(context: &Context) -> Result<Vec<Finding>, Error> {
         findings.extend(ways_in(&cluster, &addresses, domain, &existing).await);
     }
     for domain in &domains {
-        findings.extend(dns(domain, &addresses).await);
+        findings.extend(dns::look(domain, &addresses).await);
     }
     findings.extend(pools(&cluster).await?);
     findings.extend(events(&cluster).await?);
@@ -214,30 +218,11 @@ async fn ways_in(
     findings
 }
 
-async fn dns(domain: &Domain, addresses: &Addresses) -> Option<Finding> {
-    let place = format!("DNS of {domain}");
-    match verify_dns::check(domain.as_str(), addresses.expected()).await {
-        Ok(report) if report.records.is_empty() => None,
-        Ok(report) => Some(Finding {
-            hint: Some("silica verify-dns".to_owned()),
-            ..Finding::new(
-                place,
-                format!("{} records are missing or wrong", report.records.len()),
-            )
-        }),
-        Err(error) => Some(Finding::new(place, format!("{error}: {}", reason(&error)))),
-    }
-}
-
 /// Pools without a free sandbox that should have some, with the reason of their sandboxes.
 async fn pools(cluster: &Cluster) -> Result<Vec<Finding>, Error> {
-    let api: Api<SandboxSet> = Api::all(cluster.client.clone());
-    let sets = api
-        .list(&ListParams::default())
-        .await
-        .map_err(request("list", "SandboxSets"))?;
     let mut findings = Vec::new();
-    for set in sets {
+    // That the definition is missing is a finding of its own.
+    for set in status::read_pools(cluster).await?.unwrap_or_default() {
         let available = set.status.as_ref().map_or(0, |status| status.available_replicas);
         let (Some(namespace), Some(name)) = (set.metadata.namespace, set.metadata.name) else {
             continue;

@@ -94,8 +94,8 @@ pub async fn run(context: &Context, args: &InstallArgs) -> Result<Exit, Error> {
         .await?;
     if args.dry_run {
         match printer.output() {
-            Output::Text => printer.result(compared.preview())?,
-            Output::Json => printer.json(&compared.to_json())?,
+            Output::Text => printer.result(compared.preview()?)?,
+            Output::Json => printer.json(&compared.to_json()?)?,
         }
         return Ok(if args.exit_code && compared.changes_anything() {
             Exit::Changes
@@ -144,6 +144,15 @@ pub async fn run(context: &Context, args: &InstallArgs) -> Result<Exit, Error> {
     Ok(Exit::Success)
 }
 
+/// What is known of the installation: nothing that was not tried is claimed.
+const fn state(no_wait: bool, skip_verify: bool) -> &'static str {
+    match (no_wait, skip_verify) {
+        (true, _) => "is applied, neither waited for nor verified, for",
+        (false, true) => "is up, and was not verified (--skip-verify), for",
+        (false, false) => "serves",
+    }
+}
+
 /// What to do next.
 fn ending(verified: &Verified, block: &EnvBlock, args: &InstallArgs) -> String {
     let records = match verified.missing_records.as_slice() {
@@ -158,11 +167,7 @@ fn ending(verified: &Verified, block: &EnvBlock, args: &InstallArgs) -> String {
         None if args.show_key => format!("\n{}", block.render()),
         None => "eval \"$(silica env --ca-file silica-ca.crt)\"\n".to_owned(),
     };
-    let state = if args.no_wait {
-        "is applied, not verified, for"
-    } else {
-        "serves"
-    };
+    let state = state(args.no_wait, args.skip_verify);
     let template = verified.template.as_deref().unwrap_or("TEMPLATE");
     format!(
         "\nSilica {state} {}.\n{records}\nEnvironment for the E2B SDKs: {environment}\n\
@@ -171,4 +176,17 @@ fn ending(verified: &Verified, block: &EnvBlock, args: &InstallArgs) -> String {
          Replace the certificate: silica rotate-certs\nRemove everything:       silica uninstall\n",
         verified.domain
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_tried_is_said_to_serve() {
+        assert_eq!(state(false, false), "serves");
+        for (no_wait, skip_verify) in [(true, false), (false, true), (true, true)] {
+            assert!(!state(no_wait, skip_verify).contains("serves"));
+        }
+    }
 }

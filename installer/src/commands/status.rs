@@ -1,27 +1,30 @@
 //! `silica status`: what is installed, and whether it is well.
 
+mod certificates;
+mod components;
+mod pools;
+
 use clap::Args;
-use k8s_openapi::api::apps::v1::Deployment;
-use kube::{Api, api::ListParams};
 use serde_json::json;
-use silica_api::{crd::SandboxSet, names};
-use silica_certs::inspect;
+use silica_api::names;
 use time::OffsetDateTime;
+
+use self::{certificates::certificate, components::Component};
+pub(crate) use self::{components::read as read_components, pools::read as read_pools};
 
 use crate::{
     address::Addresses,
     check::{Check, Report},
     cli::Format,
-    cluster::{Cluster, request},
+    cluster::Cluster,
     error::Error,
     exit::Exit,
     exposed::{self, Wanted},
     facts::{self, Existing},
     gateway::{self, GatewayState},
-    inventory::{Inventory, State},
-    report::Output,
+    inventory::{Inventory, State, Verification},
+    report::{self, Output},
     run::Context,
-    secrets::{CERTIFICATE, entry},
 };
 
 /// Flags of `silica status`.
@@ -43,22 +46,27 @@ pub async fn run(context: &Context, _: &StatusArgs) -> Result<Exit, Error> {
     let existing = facts::read_existing(&cluster).await?;
     let addresses = Addresses::read(&cluster).await?;
     let now = OffsetDateTime::now_utc();
+    let components = read_components(&cluster).await?;
     let report = Report {
-        checks: checks(&cluster, &inventory, &existing, &addresses, now).await?,
+        checks: checks(&cluster, &inventory, &components, &existing, &addresses, now).await?,
     };
     let routes: Vec<String> = addresses.routes().iter().map(ToString::to_string).collect();
     match printer.output() {
         Output::Json => printer.json(&json!({
             "version": inventory.version,
+            "silica": env!("CARGO_PKG_VERSION"),
             "domains": inventory.domains,
+            "components": components,
             "routes": routes,
+            "verified": inventory.verified,
             "checks": report.checks,
         }))?,
         Output::Text => {
-            for check in &report.checks {
-                printer.check(check);
+            let mut lines: Vec<String> = report.checks.iter().flat_map(report::lines).collect();
+            if !routes.is_empty() {
+                lines.push(format!("  reachable at {}", routes.join(", ")));
             }
-            printer.info(format!("  reachable at {}", routes.join(", ")));
+            printer.result(lines.join("\n"))?;
         }
     }
     Ok(if report.is_fine() {
@@ -72,14 +80,14 @@ pub async fn run(context: &Context, _: &StatusArgs) -> Result<Exit, Error> {
 pub(crate) async fn checks(
     cluster: &Cluster,
     inventory: &Inventory,
+    components: &[Component],
     existing: &Existing,
     addresses: &Addresses,
     now: OffsetDateTime,
 ) -> Result<Vec<Check>, Error> {
     let mut checks = vec![installation(inventory)];
-    for name in [names::CONTROLLER, names::MANAGER] {
-        checks.push(deployment(cluster, name).await?);
-    }
+    checks.extend(skew(&inventory.version, env!("CARGO_PKG_VERSION")));
+    checks.extend(components.iter().map(Component::check));
     for (name, what) in [
         (names::TLS_SECRET, "server certificate"),
         (names::CA_SECRET, "certificate authority"),
@@ -89,8 +97,36 @@ pub(crate) async fn checks(
     checks.extend(gateway::read(cluster).await?.map(gateway_check));
     let wanted = Wanted::new(inventory.domains.clone(), existing);
     checks.extend(exposed::look(&addresses.routes(), &wanted).await);
-    checks.push(templates(cluster).await?);
+    checks.push(pools::check(read_pools(cluster).await?.as_deref()));
+    checks.push(verification(inventory.verified.as_ref()));
     Ok(checks)
+}
+
+/// Tells a silica of another version than the installation's.
+fn skew(installed: &str, own: &str) -> Option<Check> {
+    (installed != own).then(|| {
+        Check::warn(
+            "version",
+            format!("this silica is {own}"),
+            format!("the installation was made by {installed}"),
+        )
+        .hint("silica install brings the installation to this version; else use the silica that made it")
+    })
+}
+
+/// The last proof that it works.
+fn verification(last: Option<&Verification>) -> Check {
+    let id = "verification";
+    let hint = "silica install runs a sandbox at its end";
+    let Some(last) = last else {
+        return Check::skip(id, "last verification", "none since the last change").hint(hint);
+    };
+    let title = format!("last verification: {} by silica {}", last.time, last.version);
+    match (&last.failure, &last.template) {
+        (Some(why), _) => Check::fail(id, title, why.clone()).hint(hint),
+        (None, Some(template)) => Check::pass(id, format!("{title}, template {template} ran a command")),
+        (None, None) => Check::pass(id, format!("{title}, without a template to try")),
+    }
 }
 
 fn installation(inventory: &Inventory) -> Check {
@@ -116,52 +152,6 @@ fn installation(inventory: &Inventory) -> Check {
     }
 }
 
-async fn deployment(cluster: &Cluster, name: &str) -> Result<Check, Error> {
-    let api: Api<Deployment> = Api::namespaced(cluster.client.clone(), names::NAMESPACE);
-    let title = format!("Deployment {}/{name}", names::NAMESPACE);
-    let found = api.get_opt(name).await.map_err(request("read", &title))?;
-    let Some(deployment) = found else {
-        return Ok(Check::fail("deployment", title, "it does not exist"));
-    };
-    let wanted = deployment.spec.and_then(|spec| spec.replicas).unwrap_or(1);
-    let available = deployment
-        .status
-        .and_then(|status| status.available_replicas)
-        .unwrap_or(0);
-    let shown = format!("{title}: {available} of {wanted} pods available");
-    Ok(match available {
-        all if all >= wanted => Check::pass("deployment", shown),
-        0 => Check::fail("deployment", shown, "nothing serves").hint(format!(
-            "kubectl describe pods -n {} -l app.kubernetes.io/name={name}",
-            names::NAMESPACE
-        )),
-        _ => Check::warn("deployment", shown, "some pods are not available"),
-    })
-}
-
-fn certificate(existing: &Existing, name: &str, what: &str, now: OffsetDateTime) -> Option<Check> {
-    const SOON_DAYS: i64 = 14;
-    let pem = std::str::from_utf8(entry(existing, name, CERTIFICATE)?).ok()?;
-    let id = "certificate";
-    let Ok(chain) = inspect::parse_chain(pem) else {
-        return Some(Check::fail(
-            id,
-            format!("{what} in Secret {name}"),
-            "it cannot be read",
-        ));
-    };
-    let first = chain.first()?;
-    let days = (first.not_after - now).whole_days();
-    let title = format!("{what}: {days} days left, until {}", first.not_after.date());
-    Some(if !first.is_valid_at(now) {
-        Check::fail(id, title, "it is not valid now").hint("silica rotate-certs")
-    } else if days < SOON_DAYS {
-        Check::warn(id, title, "it ends soon").hint("silica rotate-certs")
-    } else {
-        Check::pass(id, title)
-    })
-}
-
 fn gateway_check(state: GatewayState) -> Check {
     let id = "gateway";
     if state.problems.is_empty() {
@@ -173,37 +163,42 @@ fn gateway_check(state: GatewayState) -> Check {
     ))
 }
 
-async fn templates(cluster: &Cluster) -> Result<Check, Error> {
-    let api: Api<SandboxSet> = Api::all(cluster.client.clone());
-    let sets = api
-        .list(&ListParams::default())
-        .await
-        .map_err(request("list", "SandboxSets"))?;
-    let shown: Vec<String> = sets
-        .iter()
-        .map(|set| {
-            let available = set.status.as_ref().map_or(0, |status| status.available_replicas);
-            let name = set.metadata.name.as_deref().unwrap_or_default();
-            format!("{name} ({available} of {} free)", set.spec.replicas)
-        })
-        .collect();
-    Ok(if shown.is_empty() {
-        Check::skip(
-            "templates",
-            "templates",
-            "there are none: kubectl apply a SandboxSet",
-        )
-    } else {
-        Check::pass("templates", format!("templates: {}", shown.join(", ")))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
     use crate::check::Verdict;
+
+    #[test]
+    fn another_version_of_silica_is_told() {
+        assert!(skew("1.0.0", "1.0.0").is_none());
+        let check = skew("1.0.0", "1.1.0").unwrap();
+        assert_eq!(check.verdict, Verdict::Warn);
+        assert!(check.title.contains("1.1.0") && check.detail.contains("1.0.0"));
+    }
+
+    #[test]
+    fn the_last_verification_is_told_with_its_outcome() {
+        let last = |failure: Option<&str>| Verification {
+            time: "2026-11-25T00:00:00Z".into(),
+            version: "1".into(),
+            template: Some("base".into()),
+            failure: failure.map(str::to_owned),
+        };
+        assert_eq!(verification(None).verdict, Verdict::Skip);
+        assert_eq!(
+            verification(Some(&last(Some("no answer")))).verdict,
+            Verdict::Fail
+        );
+        let good = verification(Some(&last(None)));
+        assert_eq!(good.verdict, Verdict::Pass);
+        assert!(
+            good.title.contains("2026-11-25") && good.title.contains("base"),
+            "{}",
+            good.title
+        );
+    }
 
     #[test]
     fn an_interrupted_installation_is_a_finding() {

@@ -24,7 +24,7 @@ use crate::{
     error::Error,
     exit::Exit,
     exposed::{self, Wanted},
-    facts,
+    facts, health,
     probe::Roots,
     report::Output,
     run::Context,
@@ -45,6 +45,7 @@ Examples:
   silica verify-dns --domain sandbox.example.com --expect 203.0.113.7
   silica verify-dns --domain sandbox.example.com --expect lb.cloud.example --resolver 10.0.0.2 --public
   silica verify-dns -o json | jq .[0].records
+  silica verify-dns --records route53 > batch.json      # then aws route53 change-resource-record-sets
 
 Exit codes: 0 all names are right, 79 some are not (or nothing says where they should lead),
 124 still not right at the end of --wait")]
@@ -77,15 +78,30 @@ pub struct VerifyDnsArgs {
     /// Wait until all names are right, at most for the --timeout of the command
     #[arg(long)]
     pub wait: bool,
-    /// Connect to the addresses over TLS and compare the certificate
+    /// Connect to the addresses over TLS, compare the certificate, and ask the API for /health
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub probe: bool,
     /// CA certificate that clients trust; the installation's, else those of this machine when absent
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
+    /// Form of the records to create: lines of a zone file, dnscontrol, or a change batch of Route 53
+    #[arg(long, value_enum, value_name = "FORM", default_value_t)]
+    pub records: RecordForm,
     /// How long one question may take
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = cli::duration)]
     pub question_timeout: Duration,
+}
+
+/// Form of the records that are missing.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum RecordForm {
+    /// Lines of a zone file
+    #[default]
+    Zone,
+    /// Lines for the D() of a dnsconfig.js
+    Dnscontrol,
+    /// JSON for aws route53 change-resource-record-sets --change-batch
+    Route53,
 }
 
 /// A view on the command line.
@@ -183,7 +199,7 @@ pub async fn run(context: &Context, args: &VerifyDnsArgs) -> Result<Exit, Error>
         }
         Output::Text => {
             for outcome in &outcomes {
-                show::outcome(printer, outcome, target.origin)?;
+                show::outcome(printer, outcome, target.origin, args.records)?;
             }
         }
     }
@@ -317,7 +333,11 @@ async fn probe(expected: &[Expected], domain: &str, wanted: &Wanted) -> Vec<Chec
         domains: vec![domain.to_owned()],
         ..wanted.clone()
     };
-    match timeout(PROBE, exposed::look(&routes, &wanted)).await {
+    let looks = async {
+        let (served, healthy) = join(exposed::look(&routes, &wanted), health::look(&routes, domain)).await;
+        [served, healthy].concat()
+    };
+    match timeout(PROBE, looks).await {
         Ok(checks) => checks,
         Err(_) => vec![
             Check::warn(

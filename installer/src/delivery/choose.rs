@@ -1,17 +1,18 @@
 //! Chooses the way. Pure: settings, nodes and this machine are all there is to know.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod judge;
 
+use std::collections::BTreeSet;
+
+pub use self::judge::{judge, judge_architectures};
 use super::{
     RegistrySettings, Target, Tool,
     by_hand::ARCHIVE,
     machine::{Machine, SOCKETS},
     nodes::{NodeFact, common_image},
 };
-use crate::{bundle::Architecture, check::Check, settings::ImageDelivery};
+use crate::{bundle::Architecture, placement::Placement, settings::ImageDelivery};
 
-/// Name of the check.
-const ID: &str = "image-delivery";
 /// Label of the processor architecture on nodes.
 const ARCHITECTURE_LABEL: &str = "kubernetes.io/arch";
 
@@ -26,8 +27,8 @@ pub struct Situation<'a> {
     pub borrow: Option<&'a str>,
     /// Whether a socket of containerd was named.
     pub is_socket_named: bool,
-    /// Labels of the nodes that our own pods ask for.
-    pub selector: &'a BTreeMap<String, String>,
+    /// What our own pods ask of a node.
+    pub placement: Placement<'a>,
     /// The Linux nodes, when they may be read.
     pub nodes: Option<&'a [NodeFact]>,
     /// This machine.
@@ -58,22 +59,38 @@ fn refuse<T>(why: impl Into<String>, hint: impl Into<String>) -> Result<T, Refus
 }
 
 impl Situation<'_> {
-    /// Nodes that ordinary pods start on.
-    fn eligible(&self) -> Vec<&NodeFact> {
-        let nodes = self.nodes.unwrap_or_default();
-        nodes.iter().filter(|node| node.is_schedulable).collect()
+    /// Nodes that take the pods of controller and manager.
+    fn own(&self) -> Vec<&NodeFact> {
+        let nodes = self.nodes.unwrap_or_default().iter();
+        nodes
+            .filter(|node| !node.is_cordoned && self.placement.accepts(&node.labels, &node.taints))
+            .collect()
     }
 
-    /// The architecture of the nodes, when they have one and the bundle has it.
+    /// Nodes that executables have to reach: those of our own pods, and those that
+    /// ordinary pods start on, which sandboxes are.
+    fn eligible(&self) -> Vec<&NodeFact> {
+        let nodes = self.nodes.unwrap_or_default().iter();
+        let takes = |node: &&NodeFact| {
+            self.placement.accepts(&node.labels, &node.taints)
+                || Placement::default().accepts(&node.labels, &node.taints)
+        };
+        nodes.filter(|node| !node.is_cordoned && takes(node)).collect()
+    }
+
+    /// The architecture of the nodes, when they have one and the bundle has it. Whoever
+    /// selects nodes has chosen with them.
     fn architecture(&self) -> Result<Architecture, Refusal> {
-        let selected = self.selector.get(ARCHITECTURE_LABEL).cloned();
-        let names: BTreeSet<String> = match selected {
-            Some(name) => [name].into(),
-            None => self
-                .eligible()
-                .iter()
-                .map(|node| node.architecture.clone())
-                .collect(),
+        let names: BTreeSet<String> = if let Some(name) = self.placement.selected(ARCHITECTURE_LABEL) {
+            [name.to_owned()].into()
+        } else {
+            let own = self.own();
+            let nodes = if self.placement.is_selective() && !own.is_empty() {
+                own
+            } else {
+                self.eligible()
+            };
+            nodes.iter().map(|node| node.architecture.clone()).collect()
         };
         let mut names = names.into_iter();
         match (names.next(), names.next()) {
@@ -114,11 +131,26 @@ impl Situation<'_> {
         Some((Tool::K3d, rest[..end].to_owned()))
     }
 
-    /// Whether every node runs on the kernel of this machine.
+    /// Whether the only node runs on the kernel of this machine.
     fn is_local(&self) -> bool {
         let eligible = self.eligible();
         let boot = &self.machine.boot;
         eligible.len() == 1 && !boot.is_empty() && eligible.iter().all(|node| node.boot == *boot)
+    }
+
+    /// Nodes that are not this machine, so that its containerd is not theirs. A node of
+    /// which nothing is known may be.
+    fn elsewhere(&self) -> Vec<&NodeFact> {
+        let Machine { boot, machine, .. } = self.machine;
+        let differs =
+            |ours: &String, theirs: &String| !ours.is_empty() && !theirs.is_empty() && ours != theirs;
+        let mut eligible = self.eligible();
+        let on_this_kernel = eligible.iter().filter(|node| !differs(boot, &node.boot)).count();
+        // Several nodes on one kernel are containers, and at most one of them is this system.
+        let are_containers = on_this_kernel > 1;
+        eligible
+            .retain(|node| differs(boot, &node.boot) || (are_containers && differs(machine, &node.machine)));
+        eligible
     }
 }
 
@@ -181,7 +213,24 @@ fn node(situation: &Situation<'_>) -> Option<Choice> {
         ));
     }
     let socket = situation.machine.sockets.first()?;
-    if situation.is_socket_named || situation.way == ImageDelivery::Node || situation.is_local() {
+    let is_asked_for = situation.is_socket_named || situation.way == ImageDelivery::Node;
+    let elsewhere = situation.elsewhere();
+    // A named socket may be that of a node, carried here in a way that nobody can see.
+    if is_asked_for
+        && !situation.is_socket_named
+        && elsewhere.len() == situation.eligible().len()
+        && let [first, ..] = elsewhere.as_slice()
+    {
+        return Some(refuse(
+            format!(
+                "containerd at {} belongs to this machine, which is none of the nodes ({})",
+                socket.display(),
+                names(&elsewhere)
+            ),
+            format!("run silica on the node; or {}", by_hand(importer(first))),
+        ));
+    }
+    if is_asked_for || situation.is_local() {
         return Some(situation.architecture().map(|architecture| {
             let why = format!("imported into containerd at {}", socket.display());
             let target = Target::Containerd {
@@ -195,25 +244,39 @@ fn node(situation: &Situation<'_>) -> Option<Choice> {
 }
 
 fn no_node(situation: &Situation<'_>) -> Refusal {
-    let is_k3s = situation
-        .eligible()
-        .iter()
-        .any(|node| node.kubelet.contains("+k3s"));
-    let importer = if is_k3s {
-        "k3s ctr images import"
-    } else {
-        "ctr --namespace k8s.io images import"
-    };
+    let eligible = situation.eligible();
+    let importer = importer(eligible.first().copied().unwrap_or(&NodeFact::default()));
     Refusal {
         why: format!(
             "no containerd runs on this machine: looked for {}",
             SOCKETS.join(", ")
         ),
         hint: format!(
-            "silica images export -o {ARCHIVE}, copy it to each node, there: {importer} {ARCHIVE}, then --images \
-             none; or name the socket with --containerd-address, or use --registry or --images configmap"
+            "{}; or name the socket with --containerd-address",
+            by_hand(importer)
         ),
     }
+}
+
+/// The command that brings an archive into the containerd of a node like this one.
+fn importer(node: &NodeFact) -> &'static str {
+    if node.kubelet.contains("+k3s") {
+        "k3s ctr images import"
+    } else {
+        "ctr --namespace k8s.io images import"
+    }
+}
+
+fn by_hand(importer: &str) -> String {
+    format!(
+        "silica images export -o {ARCHIVE}, copy it to each node, there: {importer} {ARCHIVE}, then --images \
+         none; or use --registry or --images configmap"
+    )
+}
+
+fn names(nodes: &[&NodeFact]) -> String {
+    let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+    names.join(", ")
 }
 
 fn carried(situation: &Situation<'_>) -> Choice {
@@ -237,45 +300,6 @@ fn carried(situation: &Situation<'_>) -> Choice {
             "there is no image that every node has already, to run on",
             "name a registry with --registry HOST/PREFIX, or an image that the nodes can pull with --borrow-image REF",
         ),
-    }
-}
-
-/// The choice as a check.
-pub fn judge(choice: &Choice) -> Check {
-    match choice {
-        Ok((_, why)) => Check::pass(ID, format!("executables reach the nodes: {why}")),
-        Err(Refusal { why, hint }) => {
-            Check::fail(ID, "executables reach the nodes", why.clone()).hint(hint.clone())
-        }
-    }
-}
-
-/// Whether executables are there for all nodes that pods start on.
-pub fn judge_architectures(situation: &Situation<'_>) -> Check {
-    let id = "node-architecture";
-    let eligible = situation.eligible();
-    let is_bundled = |node: &&NodeFact| {
-        Architecture::from_name(&node.architecture).is_some_and(|one| situation.bundled.contains(&one))
-    };
-    let (served, others): (Vec<&NodeFact>, Vec<&NodeFact>) = eligible.into_iter().partition(is_bundled);
-    let title = format!("executables for {} fit the nodes", list(situation.bundled));
-    let others: Vec<String> = others
-        .iter()
-        .map(|node| format!("{} ({})", node.name, node.architecture))
-        .collect();
-    if others.is_empty() {
-        return Check::pass(id, title);
-    }
-    let hint = format!(
-        "keep pods off them: --node-selector {ARCHITECTURE_LABEL}={}, and the same nodeSelector in your templates",
-        list(situation.bundled)
-    );
-    let detail = format!("there is none for {}", others.join(", "));
-    if served.is_empty() {
-        Check::fail(id, title, detail)
-            .hint("name images of that architecture: --manager-image IMAGE --runtime-image IMAGE")
-    } else {
-        Check::warn(id, title, detail).hint(hint)
     }
 }
 

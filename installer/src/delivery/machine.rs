@@ -22,6 +22,8 @@ pub struct Machine {
     pub tools: Vec<Tool>,
     /// Identity of the running kernel; empty where the system does not tell.
     pub boot: String,
+    /// Content of `/etc/machine-id`; empty where there is none.
+    pub machine: String,
 }
 
 impl Machine {
@@ -34,15 +36,19 @@ impl Machine {
             }
             None => SOCKETS.map(PathBuf::from).to_vec(),
         };
+        let read = |path: &str| {
+            fs::read_to_string(path)
+                .map(|text| text.trim().to_owned())
+                .unwrap_or_default()
+        };
         Self {
             sockets: candidates.into_iter().filter(|path| path.exists()).collect(),
             tools: [Tool::Kind, Tool::K3d]
                 .into_iter()
                 .filter(|tool| is_on_path(tool.program()))
                 .collect(),
-            boot: fs::read_to_string("/proc/sys/kernel/random/boot_id")
-                .map(|text| text.trim().to_owned())
-                .unwrap_or_default(),
+            boot: read("/proc/sys/kernel/random/boot_id"),
+            machine: read("/etc/machine-id"),
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Taint};
 use kube::{Api, ResourceExt, api::ListParams};
 
 use crate::cluster::{Cluster, Error, request};
 
 /// One node.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeFact {
     /// Name.
     pub name: String,
@@ -16,12 +16,16 @@ pub struct NodeFact {
     pub architecture: String,
     /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// Whether ordinary pods may start there.
-    pub is_schedulable: bool,
+    /// Whether it takes new pods at all.
+    pub is_cordoned: bool,
+    /// Taints.
+    pub taints: Vec<Taint>,
     /// `spec.providerID`.
     pub provider: String,
-    /// Identity of the running kernel.
+    /// Identity of the running kernel, which nodes in containers share.
     pub boot: String,
+    /// Identity of the system, that of its `/etc/machine-id` as a rule.
+    pub machine: String,
     /// Version of the kubelet, which k3s marks.
     pub kubelet: String,
     /// Images that are there: all names of each, and its size in bytes.
@@ -55,18 +59,15 @@ fn fact(node: &Node) -> NodeFact {
     let spec = node.spec.clone().unwrap_or_default();
     let status = node.status.clone().unwrap_or_default();
     let info = status.node_info.unwrap_or_default();
-    let repels = spec
-        .taints
-        .iter()
-        .flatten()
-        .any(|taint| ["NoSchedule", "NoExecute"].contains(&taint.effect.as_str()));
     NodeFact {
         name: node.name_any(),
         architecture: info.architecture,
         labels: node.labels().clone(),
-        is_schedulable: !repels && spec.unschedulable != Some(true),
+        is_cordoned: spec.unschedulable == Some(true),
+        taints: spec.taints.unwrap_or_default(),
         provider: spec.provider_id.unwrap_or_default(),
         boot: info.boot_id,
+        machine: info.machine_id,
         kubelet: info.kubelet_version,
         images: status
             .images

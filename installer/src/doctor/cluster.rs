@@ -83,17 +83,23 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "busy",
         says: &[
-            &["another command is changing the installation"],
-            &["holds the lock"],
+            &["is changing this installation"],
+            &["the lock was lost to another command"],
+            &["was changed by another command meanwhile"],
         ],
         cause: "two commands at once",
         help: &["wait until the other has ended; one that died loses its lock after 60 seconds"],
     },
     Case {
         id: "conflict",
-        says: &[&["apply failed with", "conflict"]],
+        says: &[
+            &["apply failed with", "conflict"],
+            &["the server would refuse", "was set by"],
+        ],
         cause: "somebody changed a field that Silica sets",
-        help: &["`silica install --dry-run` shows it, `--force-conflicts` takes it back"],
+        help: &[
+            "`silica install --force-conflicts --dry-run` shows the difference, without `--dry-run` the field is taken back",
+        ],
     },
     Case {
         id: "stuck-namespace",

@@ -17,6 +17,7 @@ use super::IngressClassFact;
 use crate::{
     address::is_ready,
     cluster::{Cluster, Error, found, request},
+    placement::Placement,
 };
 
 /// How many objects are looked at for a sign of life.
@@ -248,28 +249,21 @@ async fn read_nodes(cluster: &Cluster, options: &Options) -> Result<usize, Error
         .list(&ListParams::default())
         .await
         .map_err(request("list", "Nodes"))?;
-    let fits = |node: &&Node| {
-        let labels = node.labels();
-        let chosen = options
-            .node_selector
-            .iter()
-            .all(|(key, value)| labels.get(key) == Some(value));
-        chosen && is_open(node)
-    };
-    Ok(nodes.iter().filter(fits).count())
+    let placement = Placement::of(options);
+    Ok(nodes.iter().filter(|node| fits(node, &placement)).count())
 }
 
-/// Whether pods without tolerations may go there.
-fn is_open(node: &Node) -> bool {
+/// Whether a manager pod may start there.
+fn fits(node: &Node, placement: &Placement<'_>) -> bool {
     let spec = node.spec.as_ref();
-    let cordoned = spec.is_some_and(|spec| spec.unschedulable == Some(true));
-    let mut taints = spec.into_iter().flat_map(|spec| spec.taints.iter().flatten());
-    !cordoned && !taints.any(|taint| taint.effect != "PreferNoSchedule")
+    let is_cordoned = spec.is_some_and(|spec| spec.unschedulable == Some(true));
+    let taints = spec.and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
+    !is_cordoned && placement.accepts(node.labels(), taints)
 }
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+    use k8s_openapi::{api::core::v1::Toleration, apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
     use serde_json::json;
 
     use super::*;
@@ -336,12 +330,29 @@ mod tests {
     }
 
     #[test]
-    fn cordoned_and_tainted_nodes_hold_no_pod_of_ours() {
-        let node = |spec: Value| -> Node { serde_json::from_value(json!({"spec": spec})).unwrap() };
-        assert!(is_open(&node(json!({}))));
-        assert!(!is_open(&node(json!({"unschedulable": true}))));
-        assert!(!is_open(&node(
-            json!({"taints": [{"key": "k", "effect": "NoSchedule"}]})
-        )));
+    fn cordoned_nodes_and_taints_that_are_not_tolerated_hold_no_pod_of_ours() {
+        let images = silica_manifests::Images {
+            manager: String::new(),
+            runtime: String::new(),
+        };
+        let mut options = Options::new("a.example".parse().unwrap(), images);
+        let node = |spec: Value| -> Node {
+            serde_json::from_value(json!({"metadata": {"labels": {"edge": "true"}}, "spec": spec})).unwrap()
+        };
+        let tainted = json!({"taints": [{"key": "edge", "effect": "NoSchedule"}]});
+        let held = |options: &Options, spec: &Value| fits(&node(spec.clone()), &Placement::of(options));
+        assert!(held(&options, &json!({})));
+        assert!(!held(&options, &json!({"unschedulable": true})));
+        assert!(!held(&options, &tainted));
+        options.node_selector = [("edge".to_owned(), "true".to_owned())].into();
+        options.tolerations = vec![Toleration {
+            key: Some("edge".into()),
+            operator: Some("Exists".into()),
+            effect: Some("NoSchedule".into()),
+            ..Toleration::default()
+        }];
+        assert!(held(&options, &tainted));
+        options.node_selector = [("edge".to_owned(), "false".to_owned())].into();
+        assert!(!held(&options, &tainted));
     }
 }

@@ -9,7 +9,9 @@ use silica_manifests::{Object, Phase};
 use super::Prepared;
 use crate::{
     apply::{Action, Change, Conflicts},
+    error::Error,
     inventory::{Entry, Inventory, State},
+    report,
     rollback::Snapshot,
     secrets::Decision,
     settings::{ValueChange, show},
@@ -100,13 +102,21 @@ impl Compared {
         )
     }
 
-    /// What a dry run shows: the chosen values with their origin, the differences.
-    pub fn preview(&self) -> String {
-        format!(
-            "Values that are not defaults:\n{}\nChanges:\n{}",
+    /// What a dry run shows: the chosen values with their origin, what happens to
+    /// which object, and the differences in full.
+    pub fn preview(&self) -> Result<String, Error> {
+        let mut text = format!(
+            "Values that are not defaults:\n{}\nChanges:\n{}\n",
             self.prepared.settings.resolved.describe(false),
             self.describe()
-        )
+        );
+        for change in self.changes.values().flatten() {
+            if let Some(diff) = change.diff()?.filter(|diff| !diff.is_empty()) {
+                text.push('\n');
+                text.push_str(&report::colored_diff(&diff));
+            }
+        }
+        Ok(text)
     }
 
     /// The differences for people. Of Secrets only the reason is told.
@@ -171,13 +181,20 @@ impl Compared {
     }
 
     /// The differences for programs.
-    pub fn to_json(&self) -> Value {
-        let changes: Vec<Value> = self
+    pub fn to_json(&self) -> Result<Value, Error> {
+        let changes = self
             .changes
             .values()
             .flatten()
-            .map(|change| json!({"object": change.object.title(), "action": change.action.as_str(), "paths": change.paths}))
-            .collect();
+            .map(|change| {
+                Ok(json!({
+                    "object": change.object.title(),
+                    "action": change.action.as_str(),
+                    "paths": change.paths,
+                    "diff": change.diff()?,
+                }))
+            })
+            .collect::<Result<Vec<Value>, Error>>()?;
         let secrets: Vec<Value> = self
             .prepared
             .plan
@@ -198,6 +215,13 @@ impl Compared {
                 json!({"key": change.key, "from": change.from, "to": change.to, "origin": change.origin.to_string()})
             })
             .collect();
-        json!({"values": values, "settings": self.prepared.settings.resolved.to_json(), "changes": changes, "secrets": secrets, "remove": removed, "checks": self.prepared.report.checks})
+        Ok(json!({
+            "values": values,
+            "settings": self.prepared.settings.resolved.to_json(),
+            "changes": changes,
+            "secrets": secrets,
+            "remove": removed,
+            "checks": self.prepared.report.checks,
+        }))
     }
 }

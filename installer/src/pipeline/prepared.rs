@@ -88,6 +88,8 @@ impl Examined {
         let claimed = facts::read_claimed(cluster, written, facts.inventory.as_ref()).await?;
         let mut more = delivery.checks;
         more.push(preflight::objects(&claimed, settings.adopt));
+        let template_namespace = facts::templates::read(cluster, &plan.options).await?;
+        more.extend(template_namespace.as_ref().map(preflight::template_namespace));
         let report = preflight::judge(&settings, &facts, &way_in, more, plan.secrets.writes());
         printer.report(&report, args.output == ReportForm::Short);
         Ok(Self(Prepared {
@@ -184,9 +186,15 @@ impl Prepared {
             Conflicts::Refuse
         };
         let mut changes = BTreeMap::new();
+        let mut objections = Vec::new();
         for phase in Phase::ALL {
             let objects: Vec<Object> = self.plan.objects.of_phase(phase).cloned().collect();
-            changes.insert(phase, apply::observe(cluster, objects, conflicts).await?);
+            let observed = apply::observe(cluster, objects, conflicts).await?;
+            changes.insert(phase, observed.changes);
+            objections.extend(observed.objections);
+        }
+        if !objections.is_empty() {
+            return Err(Error::Refused { objections });
         }
         let dropped: Vec<Entry> = match &self.facts.inventory {
             Some(former) => self.plan.inventory.dropped_since(former).cloned().collect(),

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Taint, Toleration};
 use silica_manifests::{Compute, Options};
 
 use super::MINOR_FLOOR;
 use crate::{
     check::Check,
     facts::{Amounts, Known, NodeFact, nodes::milli},
+    placement::Placement,
 };
 
 /// Native sidecars, which the templates of users rely on, are the kubelet's work.
@@ -50,9 +50,10 @@ pub(super) fn room(options: &Options, nodes: &Known<Vec<NodeFact>>) -> Check {
             "the cluster has no nodes; nothing runs until one joins",
         );
     }
+    let placement = Placement::of(options);
     let mut free: Vec<Amounts> = nodes
         .iter()
-        .filter(|node| accepts(node, options))
+        .filter(|node| node.takes_pods && placement.accepts(&node.labels, &node.taints))
         .map(|node| node.free)
         .collect();
     if free.is_empty() {
@@ -125,26 +126,9 @@ fn place(free: &mut [Amounts], wanted: &Amounts) -> bool {
     }
 }
 
-fn accepts(node: &NodeFact, options: &Options) -> bool {
-    let has_labels = options
-        .node_selector
-        .iter()
-        .all(|(key, value)| node.labels.get(key) == Some(value));
-    let is_kept_off = node.taints.iter().any(|taint| {
-        taint.effect != "PreferNoSchedule" && !options.tolerations.iter().any(|one| tolerates(one, taint))
-    });
-    node.takes_pods && has_labels && !is_kept_off
-}
-
-fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
-    let is_any = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
-    let is_value = toleration.operator.as_deref() == Some("Exists")
-        || toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default();
-    is_any(&toleration.key, &taint.key) && is_any(&toleration.effect, &taint.effect) && is_value
-}
-
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::{Taint, Toleration};
     use silica_manifests::Images;
 
     use super::*;

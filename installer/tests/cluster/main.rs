@@ -11,6 +11,7 @@
 )]
 
 mod concurrent;
+mod conflicts;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod killed;
@@ -24,6 +25,10 @@ mod upgrade;
 use std::{collections::BTreeMap, process::Output};
 
 use concurrent::{a_held_lock_is_respected_until_it_expires, two_at_once_end_as_one};
+use conflicts::{
+    all_conflicts_are_told_and_can_be_forced, pods_that_cannot_be_created_end_the_run_early,
+    what_is_adopted_is_ours_from_then_on, what_would_not_be_created_is_told_before_the_first_write,
+};
 use harness::{Harness, NO_IMAGES, UNINSTALL};
 use k8s_openapi::api::coordination::v1::Lease;
 use killed::{LATE, killed_after, killed_early, killed_while_removing};
@@ -31,6 +36,7 @@ use kube::{api::DynamicObject, core::ApiResource};
 use refusals::{
     a_foreign_namespace_is_refused, a_lost_stored_version_stops_the_upgrade,
     an_object_of_somebody_else_is_refused, foreign_definitions_are_refused,
+    templates_without_their_namespace_are_refused,
 };
 use removal::{what_does_not_go_is_named_with_the_reason, what_somebody_brought_stays_with_its_namespace};
 use rights::{the_printed_role_is_enough, without_rights_all_of_them_are_listed};
@@ -71,6 +77,8 @@ async fn installer_on_a_real_api_server() {
     foreign_definitions_are_refused(&harness).await;
     a_foreign_namespace_is_refused(&harness).await;
     what_somebody_brought_stays_with_its_namespace(&harness).await;
+    what_is_adopted_is_ours_from_then_on(&harness).await;
+    templates_without_their_namespace_are_refused(&harness).await;
     without_rights_all_of_them_are_listed(&harness).await;
     the_printed_role_is_enough(&harness).await;
     let reference = a_second_run_writes_nothing(&harness).await;
@@ -80,6 +88,9 @@ async fn installer_on_a_real_api_server() {
     what_was_proven_is_not_proven_again(&harness).await;
     an_object_of_somebody_else_is_refused(&harness, &reference).await;
     what_does_not_go_is_named_with_the_reason(&harness).await;
+    all_conflicts_are_told_and_can_be_forced(&harness, &reference).await;
+    what_would_not_be_created_is_told_before_the_first_write(&harness, &reference).await;
+    pods_that_cannot_be_created_end_the_run_early(&harness).await;
     a_lost_stored_version_stops_the_upgrade(&harness).await;
     killed_early(&harness, &reference).await;
     withdraw(&harness).await;

@@ -62,6 +62,20 @@ pub(crate) async fn a_foreign_namespace_is_refused(harness: &Harness) {
     harness.remove_namespace().await;
 }
 
+/// Templates are written last, so this would be found when everything else stands.
+pub(crate) async fn templates_without_their_namespace_are_refused(harness: &Harness) {
+    let elsewhere = [&install()[..], &["--template-namespace", "nowhere"]].concat();
+    expect(
+        &harness.silica(&elsewhere),
+        79,
+        &[
+            "namespace nowhere takes the templates",
+            "kubectl create namespace nowhere",
+        ],
+    );
+    assert!(harness.namespace().await.is_none());
+}
+
 /// The definitions are there from an earlier installation.
 pub(crate) async fn an_object_of_somebody_else_is_refused(
     harness: &Harness,
@@ -126,5 +140,15 @@ pub(crate) async fn a_lost_stored_version_stops_the_upgrade(harness: &Harness) {
         .await
         .unwrap();
     harness.remove_definitions().await;
+    // What is missing is told like anything else that is wrong, on standard output.
+    for command in ["status", "doctor"] {
+        let told = harness.silica(&[command]);
+        expect(&told, 79, &[]);
+        let shown = String::from_utf8(told.stdout).unwrap();
+        assert!(
+            shown.contains("they are missing, and with them all sandboxes"),
+            "{shown}"
+        );
+    }
     expect(&harness.silica(&UNINSTALL), 0, &[]);
 }

@@ -37,6 +37,16 @@ pub(crate) async fn without_rights_all_of_them_are_listed(harness: &Harness) {
     );
     assert!(harness.namespace().await.is_none());
     harness.remove_service_account("silica-nobody").await;
+    // The administrator in the name of somebody who has no rights, and of one who has.
+    let nobody = [&install()[..], &["--as", "jane", "--as-group", "nothing"]].concat();
+    expect(&harness.silica(&nobody), 77, &["silica rbac print"]);
+    let member = [
+        &["check"],
+        &parts()[..],
+        &["--as", "jane", "--as-group", "system:masters"],
+    ]
+    .concat();
+    expect(&harness.silica(&member), 0, &[]);
 }
 
 /// Also proves that the role escapes the API server's guard against escalation.

@@ -3,10 +3,15 @@
 
 use silica_dns::{Finding, ProbeReport, Report, Severity, ViewReport};
 
-use super::{Outcome, is_local};
+use super::{Outcome, RecordForm, is_local};
 use crate::{check::Check, error::Error, report::Printer};
 
-pub(super) fn outcome(printer: &Printer, outcome: &Outcome, origin: &str) -> Result<(), Error> {
+pub(super) fn outcome(
+    printer: &Printer,
+    outcome: &Outcome,
+    origin: &str,
+    form: RecordForm,
+) -> Result<(), Error> {
     let report = &outcome.report;
     printer.info(heading(report, origin));
     for view in &report.views {
@@ -23,8 +28,14 @@ pub(super) fn outcome(printer: &Printer, outcome: &Outcome, origin: &str) -> Res
     if !report.records.is_empty() {
         printer.info("\nAs most providers ask for it:\n");
         printer.info(silica_dns::render_table(&report.records));
-        printer.info("As lines of a zone file:\n");
-        printer.result(silica_dns::render_zone(&report.records))?;
+        printer.result(match form {
+            RecordForm::Zone => {
+                printer.info("As lines of a zone file:\n");
+                silica_dns::render_zone(&report.records)
+            }
+            RecordForm::Dnscontrol => silica_dns::render_dnscontrol(&report.records),
+            RecordForm::Route53 => format!("{:#}", silica_dns::render_route53(&report.records)),
+        })?;
     }
     Ok(())
 }

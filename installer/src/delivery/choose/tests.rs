@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use k8s_openapi::api::core::v1::{Taint, Toleration};
+use silica_manifests::Options;
+
 use super::*;
 use crate::check::Verdict;
 
@@ -9,7 +12,6 @@ fn node_of(name: &str, architecture: &str) -> NodeFact {
     NodeFact {
         name: name.into(),
         architecture: architecture.into(),
-        is_schedulable: true,
         boot: "boot".into(),
         images: vec![(["registry.k8s.io/pause:3.10".to_owned()].into(), 1)],
         ..NodeFact::default()
@@ -21,10 +23,9 @@ fn machine(sockets: &[&str], boot: &str) -> Machine {
         sockets: sockets.iter().map(PathBuf::from).collect(),
         tools: Vec::new(),
         boot: boot.into(),
+        machine: String::new(),
     }
 }
-
-static EMPTY: BTreeMap<String, String> = BTreeMap::new();
 
 fn situation<'a>(way: ImageDelivery, nodes: &'a [NodeFact], machine: &'a Machine) -> Situation<'a> {
     Situation {
@@ -32,7 +33,7 @@ fn situation<'a>(way: ImageDelivery, nodes: &'a [NodeFact], machine: &'a Machine
         registry: None,
         borrow: None,
         is_socket_named: false,
-        selector: &EMPTY,
+        placement: Placement::default(),
         nodes: Some(nodes),
         machine,
         bundled: &[Architecture::Amd64],
@@ -126,7 +127,7 @@ fn without_an_image_to_run_on_nothing_is_possible_unless_one_is_named() {
     let (nodes, machine) = ([node], machine(&[], ""));
     let mut wanted = situation(ImageDelivery::ConfigMap, &nodes, &machine);
     let refused = choose(&wanted);
-    assert_eq!(judge(&refused).verdict, Verdict::Fail);
+    assert_eq!(judge(&wanted, &refused).verdict, Verdict::Fail);
     assert!(refused.unwrap_err().hint.contains("--borrow-image"));
     wanted.borrow = Some("a:1");
     assert!(matches!(choose(&wanted).unwrap().0, Target::Carried { image, .. } if image == "a:1"));
@@ -137,28 +138,131 @@ fn nodes_of_another_architecture_are_found_before_they_fail() {
     let machine = machine(&[], "");
     let nodes = [node_of("a", "amd64"), node_of("b", "arm64")];
     let mixed = situation(ImageDelivery::ConfigMap, &nodes, &machine);
-    let check = judge_architectures(&mixed);
+    let check = judge_architectures(&mixed, None);
     assert_eq!(check.verdict, Verdict::Warn);
     assert!(check.detail.contains("b (arm64)"));
     assert!(choose(&mixed).unwrap_err().why.contains("amd64 and arm64"));
     let only = [node_of("b", "arm64")];
     let other = situation(ImageDelivery::ConfigMap, &only, &machine);
-    assert_eq!(judge_architectures(&other).verdict, Verdict::Fail);
-    let selector = [("kubernetes.io/arch".to_owned(), "amd64".to_owned())].into();
+    assert_eq!(judge_architectures(&other, None).verdict, Verdict::Fail);
+    let mut options = options();
+    options.node_selector = [("kubernetes.io/arch".to_owned(), "amd64".to_owned())].into();
     let chosen = Situation {
-        selector: &selector,
+        placement: Placement::of(&options),
         ..mixed
     };
     assert!(choose(&chosen).is_ok());
 }
 
+fn options() -> Options {
+    let images = silica_manifests::Images {
+        manager: String::new(),
+        runtime: String::new(),
+    };
+    Options::new("a.example".parse().unwrap(), images)
+}
+
+#[test]
+fn any_label_that_is_asked_for_chooses_the_architecture() {
+    let machine = machine(&[], "");
+    let mut edge = node_of("b", "arm64");
+    edge.labels = [("pool".to_owned(), "edge".to_owned())].into();
+    let nodes = [node_of("a", "amd64"), edge];
+    let mut options = options();
+    options.node_selector = nodes[1].labels.clone();
+    let mut wanted = situation(ImageDelivery::ConfigMap, &nodes, &machine);
+    wanted.bundled = &[Architecture::Amd64, Architecture::Arm64];
+    assert!(choose(&wanted).unwrap_err().why.contains("amd64 and arm64"));
+    wanted.placement = Placement::of(&options);
+    let choice = choose(&wanted).unwrap();
+    let Target::Carried { architecture, .. } = choice.0 else {
+        panic!("another way")
+    };
+    assert_eq!(architecture, Architecture::Arm64);
+    // Sandboxes may start on the other node, which gets nothing.
+    let check = judge_architectures(&wanted, Some(&choice));
+    assert_eq!(check.verdict, Verdict::Warn);
+    assert!(check.detail.contains("a (amd64)"), "{}", check.detail);
+}
+
+#[test]
+fn a_tainted_node_counts_when_our_pods_tolerate_it() {
+    let mut tainted = node_of("a", "amd64");
+    tainted.taints = vec![taint("node-role.kubernetes.io/control-plane")];
+    let (nodes, machine) = ([tainted], machine(&[], ""));
+    let mut wanted = situation(ImageDelivery::ConfigMap, &nodes, &machine);
+    assert!(choose(&wanted).is_err());
+    let mut options = options();
+    options.tolerations = vec![Toleration {
+        key: Some("node-role.kubernetes.io/control-plane".into()),
+        operator: Some("Exists".into()),
+        ..Toleration::default()
+    }];
+    wanted.placement = Placement::of(&options);
+    assert!(matches!(choose(&wanted).unwrap().0, Target::Carried { .. }));
+}
+
+fn taint(key: &str) -> Taint {
+    Taint {
+        key: key.into(),
+        effect: "NoSchedule".into(),
+        ..Taint::default()
+    }
+}
+
+#[test]
+fn the_containerd_of_this_machine_is_no_way_onto_other_nodes() {
+    let here = machine(&["/c.sock"], "boot");
+    let mut other = node_of("b", "amd64");
+    other.boot = "another".into();
+    // None of the nodes is this machine.
+    let nodes = [other.clone()];
+    let mut wanted = situation(ImageDelivery::Node, &nodes, &here);
+    let refusal = choose(&wanted).unwrap_err();
+    assert!(refusal.why.contains("none of the nodes (b)"), "{}", refusal.why);
+    // A socket that was named may lead there all the same, which is worth a word.
+    wanted.is_socket_named = true;
+    let choice = choose(&wanted);
+    let check = judge(&wanted, &choice);
+    assert_eq!(check.verdict, Verdict::Warn);
+    assert!(check.detail.ends_with(" of b"), "{}", check.detail);
+    // One of two is.
+    let nodes = [node_of("a", "amd64"), other];
+    let wanted = situation(ImageDelivery::Node, &nodes, &here);
+    let choice = choose(&wanted);
+    let check = judge(&wanted, &choice);
+    assert_eq!(check.verdict, Verdict::Warn);
+    assert!(check.detail.ends_with(" of b"), "{}", check.detail);
+    let nodes = [node_of("a", "amd64")];
+    let wanted = situation(ImageDelivery::Node, &nodes, &here);
+    assert_eq!(judge(&wanted, &choose(&wanted)).verdict, Verdict::Pass);
+}
+
+#[test]
+fn nodes_in_containers_share_a_kernel_and_not_a_machine() {
+    let mut here = machine(&["/c.sock"], "boot");
+    here.machine = "host".into();
+    let container = |name: &str| NodeFact {
+        machine: name.into(),
+        ..node_of(name, "amd64")
+    };
+    let nodes = [container("a"), container("b")];
+    let wanted = situation(ImageDelivery::Node, &nodes, &here);
+    let refusal = choose(&wanted).unwrap_err();
+    assert!(
+        refusal.why.contains("none of the nodes (a, b)"),
+        "{}",
+        refusal.why
+    );
+}
+
 #[test]
 fn a_node_that_takes_no_pods_does_not_count() {
     let mut tainted = node_of("b", "arm64");
-    tainted.is_schedulable = false;
+    tainted.taints = vec![taint("dedicated")];
     tainted.images.clear();
     let (nodes, machine) = ([node_of("a", "amd64"), tainted], machine(&[], ""));
     let situation = situation(ImageDelivery::Auto, &nodes, &machine);
     assert!(matches!(choose(&situation).unwrap().0, Target::Carried { .. }));
-    assert_eq!(judge_architectures(&situation).verdict, Verdict::Pass);
+    assert_eq!(judge_architectures(&situation, None).verdict, Verdict::Pass);
 }

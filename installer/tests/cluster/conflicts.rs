@@ -1,0 +1,200 @@
+//! Objects that others have a hand in: who has is told, and taking over works.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        core::v1::{ConfigMap, Namespace, ResourceQuota, Service},
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+use silica_api::{crd, labels, names};
+
+use crate::{assert_same, expect, harness::Harness, install, parts, withdraw};
+
+/// How long the cluster may take to notice a quota, or its end.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// A field manager that is not ours.
+const OTHER: &str = "other-tool";
+
+pub(crate) async fn what_is_adopted_is_ours_from_then_on(harness: &Harness) {
+    let namespaces: Api<Namespace> = Api::all(harness.client());
+    let named = |name: &str| json!({"metadata": {"name": name}});
+    let namespace = serde_json::from_value(named(names::NAMESPACE)).unwrap();
+    namespaces
+        .create(&PostParams::default(), &namespace)
+        .await
+        .unwrap();
+    let maps: Api<ConfigMap> = Api::namespaced(harness.client(), names::NAMESPACE);
+    let map = serde_json::from_value(named("precious")).unwrap();
+    maps.create(&PostParams::default(), &map).await.unwrap();
+    let definitions: Api<CustomResourceDefinition> = Api::all(harness.client());
+    let mut foreign = crd::all().remove(0);
+    foreign.metadata.labels = None;
+    foreign
+        .annotations_mut()
+        .insert("meta.helm.sh/release-name".to_owned(), "agents".to_owned());
+    let name = foreign.name_any();
+    definitions
+        .create(&PostParams::default(), &foreign)
+        .await
+        .unwrap();
+
+    let adopt = [&install()[..], &["--adopt"]].concat();
+    expect(&harness.silica(&adopt), 0, &[]);
+    let definition = definitions.get(&name).await.unwrap();
+    assert_eq!(definition.labels()[labels::APP_MANAGED_BY], names::PRODUCT);
+    // From now on it takes no word.
+    expect(&harness.silica(&install()), 0, &[]);
+    withdraw(harness).await;
+    assert!(maps.get_opt("precious").await.unwrap().is_some());
+    harness.remove_namespace().await;
+    harness.remove_definitions().await;
+}
+
+/// Two objects with fields of others: both are named, nothing is written, and
+/// `--force-conflicts` takes the fields back.
+pub(crate) async fn all_conflicts_are_told_and_can_be_forced(
+    harness: &Harness,
+    reference: &BTreeMap<String, Value>,
+) {
+    expect(&harness.silica(&install()), 0, &[]);
+    let deployments: Api<Deployment> = Api::namespaced(harness.client(), names::NAMESPACE);
+    for name in [names::CONTROLLER, names::MANAGER] {
+        let taken = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": name}, "spec": {"replicas": 7}});
+        deployments
+            .patch(name, &PatchParams::apply(OTHER).force(), &Patch::Apply(&taken))
+            .await
+            .unwrap();
+    }
+    // What is to be removed by the same run is not removed either.
+    let refused = harness.silica(&[&install()[..], &["--templates=false"]].concat());
+    expect(
+        &refused,
+        1,
+        &[
+            "nothing was changed: the server would refuse 2 objects",
+            "Deployment sandbox-system/sandbox-controller: .spec.replicas was set by \"other-tool\"",
+            "Deployment sandbox-system/sandbox-manager: .spec.replicas was set by \"other-tool\"",
+            "--force-conflicts",
+        ],
+    );
+    assert!(harness.state().await.contains_key("SandboxSet default/base"));
+
+    let dry = [&install()[..], &["--force-conflicts", "--dry-run"]].concat();
+    let shown = String::from_utf8(harness.silica(&dry).stdout).unwrap();
+    for part in [
+        "--- Deployment sandbox-system/sandbox-manager (in the cluster)",
+        "-  replicas: 7",
+        "+  replicas: 3",
+    ] {
+        assert!(shown.contains(part), "{part:?} is not in:\n{shown}");
+    }
+    let dry = harness.silica(&[&dry[..], &["-o", "json"]].concat());
+    let plan: Value = serde_json::from_slice(&dry.stdout).unwrap();
+    let diffs: Vec<&str> = plan["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|change| change["diff"].as_str())
+        .collect();
+    assert_eq!(diffs.len(), 2, "{diffs:?}");
+    assert!(
+        diffs.iter().all(|diff| diff.contains("-  replicas: 7\n")),
+        "{diffs:?}"
+    );
+
+    expect(
+        &harness.silica(&[&install()[..], &["--force-conflicts"]].concat()),
+        0,
+        &[],
+    );
+    assert_same(&harness.state().await, reference, "after --force-conflicts");
+}
+
+/// Continues on the installation of the former.
+pub(crate) async fn what_would_not_be_created_is_told_before_the_first_write(
+    harness: &Harness,
+    reference: &BTreeMap<String, Value>,
+) {
+    let quotas = forbid(harness, "count/services").await;
+    let services: Api<Service> = Api::namespaced(harness.client(), names::NAMESPACE);
+    services
+        .delete(names::MANAGER, &DeleteParams::default())
+        .await
+        .unwrap();
+    let refused = harness.silica(&[&install()[..], &["--templates=false"]].concat());
+    expect(
+        &refused,
+        1,
+        &[
+            "nothing was changed: the server would refuse 1 object",
+            "Service sandbox-system/sandbox-manager: ",
+            "quota",
+        ],
+    );
+    assert!(harness.state().await.contains_key("SandboxSet default/base"));
+    allow(harness, &quotas).await;
+    assert_same(&harness.state().await, reference, "without the quota");
+    withdraw(harness).await;
+}
+
+/// A quota that no pod fits: the run says so and ends long before its time limit.
+pub(crate) async fn pods_that_cannot_be_created_end_the_run_early(harness: &Harness) {
+    expect(&harness.silica(&install()), 0, &[]);
+    // Without the pods of before, so that all are to be created.
+    withdraw(harness).await;
+    let quotas = forbid(harness, "pods").await;
+    let start = Instant::now();
+    let failed = harness.silica(&[&["install", "--timeout", "2m"][..], &parts()].concat());
+    expect(&failed, 1, &["cannot become ready", "exceeded quota: none"]);
+    assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
+    allow(harness, &quotas).await;
+    withdraw(harness).await;
+}
+
+/// Allows none of `resource` in the namespace of the installation.
+async fn forbid(harness: &Harness, resource: &str) -> Api<ResourceQuota> {
+    let quotas: Api<ResourceQuota> = Api::namespaced(harness.client(), names::NAMESPACE);
+    let quota = json!({"metadata": {"name": "none"}, "spec": {"hard": {resource: "0"}}});
+    quotas
+        .create(&PostParams::default(), &serde_json::from_value(quota).unwrap())
+        .await
+        .unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while quotas
+        .get("none")
+        .await
+        .unwrap()
+        .status
+        .and_then(|status| status.hard)
+        .is_none()
+    {
+        assert!(Instant::now() < deadline, "the quota is not looked at");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    quotas
+}
+
+/// Removes the quota, and installs as soon as the API server has noticed.
+async fn allow(harness: &Harness, quotas: &Api<ResourceQuota>) {
+    quotas.delete("none", &DeleteParams::default()).await.unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let outcome = loop {
+        let outcome = harness.silica(&install());
+        if outcome.status.success() || Instant::now() > deadline {
+            break outcome;
+        }
+    };
+    expect(&outcome, 0, &[]);
+}
