@@ -1,156 +1,25 @@
 //! Judges a certificate that somebody else issued before it is taken into
 //! service: every reason at once, so that one round of fixing is enough.
 
-use std::fmt;
+mod clients;
+mod finding;
+mod ordered;
+mod path;
 
 use time::{Duration, OffsetDateTime};
 
+use self::path::{Line, display_name};
 use crate::inspect::{self, Inspected, KeyKind};
 use crate::names;
 use crate::profile::LEAF_VALIDITY_MAX;
-use crate::{pem, verify, whole_text};
+use crate::{verify, whole_text};
+
+pub use clients::{Client, Outcome};
+pub use finding::Finding;
+pub use ordered::{Ordered, ordered};
 
 /// Below this remaining life a certificate is taken with a warning.
 const SOON: Duration = Duration::days(14);
-
-/// Something that speaks against the certificate.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Finding {
-    /// The chain cannot be read.
-    Chain(String),
-    /// The private key cannot be read or used.
-    Key(String),
-    /// The private key belongs to another certificate.
-    KeyMismatch,
-    /// The first certificate is a CA's.
-    AuthorityFirst,
-    /// A certificate is not followed by its issuer.
-    Order {
-        /// The certificate.
-        subject: String,
-        /// Who signed it.
-        issuer: String,
-        /// What follows.
-        next: String,
-    },
-    /// The chain stops below a CA that clients do not have.
-    Incomplete {
-        /// The CA whose certificate is missing.
-        issuer: String,
-    },
-    /// The chain is a private CA's, and that CA is not at hand, so only clients
-    /// will find out whether they trust it.
-    IssuerUnknown {
-        /// The CA.
-        issuer: String,
-    },
-    /// Signatures, usage or constraints do not hold.
-    Path(String),
-    /// A needed name is not covered.
-    NameMissing(String),
-    /// Its life is over.
-    Expired(OffsetDateTime),
-    /// Its life has not begun.
-    NotYetValid(OffsetDateTime),
-    /// It is not for server authentication.
-    Usage,
-    /// It ends soon.
-    ExpiresSoon(OffsetDateTime),
-    /// It lives longer than Apple's platforms accept.
-    TooLong,
-    /// Python from 3.13 on refuses it.
-    NoAuthorityKeyId,
-    /// Its key is Ed25519, which rustls and OpenSSL take and many others do not.
-    Ed25519,
-    /// A CA certificate without key usage: strict verifiers refuse it.
-    NoKeyUsage {
-        /// The CA.
-        subject: String,
-    },
-    /// A CA certificate whose key usage does not allow to sign certificates, which
-    /// most verifiers look at and rustls does not.
-    MustNotSign {
-        /// The CA.
-        subject: String,
-    },
-    /// The root is sent along, which costs bytes in every handshake.
-    RootIncluded,
-}
-
-impl Finding {
-    /// Whether it forbids the use, as opposed to a warning.
-    pub fn is_refusal(&self) -> bool {
-        !matches!(
-            self,
-            Self::IssuerUnknown { .. }
-                | Self::ExpiresSoon(_)
-                | Self::TooLong
-                | Self::NoAuthorityKeyId
-                | Self::Ed25519
-                | Self::NoKeyUsage { .. }
-                | Self::RootIncluded
-        )
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Chain(what) => write!(f, "the certificate file cannot be used: {what}"),
-            Self::Key(what) => write!(f, "the private key cannot be used: {what}"),
-            Self::KeyMismatch => f.write_str("the private key does not belong to the first certificate"),
-            Self::AuthorityFirst => {
-                f.write_str("the first certificate is a CA's; put the server certificate first")
-            }
-            Self::Order {
-                subject,
-                issuer,
-                next,
-            } => {
-                write!(
-                    f,
-                    "{subject:?} was signed by {issuer:?}, but {next:?} follows; order the chain from the server to the root"
-                )
-            }
-            Self::Incomplete { issuer } => {
-                write!(
-                    f,
-                    "the certificate of {issuer:?} is missing; append the issuer's chain to the file"
-                )
-            }
-            Self::IssuerUnknown { issuer } => write!(
-                f,
-                "the certificate of its CA, {issuer:?}, is not at hand, so its signature was not verified; \
-                 clients must trust that CA"
-            ),
-            Self::Path(what) => write!(f, "clients would refuse the chain: {what}"),
-            Self::NameMissing(name) => write!(
-                f,
-                "the name {name:?} is not covered; a wildcard does not cover its apex, nor two labels"
-            ),
-            Self::Expired(at) => write!(f, "it expired at {at}"),
-            Self::NotYetValid(from) => write!(f, "it is not valid before {from}"),
-            Self::Usage => f.write_str("its extended key usage does not allow server authentication"),
-            Self::ExpiresSoon(at) => write!(f, "it expires soon, at {at}"),
-            Self::TooLong => f.write_str("it lives longer than 825 days; Apple's platforms refuse it"),
-            Self::NoAuthorityKeyId => {
-                f.write_str("it has no authority key identifier; Python from 3.13 on refuses it")
-            }
-            Self::Ed25519 => f.write_str(
-                "its key is Ed25519; browsers, and most load balancers and ingress controllers, refuse it",
-            ),
-            Self::NoKeyUsage { subject } => write!(
-                f,
-                "the CA certificate {subject:?} has no key usage; Python from 3.13 on refuses it"
-            ),
-            Self::MustNotSign { subject } => write!(
-                f,
-                "the CA certificate {subject:?} must not sign certificates: its key usage lacks keyCertSign"
-            ),
-            Self::RootIncluded => f.write_str("the file includes the root, which clients ignore"),
-        }
-    }
-}
 
 /// The verdict over a chain and its key.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -166,64 +35,6 @@ impl Review {
     pub fn is_acceptable(&self) -> bool {
         !self.findings.iter().any(Finding::is_refusal)
     }
-}
-
-/// A chain in the order in which a server sends it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Ordered {
-    /// The server's certificate, then each issuer behind what it signed. What
-    /// could not be linked comes last, for [`review`] to name it.
-    pub served: String,
-    /// The self-signed root, when it came along; clients have it.
-    pub root: Option<String>,
-    /// Whether certificates changed places or came twice.
-    pub was_changed: bool,
-}
-
-/// Repairs the order of a chain.
-pub fn ordered(chain_pem: &str) -> Result<Ordered, pem::Error> {
-    let mut rest = Vec::new();
-    for der in pem::certificates(chain_pem)? {
-        match inspect::parse_der(&der) {
-            Ok(parsed) => rest.push((parsed, pem::encode_certificate(&der))),
-            // What cannot be parsed stays as it is: the review tells why.
-            Err(_) => {
-                return Ok(Ordered {
-                    served: chain_pem.to_owned(),
-                    root: None,
-                    was_changed: false,
-                });
-            }
-        }
-    }
-    let before: Vec<String> = rest.iter().map(|(_, text)| text.clone()).collect();
-    let mut served: Vec<(Inspected, String)> = Vec::with_capacity(rest.len());
-    let mut next = rest.iter().position(|(one, _)| !one.is_ca).or(Some(0));
-    while let Some(index) = next.filter(|index| *index < rest.len()) {
-        let (issuer, signer) = (
-            rest[index].0.issuer.clone(),
-            rest[index].0.authority_key_id.clone(),
-        );
-        served.push(rest.remove(index));
-        let last = served.last().map(|(one, _)| one.fingerprint.clone());
-        rest.retain(|(one, _)| Some(&one.fingerprint) != last.as_ref());
-        // Two generations of a CA may share their name: the key identifier
-        // tells them apart.
-        let fits = |one: &Inspected| {
-            one.subject == issuer
-                && (signer.is_none() || one.subject_key_id.is_none() || one.subject_key_id == signer)
-        };
-        next = rest.iter().position(|(one, _)| fits(one));
-    }
-    served.append(&mut rest);
-    let after: Vec<String> = served.iter().map(|(_, text)| text.clone()).collect();
-    let has_root = served.len() > 1 && served.last().is_some_and(|(last, _)| last.is_self_issued);
-    let root = if has_root { served.pop() } else { None };
-    Ok(Ordered {
-        served: served.into_iter().map(|(_, text)| text).collect(),
-        root: root.map(|(_, text)| text),
-        was_changed: before != after,
-    })
 }
 
 /// Judges chain and key for apex and wildcard of the domains. `roots_pem` are
@@ -251,6 +62,8 @@ pub fn review<D: AsRef<str>>(
     match verify::key_matches(chain_pem, key_pem) {
         Ok(()) => {}
         Err(verify::Error::KeyMismatch) => findings.push(Finding::KeyMismatch),
+        // Such a key cannot be loaded because it is weak, which is told below.
+        Err(verify::Error::KeyKind(_)) if path::is_weak(&leaf.key) => {}
         Err(error) => findings.push(Finding::Key(whole_text(&error))),
     }
     if leaf.is_ca {
@@ -265,39 +78,49 @@ pub fn review<D: AsRef<str>>(
     if !leaf.is_for_servers() {
         findings.push(Finding::Usage);
     }
+    if leaf.key_usage.is_some_and(|usage| !usage.digital_signature) && !leaf.is_ca {
+        findings.push(Finding::LeafKeyUsage);
+    }
     findings.extend(dates(leaf, now));
-    if leaf.authority_key_id.is_none() {
+    if leaf.authority_key_id.is_none() && !leaf.is_self_issued {
         findings.push(Finding::NoAuthorityKeyId);
     }
     if leaf.key == KeyKind::Ed25519 {
         findings.push(Finding::Ed25519);
     }
-    let roots = roots_pem.and_then(|roots| inspect::parse_chain(roots).ok());
-    let authorities = || chain.iter().chain(roots.iter().flatten()).filter(|one| one.is_ca);
-    let silent = authorities().find(|one| one.key_usage.is_none());
-    findings.extend(silent.map(|one| Finding::NoKeyUsage {
-        subject: one.subject.clone(),
-    }));
-    let forbidden = |one: &&Inspected| one.key_usage.as_ref().is_some_and(|usage| !usage.key_cert_sign);
-    findings.extend(authorities().find(forbidden).map(|one| Finding::MustNotSign {
-        subject: one.subject.clone(),
-    }));
+    let roots = roots_pem.map(|roots| inspect::parse_chain(roots).unwrap_or_default());
+    let line = Line::of(&chain, roots.as_deref());
+    findings.extend(path::weaknesses(&chain, &line));
+    findings.extend(of_authorities(&chain, &line));
+    findings.extend(line.too_long());
     if chain.len() > 1 && chain.last().is_some_and(|last| last.is_self_issued) {
         findings.push(Finding::RootIncluded);
     }
-    // The path is only worth a finding of its own when nothing simpler says it.
-    let is_said = |finding: &Finding| {
-        matches!(
-            finding,
-            Finding::AuthorityFirst | Finding::Order { .. } | Finding::Usage
-        )
-    };
-    if !findings.iter().any(is_said) {
-        // Within the life of the first certificate, whose dates were looked at.
-        let moment = now.max(leaf.not_before).min(leaf.not_after);
-        findings.extend(path(chain_pem, &chain, roots_pem, moment));
+    // Within the life of the first certificate, whose dates were looked at.
+    let moment = now.max(leaf.not_before).min(leaf.not_after);
+    let of_path = path::check(chain_pem, &chain, roots_pem, &line, &findings, moment);
+    if let Some(Finding::Incomplete { issuer: missing }) = &of_path {
+        // What follows in the wrong place is told better as what is missing.
+        findings.retain(|finding| !matches!(finding, Finding::Order { issuer, .. } if issuer == missing));
     }
+    findings.extend(of_path);
     Review { chain, findings }
+}
+
+/// What the CA certificates say of themselves.
+fn of_authorities(chain: &[Inspected], line: &Line) -> Vec<Finding> {
+    let of = |one: &Inspected| {
+        let subject = one.subject.clone();
+        match &one.key_usage {
+            None => Some(Finding::NoKeyUsage { subject }),
+            Some(usage) if !usage.key_cert_sign => Some(Finding::MustNotSign { subject }),
+            Some(_) => None,
+        }
+    };
+    path::authorities(chain, line)
+        .into_iter()
+        .filter_map(of)
+        .collect()
 }
 
 fn order(chain: &[Inspected]) -> Option<Finding> {
@@ -322,51 +145,4 @@ fn dates(leaf: &Inspected, now: OffsetDateTime) -> Vec<Finding> {
         findings.push(Finding::TooLong);
     }
     findings
-}
-
-/// Signatures, dates, usage and constraints of the whole path.
-fn path(
-    chain_pem: &str,
-    chain: &[Inspected],
-    roots_pem: Option<&str>,
-    now: OffsetDateTime,
-) -> Option<Finding> {
-    let ders = pem::certificates(chain_pem).ok()?;
-    let (leaf, above) = ders.split_first()?;
-    let checked = match roots_pem {
-        Some(roots) => match pem::certificates(roots) {
-            Ok(roots) => verify::path(leaf, above, &roots, now),
-            Err(error) => Err(verify::Error::RootsPem(error)),
-        },
-        None => match above.split_last() {
-            // Nothing above the server certificate and nothing to compare with:
-            // a public CA's intermediate was forgotten, or a private root left out
-            // on purpose.
-            None => {
-                let leaf = chain.first()?;
-                let issuer = leaf.issuer.clone();
-                return Some(if leaf.has_issuer_url {
-                    Finding::Incomplete { issuer }
-                } else {
-                    Finding::IssuerUnknown { issuer }
-                });
-            }
-            Some((last, between)) => verify::path(leaf, between, std::slice::from_ref(last), now),
-        },
-    };
-    match checked {
-        Ok(()) => None,
-        Err(verify::Error::UnknownIssuer) => Some(Finding::Incomplete {
-            issuer: chain.last()?.issuer.clone(),
-        }),
-        Err(error) => Some(Finding::Path(whole_text(&error))),
-    }
-}
-
-fn display_name(certificate: &Inspected) -> String {
-    if certificate.subject.is_empty() {
-        certificate.names.first().cloned().unwrap_or_default()
-    } else {
-        certificate.subject.clone()
-    }
 }
