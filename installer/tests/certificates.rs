@@ -2,24 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
-use std::{
-    path::Path,
-    process::{Command, Output},
-};
+mod local;
 
-fn run(program: &str, args: &[&str], folder: &Path) -> Output {
-    Command::new(program)
-        .args(args)
-        .current_dir(folder)
-        .env("HOME", folder)
-        .env_remove("KUBECONFIG")
-        .output()
-        .unwrap()
-}
+use std::path::Path;
 
-fn silica(args: &[&str], folder: &Path) -> Output {
-    run(env!("CARGO_BIN_EXE_silica"), args, folder)
-}
+use local::{run, silica, text};
 
 fn openssl(args: &[&str], folder: &Path) {
     let output = run("openssl", args, folder);
@@ -28,10 +15,6 @@ fn openssl(args: &[&str], folder: &Path) {
         "openssl {args:?}: {}",
         text(&output.stderr)
     );
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A certificate and key of openssl's making: `cert.pem`, `key.pem`.

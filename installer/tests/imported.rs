@@ -17,25 +17,9 @@ use std::{
     process::{Command, Output},
 };
 
-use harness::Harness;
+use harness::{Harness, NO_IMAGES, UNINSTALL};
 use silica_api::names;
 
-const INSTALL: [&str; 14] = [
-    "install",
-    "--no-wait",
-    "--domain",
-    "silica.localhost",
-    "--expose",
-    "direct",
-    "--service-type",
-    "NodePort",
-    "--images",
-    "none",
-    "--manager-image",
-    "silica.invalid/manager:1",
-    "--runtime-image",
-    "silica.invalid/runtime:1",
-];
 const PASSWORD: &str = "correct horse 9";
 
 #[track_caller]
@@ -83,7 +67,8 @@ async fn only_what_is_good_reaches_the_cluster() {
     let folder = tempfile::tempdir().unwrap();
     files(folder.path());
     let path = |name: &str| folder.path().join(name).display().to_string();
-    expect(&harness.silica(&INSTALL), 0, &[]);
+    let install = ["install", "--no-wait", "--domain", "silica.localhost"];
+    expect(&harness.silica(&[&install, &NO_IMAGES[..]].concat()), 0, &[]);
     let before = (harness.secrets().await, harness.state().await);
 
     let full = File::options().write(true).open("/dev/full").unwrap();
@@ -140,11 +125,7 @@ async fn only_what_is_good_reaches_the_cluster() {
         base64(&shown.stdout),
         "the key is kept in the clear"
     );
-    expect(
-        &harness.silica(&["uninstall", "--delete-sandboxes", "--delete-crds"]),
-        0,
-        &[],
-    );
+    expect(&harness.silica(&UNINSTALL), 0, &[]);
     harness.remove_namespace().await;
 }
 

@@ -3,29 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+mod local;
 
-fn run(program: &str, args: &[&str], folder: &Path) -> Output {
-    Command::new(program)
-        .args(args)
-        .current_dir(folder)
-        .env("HOME", folder)
-        .env_remove("KUBECONFIG")
-        .output()
-        .unwrap()
-}
+use std::{fs, path::Path, process::Command};
 
-fn silica(args: &[&str], folder: &Path) -> Output {
-    run(env!("CARGO_BIN_EXE_silica"), args, folder)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use local::{run, silica, text};
 
 /// Whether the system has what the test needs; on CI that is a must.
 fn has(program: &str, args: &[&str]) -> bool {

@@ -11,7 +11,11 @@ use serde_json::{Value, json};
 use silica::lock;
 use silica_api::names;
 
-use crate::{UNINSTALL, assert_same, expect, harness::Harness, install, stderr, uninstall, withdraw};
+use crate::{
+    assert_same, expect,
+    harness::{Harness, UNINSTALL},
+    install, stderr, uninstall, withdraw,
+};
 
 pub(crate) async fn a_held_lock_is_respected_until_it_expires(harness: &Harness) {
     expect(&harness.silica(&install()), 0, &[]);

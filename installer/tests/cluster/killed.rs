@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::{UNINSTALL, assert_same, expect, harness::Harness, install, kinds};
+use crate::{
+    assert_same, expect,
+    harness::{Harness, UNINSTALL},
+    install, kinds,
+};
 
 /// Phases of an installation, as their progress lines name them. These come only
 /// when there is nothing, so one kill follows the other.

@@ -21,7 +21,7 @@ mod upgrade;
 use std::{collections::BTreeMap, process::Output};
 
 use concurrent::{a_held_lock_is_respected_until_it_expires, two_at_once_end_as_one};
-use harness::Harness;
+use harness::{Harness, NO_IMAGES, UNINSTALL};
 use k8s_openapi::api::coordination::v1::Lease;
 use killed::{LATE, killed_after, killed_early, killed_while_removing};
 use kube::{api::DynamicObject, core::ApiResource};
@@ -33,28 +33,13 @@ use serde_json::Value;
 use upgrade::{a_second_run_writes_nothing, a_version_that_does_not_start_gives_way_to_the_former};
 
 /// Everything that an installation may consist of.
-const PARTS: [&str; 15] = [
-    "--domain",
-    "silica.localhost",
-    "--expose",
-    "direct",
-    "--service-type",
-    "NodePort",
-    "--images",
-    "none",
-    "--manager-image",
-    "silica.invalid/manager:1",
-    "--runtime-image",
-    "silica.invalid/runtime:1",
-    "--templates",
-    "--template-image-base",
-    "silica.invalid/base:1",
-];
-
-const UNINSTALL: [&str; 3] = ["uninstall", "--delete-sandboxes", "--delete-crds"];
+fn parts() -> Vec<&'static str> {
+    let templates = ["--templates", "--template-image-base", "silica.invalid/base:1"];
+    [&["--domain", "silica.localhost"], &NO_IMAGES[..], &templates].concat()
+}
 
 fn install() -> Vec<&'static str> {
-    [&["install", "--no-wait"], &PARTS[..]].concat()
+    [&["install", "--no-wait"], &parts()[..]].concat()
 }
 
 fn stderr(output: &Output) -> String {

@@ -11,7 +11,11 @@ use kube::{
 use serde_json::json;
 use silica_api::{crd, names};
 
-use crate::{UNINSTALL, expect, harness::Harness, install};
+use crate::{
+    expect,
+    harness::{Harness, UNINSTALL},
+    install,
+};
 
 pub(crate) async fn foreign_definitions_are_refused(harness: &Harness) {
     let api: Api<CustomResourceDefinition> = Api::all(harness.client());

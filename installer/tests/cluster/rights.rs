@@ -8,7 +8,11 @@ use kube::{
     core::ApiResource,
 };
 
-use crate::{PARTS, UNINSTALL, expect, harness::Harness, install};
+use crate::{
+    expect,
+    harness::{Harness, UNINSTALL},
+    install, parts,
+};
 
 pub(crate) async fn without_rights_all_of_them_are_listed(harness: &Harness) {
     let (_, kubeconfig) = harness.service_account("silica-nobody").await;
@@ -34,7 +38,7 @@ pub(crate) async fn without_rights_all_of_them_are_listed(harness: &Harness) {
 /// Also proves that the role escapes the API server's guard against escalation.
 pub(crate) async fn the_printed_role_is_enough(harness: &Harness) {
     let (account, kubeconfig) = harness.service_account("silica-deployer").await;
-    let print = [&["rbac", "print", "--service-account", &account], &PARTS[..]].concat();
+    let print = [&["rbac", "print", "--service-account", &account], &parts()[..]].concat();
     let printed = harness.silica(&print);
     expect(&printed, 0, &[]);
     let printed = String::from_utf8(printed.stdout).unwrap();

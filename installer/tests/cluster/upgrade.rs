@@ -8,7 +8,7 @@ use std::{
 use kube::ResourceExt;
 use serde_json::Value;
 
-use crate::{PARTS, assert_same, expect, harness::Harness, install, stderr, uninstall, withdraw};
+use crate::{assert_same, expect, harness::Harness, install, parts, stderr, uninstall, withdraw};
 
 /// Returns the state after an installation that nothing disturbed.
 pub(crate) async fn a_second_run_writes_nothing(harness: &Harness) -> BTreeMap<String, Value> {
@@ -59,7 +59,7 @@ pub(crate) async fn a_version_that_does_not_start_gives_way_to_the_former(
         "--ingress-class",
         "new",
     ];
-    let failed = harness.silica(&[&waits[..], &PARTS, &newer].concat());
+    let failed = harness.silica(&[&waits[..], &parts(), &newer].concat());
     expect(
         &failed,
         124,
@@ -75,7 +75,7 @@ pub(crate) async fn a_version_that_does_not_start_gives_way_to_the_former(
     let result: Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!(result["writes"], 0, "{}", stderr(&again));
 
-    let kept = harness.silica(&[&waits[..], &PARTS, &newer, &["--no-rollback"]].concat());
+    let kept = harness.silica(&[&waits[..], &parts(), &newer, &["--no-rollback"]].concat());
     expect(&kept, 124, &["timed out while waiting for Deployment"]);
     assert!(
         harness

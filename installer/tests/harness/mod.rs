@@ -34,6 +34,22 @@ use silica_api::{crd, labels, names};
 const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// An installation that any API server holds: ports of the node, and images that nobody pulls.
+pub(crate) const NO_IMAGES: [&str; 10] = [
+    "--expose",
+    "direct",
+    "--service-type",
+    "NodePort",
+    "--images",
+    "none",
+    "--manager-image",
+    "silica.invalid/manager:1",
+    "--runtime-image",
+    "silica.invalid/runtime:1",
+];
+/// Removes the namespace and the definitions as well.
+pub(crate) const UNINSTALL: [&str; 3] = ["uninstall", "--delete-sandboxes", "--delete-crds"];
+
 pub(crate) struct Harness {
     pub(crate) cluster: Cluster,
     kubeconfig: PathBuf,

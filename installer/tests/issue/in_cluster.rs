@@ -10,11 +10,9 @@ use silica_api::{labels, names};
 use silica_certs::inspect;
 
 use crate::{
-    harness::Harness,
+    harness::{Harness, NO_IMAGES, UNINSTALL},
     stage::{Run, Stage, by_hand, domain, expect, verify_chain, words},
 };
-
-const UNINSTALL: [&str; 3] = ["uninstall", "--delete-sandboxes", "--delete-crds"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_provider_serves_what_it_ordered() {
@@ -23,18 +21,8 @@ async fn every_provider_serves_what_it_ordered() {
         return;
     };
     let domain = domain();
-    let install = [
-        "install",
-        "--no-wait",
-        "--domain",
-        &domain,
-        "--expose=direct",
-        "--service-type=NodePort",
-        "--images=none",
-        "--manager-image=silica.invalid/manager:1",
-        "--runtime-image=silica.invalid/runtime:1",
-    ];
-    expect(&harness.silica(&install), 0, &[]);
+    let install = ["install", "--no-wait", "--domain", &domain];
+    expect(&harness.silica(&[&install, &NO_IMAGES[..]].concat()), 0, &[]);
     let own = Served::read(&harness).await;
     let order = |flags: &[Vec<String>]| {
         let flags = [&[words(&["certs", "issue", "--cluster"])], flags]

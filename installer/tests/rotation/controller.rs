@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use silica_api::names;
 
 use crate::{
-    INSTALL, bundle, chain, expect,
+    bundle, chain, expect,
     fleet::{self, Fleet},
     harness::Harness,
-    phase, rotate, verify_served,
+    install, phase, rotate, verify_served,
 };
 
 /// A CA near its end is replaced by the controllers, one of which is killed in
@@ -41,7 +41,7 @@ pub(crate) async fn the_controller_goes_on_with_what_it_began(harness: &Harness,
         .await
         .unwrap();
     // Certificate and bundle follow, as after any change of the CA.
-    expect(harness, &INSTALL, 0, &[]);
+    expect(harness, &install(), 0, &[]);
     let old = ending.certificate_pem().to_owned();
     verify_served(harness, fleet, &old, true).await;
 

@@ -26,7 +26,7 @@ use std::{path::PathBuf, process::Output};
 
 use controller::the_controller_goes_on_with_what_it_began;
 use fleet::Fleet;
-use harness::Harness;
+use harness::{Harness, NO_IMAGES, UNINSTALL};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
 use phases::{
@@ -42,23 +42,6 @@ use silica_api::names;
 use silica_certs::inspect;
 use under_load::{frozen_clients_go_on, under_load};
 
-const INSTALL: [&str; 13] = [
-    "install",
-    "--no-wait",
-    "--domain",
-    fleet::DOMAIN,
-    "--expose",
-    "direct",
-    "--service-type",
-    "NodePort",
-    "--images",
-    "none",
-    "--manager-image",
-    "silica.invalid/manager:1",
-    "--runtime-image=silica.invalid/runtime:1",
-];
-const UNINSTALL: [&str; 3] = ["uninstall", "--delete-sandboxes", "--delete-crds"];
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotation_fails_nobody() {
     let Some(program) = manager() else { return };
@@ -67,7 +50,7 @@ async fn a_rotation_fails_nobody() {
     };
     let folder = tempfile::tempdir().unwrap();
     let stacks = load::stacks(folder.path());
-    expect(&harness, &INSTALL, 0, &[]);
+    expect(&harness, &install(), 0, &[]);
     let outage = fleet::Outage::new(&harness, folder.path()).await;
     let mut fleet = Fleet::new(&harness, program, folder.path()).await;
     fleet.start_server("server-a", None);
@@ -92,6 +75,11 @@ async fn a_rotation_fails_nobody() {
     held::remove(&harness).await;
     fleet.remove(&harness).await;
     expect(&harness, &UNINSTALL, 0, &[]);
+}
+
+fn install() -> Vec<&'static str> {
+    let domain = ["install", "--no-wait", "--domain", fleet::DOMAIN];
+    [&domain, &NO_IMAGES[..]].concat()
 }
 
 fn manager() -> Option<PathBuf> {

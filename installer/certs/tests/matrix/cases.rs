@@ -1,14 +1,18 @@
 //! The table: one case a line, one column for each kind of verifier.
 
-use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa};
+mod authorities;
+mod leafs;
+
 use silica_certs::authority::{Authority, AuthorityRequest};
 use silica_certs::key::{KeyType, ServerKey};
 use silica_certs::leaf::{Leaf, LeafRequest};
 use silica_certs::names;
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
+use self::authorities::{of_generations, of_roots};
+use self::leafs::of_leafs;
 use crate::clients::Client;
-use crate::made::{self, AS_IS, Root, Served};
+use crate::made::Served;
 
 const DOMAIN: &str = "sandbox.example.com";
 const WILDCARD: &str = "*.sandbox.example.com";
@@ -78,6 +82,25 @@ const fn refused_by(
         node: cell(node),
     }
 }
+
+/// No CA of the client's has this name.
+const UNKNOWN: Row = refused_by(
+    Some("UnknownIssuer"),
+    Some("unable to get local issuer certificate"),
+    Some("unable to get local issuer certificate"),
+    Some("unable to get local issuer certificate"),
+    Some("unknown authority"),
+    Some("UNABLE_TO_VERIFY_LEAF_SIGNATURE"),
+);
+
+const EXPIRED: Row = refused_by(
+    Some("certificate expired"),
+    Some("certificate has expired"),
+    Some("certificate has expired"),
+    Some("certificate has expired"),
+    Some("expired or is not yet valid"),
+    Some("CERT_HAS_EXPIRED"),
+);
 
 fn case(name: impl Into<String>, served: Served, roots: &str, host: &str, expected: Row) -> Case {
     Case {
@@ -196,228 +219,4 @@ fn of_the_product() -> Vec<Case> {
         FINE,
     ));
     cases
-}
-
-/// No CA of the client's has this name.
-const UNKNOWN: Row = refused_by(
-    Some("UnknownIssuer"),
-    Some("unable to get local issuer certificate"),
-    Some("unable to get local issuer certificate"),
-    Some("unable to get local issuer certificate"),
-    Some("unknown authority"),
-    Some("UNABLE_TO_VERIFY_LEAF_SIGNATURE"),
-);
-
-fn of_leafs() -> Vec<Case> {
-    let root = Root::new("Test Root", AS_IS);
-    let one = |name: &str, served: Served, expected: Row| case(name, served, &root.pem, DOMAIN, expected);
-    let all = &[DOMAIN, WILDCARD];
-    let wrong_purpose = refused_by(
-        Some("does not allow extended key usage for server authentication"),
-        Some("unsuitable certificate purpose"),
-        Some("unsuitable certificate purpose"),
-        Some("unsuitable certificate purpose"),
-        Some("incompatible key usage"),
-        Some("INVALID_PURPOSE"),
-    );
-    let no_identifier = refused_by(
-        None,
-        Some("Missing Authority Key Identifier"),
-        None,
-        Some("Missing Authority Key Identifier"),
-        None,
-        None,
-    );
-    let common_name_only = refused_by(
-        Some("certificate not valid for name"),
-        None,
-        None,
-        None,
-        Some("legacy Common Name"),
-        None,
-    );
-    vec![
-        one("leaf with an Ed25519 key", root.ed25519_leaf(all), FINE),
-        one(
-            "leaf without subject alternative names",
-            root.leaf_with(DOMAIN, &[], AS_IS),
-            common_name_only,
-        ),
-        one(
-            "leaf without extended key usage",
-            root.leaf(all, |p| p.extended_key_usages.clear()),
-            FINE,
-        ),
-        one(
-            "leaf for clients only",
-            root.leaf(all, |p| {
-                p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-            }),
-            wrong_purpose,
-        ),
-        one(
-            "leaf without authority key identifier",
-            root.leaf(all, |p| p.use_authority_key_identifier_extension = false),
-            no_identifier,
-        ),
-        one(
-            "leaf that lives 1200 days",
-            root.leaf(all, |p| p.not_after = p.not_before + Duration::days(1200)),
-            FINE,
-        ),
-        one(
-            "leaf that has ended",
-            root.leaf(all, |p| {
-                p.not_before -= Duration::days(91);
-                p.not_after -= Duration::days(91);
-            }),
-            EXPIRED,
-        ),
-        one(
-            "leaf that begins in 3 minutes",
-            root.leaf(all, |p| {
-                p.not_before = OffsetDateTime::now_utc() + Duration::minutes(3);
-            }),
-            refused_by(
-                Some("certificate not valid yet"),
-                Some("certificate is not yet valid"),
-                Some("certificate is not yet valid"),
-                Some("certificate is not yet valid"),
-                Some("expired or is not yet valid"),
-                Some("CERT_NOT_YET_VALID"),
-            ),
-        ),
-    ]
-}
-
-const EXPIRED: Row = refused_by(
-    Some("certificate expired"),
-    Some("certificate has expired"),
-    Some("certificate has expired"),
-    Some("certificate has expired"),
-    Some("expired or is not yet valid"),
-    Some("CERT_HAS_EXPIRED"),
-);
-
-fn of_roots() -> Vec<Case> {
-    let names = &[DOMAIN, WILDCARD];
-    let of = |name: &str, root: &Root, expected: Row| {
-        case(name, root.leaf(names, AS_IS), &root.pem, DOMAIN, expected)
-    };
-    let alone = made::self_signed(DOMAIN);
-    vec![
-        of("root with an Ed25519 key", &Root::ed25519(), FINE),
-        of(
-            "root without key usage",
-            &Root::new("Silent Root", |p| p.key_usages.clear()),
-            refused_by(
-                None,
-                Some("CA cert does not include key usage extension"),
-                None,
-                // Of the two faults the first one found is told.
-                Some("key usage"),
-                None,
-                None,
-            ),
-        ),
-        of(
-            "root that does not permit the name",
-            &Root::new("Limited Root", made::limited_to_elsewhere),
-            refused_by(
-                Some("NameConstraintViolation"),
-                Some("permitted subtree violation"),
-                Some("permitted subtree violation"),
-                Some("permitted subtree violation"),
-                Some("is not permitted by any constraint"),
-                Some("permitted subtree violation"),
-            ),
-        ),
-        of(
-            "root that has ended, leaf alive",
-            &Root::new("Old Root", |p| {
-                p.not_after = OffsetDateTime::now_utc() - Duration::MINUTE;
-            }),
-            Row {
-                // A trust anchor is a name and a key there, without dates.
-                rustls: Expected::Accepts,
-                ..EXPIRED
-            },
-        ),
-        case(
-            "self-signed CA certificate as the server's",
-            alone.clone(),
-            &alone.chain,
-            DOMAIN,
-            Row {
-                rustls: Expected::Refuses("CaUsedAsEndEntity"),
-                ..FINE
-            },
-        ),
-    ]
-}
-
-/// Two CAs, one after the other.
-fn of_generations() -> Vec<Case> {
-    let names = &[DOMAIN, WILDCARD];
-    // As the scripts do that give every CA the same name.
-    let (old, new) = (Root::new("Same Root", AS_IS), Root::new("Same Root", AS_IS));
-    let leaf = new.leaf(names, AS_IS);
-    let bundle = |first: &Root, second: &Root| format!("{}{}", first.pem, second.pem);
-    let crossed = |old: &Root| {
-        let new = Root::new("New Root", AS_IS);
-        new.leaf(names, AS_IS).followed_by(&old.cross(&new))
-    };
-    let roomy = Root::new("Roomy Root", |p| {
-        p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    });
-    let tight = Root::new("Tight Root", |p| {
-        p.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    });
-    vec![
-        case(
-            "same name, bundle old and new",
-            leaf.clone(),
-            &bundle(&old, &new),
-            DOMAIN,
-            FINE,
-        ),
-        case(
-            "same name, bundle new and old",
-            leaf.clone(),
-            &bundle(&new, &old),
-            DOMAIN,
-            FINE,
-        ),
-        case(
-            "same name, client has the old CA only",
-            leaf,
-            &old.pem,
-            DOMAIN,
-            Row {
-                rustls: Expected::Refuses("BadSignature"),
-                ..UNKNOWN
-            },
-        ),
-        case(
-            "cross certificate, old root unlimited",
-            crossed(&roomy),
-            &roomy.pem,
-            DOMAIN,
-            FINE,
-        ),
-        case(
-            "cross certificate, old root of path length 0",
-            crossed(&tight),
-            &tight.pem,
-            DOMAIN,
-            refused_by(
-                None,
-                Some("path length constraint exceeded"),
-                Some("path length constraint exceeded"),
-                Some("path length constraint exceeded"),
-                Some("too many intermediates"),
-                Some("PATH_LENGTH_EXCEEDED"),
-            ),
-        ),
-    ]
 }

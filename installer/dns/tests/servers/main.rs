@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end at once")]
 
+mod cluster;
 mod support;
 mod verdicts;
 mod views;
+mod waiting;

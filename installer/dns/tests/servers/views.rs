@@ -1,22 +1,19 @@
 //! What several views show together, against real servers: two name servers of a
-//! zone, resolvers in front of them, a validating resolver, and `--wait`.
+//! zone, resolvers in front of them, and a validating resolver.
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    self, NO_NAME, NO_WILDCARD, RIGHT, Server, WORLD, addresses, free_port, ids, request, run, run_in,
-    verdicts, zone,
+    self, NO_NAME, NO_WILDCARD, RIGHT, Server, WORLD, addresses, free_port, ids, request, run, verdicts, zone,
 };
-use silica_dns::{
-    ClusterDns, Connecting, Connection, Request, Verdict, ViewKind, ViewReport, probe::Purpose, wait,
-};
+use silica_dns::{Request, Verdict, ViewKind, ViewReport};
 
-const BOTH: [ViewKind; 2] = [ViewKind::System, ViewKind::Authoritative];
+pub(crate) const BOTH: [ViewKind; 2] = [ViewKind::System, ViewKind::Authoritative];
 
 /// The world with the same zone at both name servers.
-fn world(records: &str) -> Option<Server> {
+pub(crate) fn world(records: &str) -> Option<Server> {
     let zone = zone(1, records);
     Server::start(WORLD, &[("first", &zone), ("second", &zone)])
 }
@@ -333,104 +330,4 @@ fn dead_resolvers_cost_one_time_limit_together() {
     assert!(elapsed < Duration::from_millis(1900), "{elapsed:?}");
     assert_eq!(verdicts(&report, ViewKind::Resolver), vec![Verdict::Timeout; 4]);
     assert_eq!(verdicts(&report, ViewKind::System), vec![Verdict::Matches; 4]);
-}
-
-/// Connections to a server, as the installer makes them through the API server.
-struct Direct(SocketAddr);
-
-impl ClusterDns for Direct {
-    fn connect(&self) -> Connecting<'_> {
-        Box::pin(async {
-            let stream = tokio::net::TcpStream::connect(self.0)
-                .await
-                .map_err(|error| error.to_string())?;
-            Ok(Connection {
-                source: "pod kube-system/dns".into(),
-                stream: Box::new(stream),
-            })
-        })
-    }
-}
-
-#[test]
-fn the_cluster_is_asked_over_one_connection_and_does_not_decide() {
-    let Some(server) = world(RIGHT) else { return };
-    let views = [ViewKind::System, ViewKind::Cluster];
-    let report = run_in(&request(server.at(1), &views), Some(&Direct(server.at(1))));
-    assert_eq!(verdicts(&report, ViewKind::Cluster), vec![Verdict::Matches; 4]);
-    let nobody = Direct(SocketAddr::from(([127, 0, 0, 1], free_port())));
-    let report = run_in(&request(server.at(1), &views), Some(&nobody));
-    let view = report.of(ViewKind::Cluster).next().unwrap();
-    assert!(
-        view.absent.as_ref().is_some_and(|why| why.contains("refused")),
-        "{view:?}"
-    );
-    assert!(report.ok);
-}
-
-#[test]
-fn the_cluster_decides_when_nothing_else_is_asked() {
-    let Some(server) = world(RIGHT) else { return };
-    let alone = |server: &Server| {
-        let request = request(server.at(1), &[ViewKind::Cluster]);
-        run_in(&request, Some(&Direct(server.at(1)))).ok
-    };
-    assert!(alone(&server));
-    let Some(lacking) = world("@ IN A 192.0.2.1\n") else {
-        return;
-    };
-    assert!(!alone(&lacking));
-}
-
-#[test]
-fn waiting_ends_when_the_zone_is_right_and_never_asks_caches_too_early() {
-    let cached = WORLD.replace("  forward", "  cache 30\n  forward");
-    let empty = zone(1, "");
-    let Some(server) = Server::start(&cached, &[("first", &empty), ("second", &empty)]) else {
-        return;
-    };
-    let request = request(server.at(1), &BOTH);
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    let mut told = Vec::new();
-    let report = runtime.block_on(wait(&request, None, deadline, |progress| {
-        if told.is_empty() {
-            server.write("first", &zone(2, RIGHT));
-            server.write("second", &zone(2, RIGHT));
-        }
-        told.push(progress.clone());
-    }));
-    let report = report.unwrap();
-    // A resolver asked before would remember for 30 s that there is nothing.
-    assert!(report.ok, "{report:#?}");
-    assert!(
-        !told.is_empty()
-            && told
-                .iter()
-                .all(|one| one.wrong.iter().all(|(view, _)| view.contains("ns")))
-    );
-    let apex = report.views.iter().flat_map(|view| &view.names);
-    assert!(
-        apex.filter(|name| name.purpose == Purpose::Apex)
-            .all(|name| name.ok)
-    );
-}
-
-#[test]
-fn waiting_ends_at_its_limit_with_a_whole_report() {
-    let Some(server) = world("") else { return };
-    let request = Request {
-        timeout: Duration::from_millis(500),
-        ..request(server.at(1), &BOTH)
-    };
-    let started = Instant::now();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(2);
-    let report = runtime.block_on(wait(&request, None, deadline, |_| {})).unwrap();
-    assert!(!report.ok && report.of(ViewKind::System).next().is_some());
-    assert!(
-        started.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        started.elapsed()
-    );
 }

@@ -4,14 +4,9 @@
 
 use std::{fs, path::Path};
 
-use silica_certs::{
-    authority::{Authority, AuthorityRequest},
-    leaf::LeafRequest,
-};
-use silica_registry::{Address, Credentials, Error, Registry, Transport, credentials};
-use time::OffsetDateTime;
+use silica_registry::{Address, Credentials, Error, Registry, Transport};
 
-use self::server::{Server, image};
+use self::server::{Server, certified, image};
 
 mod server;
 mod token;
@@ -73,14 +68,7 @@ async fn the_password_of_docker_login_is_used_and_a_wrong_one_told() {
         return;
     };
     let images = [image("amd64", "one")];
-    let config = server.folder.path().join("config.json");
-    // "jane:hush"
-    let text = format!(
-        r#"{{"auths": {{"localhost:{}": {{"auth": "amFuZTpodXNo"}}}}}}"#,
-        server.port
-    );
-    fs::write(&config, text).unwrap();
-    let found = credentials::read(&server.address(), Some(&config)).await.unwrap();
+    let found = server.docker_login().await;
     server
         .registry(found)
         .push("program", "1", &images)
@@ -107,12 +95,7 @@ async fn the_password_of_docker_login_is_used_and_a_wrong_one_told() {
 
 #[tokio::test]
 async fn tls_is_verified_with_the_named_ca() {
-    let now = OffsetDateTime::now_utc();
-    let request = AuthorityRequest::new(vec!["localhost".into()], Vec::new());
-    let authority = Authority::create(&request, now).unwrap();
-    let leaf = authority
-        .issue(&LeafRequest::new(vec!["localhost".into()]), now)
-        .unwrap();
+    let (authority, leaf) = certified();
     let write = |path: &Path| {
         fs::write(path.join("chain.pem"), leaf.chain_pem()).unwrap();
         fs::write(path.join("key.pem"), leaf.key_pem().expose()).unwrap();

@@ -8,8 +8,13 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use silica_certs::{
+    authority::{Authority, AuthorityRequest},
+    leaf::{Leaf, LeafRequest},
+};
 use silica_oci::{Compression, Entry, Image, ImageConfig, Layer};
-use silica_registry::{Address, Credentials, Registry, Transport};
+use silica_registry::{Address, Credentials, Registry, Transport, credentials};
+use time::OffsetDateTime;
 
 /// Line of an htpasswd file: user `jane`, password `hush`, bcrypt of the lowest cost.
 const HTPASSWD: &str = "jane:$2b$04$Ar6jTq7t0CGrlueNmOvEGuuA8NYnyoqh0Gj8U2Pw0qERTxJsK0.vm\n";
@@ -93,6 +98,18 @@ impl Server {
         format!("localhost:{}/team/silica", self.port).parse().unwrap()
     }
 
+    /// The credentials of `jane` as they are read after `docker login`.
+    pub(crate) async fn docker_login(&self) -> Credentials {
+        let config = self.folder.path().join("config.json");
+        // "jane:hush"
+        let text = format!(
+            r#"{{"auths": {{"localhost:{}": {{"auth": "amFuZTpodXNo"}}}}}}"#,
+            self.port
+        );
+        fs::write(&config, text).unwrap();
+        credentials::read(&self.address(), Some(&config)).await.unwrap()
+    }
+
     pub(crate) fn registry(&self, credentials: Credentials) -> Registry {
         let transport = Transport {
             plain_http: true,
@@ -138,4 +155,15 @@ pub(crate) fn image(architecture: &str, content: &str) -> Image {
             ..ImageConfig::default()
         },
     }
+}
+
+/// A CA, and a certificate of it for `localhost`.
+pub(crate) fn certified() -> (Authority, Leaf) {
+    let now = OffsetDateTime::now_utc();
+    let request = AuthorityRequest::new(vec!["localhost".into()], Vec::new());
+    let authority = Authority::create(&request, now).unwrap();
+    let leaf = authority
+        .issue(&LeafRequest::new(vec!["localhost".into()]), now)
+        .unwrap();
+    (authority, leaf)
 }

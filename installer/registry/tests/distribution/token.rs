@@ -1,9 +1,7 @@
 //! A registry that leaves the login to a token server.
 
-use std::fs;
-
 use silica_oci::{Compression, Entry, Image, Layer};
-use silica_registry::{Credentials, Error, credentials};
+use silica_registry::{Credentials, Error};
 
 use crate::{
     jane,
@@ -45,14 +43,7 @@ async fn the_password_of_docker_login_becomes_one_token_for_a_push() {
     let Some((server, tokens)) = start(&[]) else {
         return;
     };
-    let config = server.folder.path().join("config.json");
-    // "jane:hush"
-    let auths = format!(
-        r#"{{"auths": {{"localhost:{}": {{"auth": "amFuZTpodXNo"}}}}}}"#,
-        server.port
-    );
-    fs::write(&config, auths).unwrap();
-    let found = credentials::read(&server.address(), Some(&config)).await.unwrap();
+    let found = server.docker_login().await;
     let images = [image("amd64", "one"), image("arm64", "two")];
     let first = server
         .registry(found)

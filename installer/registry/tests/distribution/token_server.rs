@@ -25,11 +25,8 @@ use ring::{
 };
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject};
 use serde_json::{Value, json};
-use silica_certs::{
-    authority::{Authority, AuthorityRequest},
-    leaf::LeafRequest,
-};
-use time::OffsetDateTime;
+
+use crate::server::certified;
 
 /// Seconds for which the registry accepts a token after its end (its constant `Leeway`).
 const LEEWAY: u64 = 60;
@@ -64,12 +61,7 @@ struct State {
 
 impl TokenServer {
     pub(crate) fn start(next: &[Answer]) -> Self {
-        let now = OffsetDateTime::now_utc();
-        let request = AuthorityRequest::new(vec!["localhost".into()], Vec::new());
-        let authority = Authority::create(&request, now).unwrap();
-        let leaf = authority
-            .issue(&LeafRequest::new(vec!["localhost".into()]), now)
-            .unwrap();
+        let (authority, leaf) = certified();
         let key = PrivatePkcs8KeyDer::from_pem_slice(leaf.key_pem().expose().as_bytes()).unwrap();
         let key = EcdsaKeyPair::from_pkcs8(
             &ECDSA_P256_SHA256_FIXED_SIGNING,

@@ -1,0 +1,89 @@
+//! Server certificates with one peculiarity each.
+
+use rcgen::ExtendedKeyUsagePurpose;
+use time::{Duration, OffsetDateTime};
+
+use super::{Case, DOMAIN, EXPIRED, FINE, Row, WILDCARD, case, refused_by};
+use crate::made::{AS_IS, Root, Served};
+
+pub(super) fn of_leafs() -> Vec<Case> {
+    let root = Root::new("Test Root", AS_IS);
+    let one = |name: &str, served: Served, expected: Row| case(name, served, &root.pem, DOMAIN, expected);
+    let all = &[DOMAIN, WILDCARD];
+    let wrong_purpose = refused_by(
+        Some("does not allow extended key usage for server authentication"),
+        Some("unsuitable certificate purpose"),
+        Some("unsuitable certificate purpose"),
+        Some("unsuitable certificate purpose"),
+        Some("incompatible key usage"),
+        Some("INVALID_PURPOSE"),
+    );
+    let no_identifier = refused_by(
+        None,
+        Some("Missing Authority Key Identifier"),
+        None,
+        Some("Missing Authority Key Identifier"),
+        None,
+        None,
+    );
+    let common_name_only = refused_by(
+        Some("certificate not valid for name"),
+        None,
+        None,
+        None,
+        Some("legacy Common Name"),
+        None,
+    );
+    vec![
+        one("leaf with an Ed25519 key", root.ed25519_leaf(all), FINE),
+        one(
+            "leaf without subject alternative names",
+            root.leaf_with(DOMAIN, &[], AS_IS),
+            common_name_only,
+        ),
+        one(
+            "leaf without extended key usage",
+            root.leaf(all, |p| p.extended_key_usages.clear()),
+            FINE,
+        ),
+        one(
+            "leaf for clients only",
+            root.leaf(all, |p| {
+                p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            }),
+            wrong_purpose,
+        ),
+        one(
+            "leaf without authority key identifier",
+            root.leaf(all, |p| p.use_authority_key_identifier_extension = false),
+            no_identifier,
+        ),
+        one(
+            "leaf that lives 1200 days",
+            root.leaf(all, |p| p.not_after = p.not_before + Duration::days(1200)),
+            FINE,
+        ),
+        one(
+            "leaf that has ended",
+            root.leaf(all, |p| {
+                p.not_before -= Duration::days(91);
+                p.not_after -= Duration::days(91);
+            }),
+            EXPIRED,
+        ),
+        one(
+            "leaf that begins in 3 minutes",
+            root.leaf(all, |p| {
+                p.not_before = OffsetDateTime::now_utc() + Duration::minutes(3);
+            }),
+            refused_by(
+                Some("certificate not valid yet"),
+                Some("certificate is not yet valid"),
+                Some("certificate is not yet valid"),
+                Some("certificate is not yet valid"),
+                Some("expired or is not yet valid"),
+                Some("CERT_NOT_YET_VALID"),
+            ),
+        ),
+    ]
+}
