@@ -136,6 +136,20 @@ pub struct Inspected {
     pub has_issuer_url: bool,
 }
 
+impl KeyUsage {
+    /// What is allowed, by the names of RFC 5280 section 4.2.1.3.
+    pub fn names(&self) -> Vec<&'static str> {
+        let all = [
+            (self.digital_signature, "digitalSignature"),
+            (self.key_encipherment, "keyEncipherment"),
+            (self.key_cert_sign, "keyCertSign"),
+            (self.crl_sign, "cRLSign"),
+        ];
+        let allowed = all.into_iter().filter(|(is_allowed, _)| *is_allowed);
+        allowed.map(|(_, name)| name).collect()
+    }
+}
+
 impl Inspected {
     /// Whether its name constraints let it sign for the DNS name.
     pub fn permits(&self, name: &str) -> bool {
