@@ -160,7 +160,7 @@ async fn replace(context: &Context, cluster: &Cluster, args: &RotateCertsArgs) -
     if args.ca {
         authority(context, &mut rotation, args).await
     } else {
-        leaf(context, cluster, &domains, &rotation).await
+        leaf(context, cluster, &domains, &rotation, validity).await
     }
 }
 
@@ -170,16 +170,21 @@ async fn leaf(
     cluster: &Cluster,
     domains: &[Domain],
     rotation: &Rotation<'_>,
+    validity: time::Duration,
 ) -> Result<Exit, Error> {
     let printer = &context.printer;
+    let now = OffsetDateTime::now_utc();
     printer.start("Certificate");
-    let renewed = rotation.material.renewed(OffsetDateTime::now_utc());
+    let renewed = rotation.material.renewed(now);
     let (leaf, authority) = renewed.map_err(CertsError::from)?;
     let fingerprint = fingerprint_of(leaf.chain_pem())?;
     let end = leaf.not_after().date();
     printer.done(&format!(
         "issued, valid until {end}, accepted by the trust bundle"
     ));
+    for notice in leaf.notices(validity, now) {
+        printer.warn(notice);
+    }
     let secret = contents::leaf_secret(&leaf, &authority);
     let Delivered { routes, took } = Box::pin(deliver::replace(
         context,

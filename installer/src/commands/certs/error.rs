@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use silica_acme::{account, dns::propagation, provider};
 use silica_api::names;
 use silica_certs::{
-    bundle, inspect, pem,
+    bundle,
+    import::Outcome,
+    inspect, pem,
     rotation::{self, material},
 };
 
-use super::{issue, password, trust::store};
+use super::{import, issue, password, trust::store};
 use crate::exit::Exit;
 
 /// Why a certificate command failed.
@@ -49,10 +51,12 @@ pub enum Error {
         target: String,
     },
     /// The certificate is not good enough.
-    #[error("the certificate is refused, nothing was changed:\n  - {}", reasons.join("\n  - "))]
+    #[error("the certificate is refused, nothing was changed:\n  - {}{}", reasons.join("\n  - "), clients(outcomes))]
     Refused {
         /// Everything that speaks against it.
         reasons: Vec<String>,
+        /// What each kind of client would say; empty when files cannot be used.
+        outcomes: Vec<Outcome>,
         /// Whether the files themselves cannot be used, as opposed to what
         /// they say.
         is_input: bool,
@@ -67,6 +71,9 @@ pub enum Error {
         /// Name of the Certificate.
         certificate: String,
     },
+    /// The installation has no CA whose certificate could be given to clients.
+    #[error("the installation has no CA of Silica's: it serves a certificate that somebody else issued")]
+    NoBundle,
     /// The file to trust holds something else than CA certificates.
     #[error("failed to find CA certificates to trust")]
     Bundle(#[source] bundle::Error),
@@ -131,6 +138,7 @@ impl Error {
             | Self::Refused { is_input: true, .. } => Exit::Config,
             Self::Refused { is_input: false, .. }
             | Self::CertManager { .. }
+            | Self::NoBundle
             | Self::Unlimited { .. }
             | Self::Phase(_) => Exit::Findings,
             Self::Trust(error) if error.is_permission() => Exit::Forbidden,
@@ -154,6 +162,10 @@ impl Error {
             Self::Account(error) => account_hint(error),
             Self::Acme(error) => acme_hint(error),
             Self::Refused { .. } => Some("silica certs inspect FILE shows what the file holds".to_owned()),
+            Self::NoBundle => Some(
+                "clients of a public CA need nothing; for a private one give them the file of that CA"
+                    .to_owned(),
+            ),
             Self::Unlimited { .. } => Some("if that is what you want: --force".to_owned()),
             Self::Trust(store::Error::NoProgram) => {
                 Some("silica certs trust tells the steps for other systems".to_owned())
@@ -162,6 +174,13 @@ impl Error {
             _ => None,
         }
     }
+}
+
+fn clients(outcomes: &[Outcome]) -> String {
+    if outcomes.is_empty() {
+        return String::new();
+    }
+    format!("\n{}", import::outcomes::text(outcomes))
 }
 
 fn account_hint(error: &account::Error) -> Option<String> {

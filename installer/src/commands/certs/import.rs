@@ -3,6 +3,7 @@
 //! certificate is served until the new one has passed, and again when it fails.
 
 mod files;
+pub(super) mod outcomes;
 mod verdict;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -44,8 +45,9 @@ Examples:
   silica certs import --cert fullchain.pem --key encrypted.pem --key-password-file password
   silica certs import --cert fullchain.pem --key privkey.pem --dry-run -d sandbox.example.com
 
-The certificate has to cover every installed domain and its wildcard. Its key and
-the order of its chain are checked before anything is written.")]
+The certificate has to cover every installed domain and its wildcard, and its chain has to
+lead to a CA that this machine trusts or that --ca names. Its key and the order of its chain
+are checked before anything is written. Told is also what each kind of client would say.")]
 pub struct ImportArgs {
     #[command(flatten)]
     pub format: Format,
@@ -63,6 +65,9 @@ pub struct ImportArgs {
     /// CA that clients trust, for a CA that is not public
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
+    /// Take a chain that leads to no CA that is known here; its signatures are verified as far as they go
+    #[arg(long, conflicts_with = "ca")]
+    pub allow_unknown_ca: bool,
     /// Judge the files and write nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -75,7 +80,18 @@ pub struct ImportArgs {
 pub(super) struct Given {
     pub(super) chain: String,
     pub(super) key: PrivateKeyPem,
-    pub(super) ca: Option<String>,
+    pub(super) measure: Measure,
+}
+
+/// The CAs to which the chain has to lead.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Measure {
+    /// Those that this machine trusts.
+    Public,
+    /// These, in PEM.
+    Given(String),
+    /// Any: what the chain says of itself has to do.
+    Any,
 }
 
 /// How a certificate came here.
@@ -94,14 +110,14 @@ pub async fn run(context: &Context, args: &ImportArgs) -> Result<Exit, Error> {
     let given = read(args)?;
     if !args.domain.is_empty() {
         let now = OffsetDateTime::now_utc();
-        let accepted = judge(&given, &args.domain, Front::Manager, &system_roots(), now)?;
-        return tell(context, &accepted);
+        let judged = judge(&given, &args.domain, Front::Manager, &system_roots(), now);
+        return tell(context, judged.map_err(Error::from));
     }
     let cluster = context.cluster().await?;
     if args.dry_run {
         let inventory = facts::read_installed(&cluster).await?;
-        let accepted = judge_for(&cluster, &given, &inventory).await?;
-        return tell(context, &accepted);
+        let judged = judge_for(&cluster, &given, &inventory).await;
+        return tell(context, judged);
     }
     // Boxed: the future is large.
     let work = Box::pin(serve(context, &cluster, &given, Origin::Files));
@@ -134,6 +150,9 @@ pub(super) async fn serve(
     for warning in &accepted.warnings {
         printer.warn(warning);
     }
+    if printer.output() == Output::Text {
+        printer.info(outcomes::text(&accepted.outcomes));
+    }
     if origin == Origin::Files {
         context
             .confirm("Serve this certificate instead of the present one?")
@@ -165,25 +184,51 @@ pub(super) async fn serve(
             "servedAfterMilliseconds": u64::try_from(delivered.took.as_millis()).unwrap_or(u64::MAX),
             "routes": delivered.routes.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "warnings": accepted.warnings,
+            "clients": outcomes::to_json(&accepted.outcomes),
         }))?,
     }
     Ok(Exit::Success)
 }
 
-/// The verdict of a dry run.
-fn tell(context: &Context, accepted: &Accepted) -> Result<Exit, Error> {
+/// The verdict of a dry run. For programs a refusal is a result, too.
+fn tell(context: &Context, judged: Result<Accepted, Error>) -> Result<Exit, Error> {
     let printer = &context.printer;
-    let fingerprint = fingerprint_of(&accepted.chain)?;
-    match printer.output() {
-        Output::Text => {
+    let is_text = printer.output() == Output::Text;
+    match judged {
+        Ok(accepted) if is_text => {
             for warning in &accepted.warnings {
                 printer.warn(warning);
             }
-            printer.result(format!("the certificate can be served, SHA-256 {fingerprint}"))?;
+            printer.result(format!(
+                "the certificate can be served, SHA-256 {}\n{}",
+                fingerprint_of(&accepted.chain)?,
+                outcomes::text(&accepted.outcomes)
+            ))?;
+            Ok(Exit::Success)
         }
-        Output::Json => printer.json(&json!({"fingerprint": fingerprint, "warnings": accepted.warnings}))?,
+        Ok(accepted) => {
+            printer.json(&json!({
+                "accepted": true,
+                "fingerprint": fingerprint_of(&accepted.chain)?,
+                "warnings": accepted.warnings,
+                "clients": outcomes::to_json(&accepted.outcomes),
+            }))?;
+            Ok(Exit::Success)
+        }
+        Err(Error::Certs(CertsError::Refused {
+            reasons,
+            outcomes,
+            is_input: false,
+        })) if !is_text => {
+            printer.json(&json!({
+                "accepted": false,
+                "reasons": reasons,
+                "clients": outcomes::to_json(&outcomes),
+            }))?;
+            Ok(Exit::Findings)
+        }
+        Err(error) => Err(error),
     }
-    Ok(Exit::Success)
 }
 
 /// Without our label: `install` judges it and never writes it.
