@@ -110,6 +110,8 @@ async fn replaces_members_of_an_old_template(harness: &mut Harness) {
         .await;
     let claimed = harness.members("rolling").await.remove(0);
     harness.claim(&claimed).await;
+    // The status may still be the one from before the claim.
+    harness.wait_unused("rolling", 5, &claimed).await;
     harness
         .wait_set("rolling", "full", |status| status.available_replicas == 5)
         .await;

@@ -4,6 +4,7 @@
 mod entry;
 mod live;
 mod pool;
+mod set_entry;
 mod watch;
 
 use std::{
@@ -14,9 +15,10 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-pub(crate) use entry::{Entry, SetEntry};
+pub(crate) use entry::Entry;
 pub(crate) use live::Live;
 pub(crate) use pool::{PoolKey, Reservation};
+pub(crate) use set_entry::SetEntry;
 pub(crate) use watch::{watch_sandboxes, watch_sets};
 
 use pool::{Offer, Pool};
