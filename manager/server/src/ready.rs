@@ -93,10 +93,10 @@ fn judge(known: Option<&Arc<Entry>>, start: Start<'_>, now: Timestamp) -> Option
         .is_none_or(|image| known.image.as_deref() == Some(image));
     if known.is_up(now) && has_image {
         Some(Ok(Arc::clone(known)))
-    } else if known.has_failed() || (start != Start::Again && known.has_start_failure) {
-        Some(Err(Failed::Start(known.message.clone())))
     } else if known.has_volume_failure {
         Some(Err(Failed::Volume(known.message.clone().unwrap_or_default())))
+    } else if known.has_failed() || (start != Start::Again && known.has_start_failure) {
+        Some(Err(Failed::Start(known.message.clone())))
     } else {
         None
     }
