@@ -30,7 +30,10 @@ pub use self::{
     namespace::NamespaceFact,
     nodes::{Amounts, NodeFact},
 };
-pub(crate) use self::{existing::read_installed, namespace::is_by_cert_manager};
+pub(crate) use self::{
+    existing::read_installed,
+    namespace::{certificate_of, is_by_cert_manager},
+};
 
 /// How many requests are under way at a time.
 pub(crate) const CONCURRENCY: usize = 16;

@@ -11,7 +11,7 @@ use crate::{
     exit::Exit,
     facts,
     run::Context,
-    secrets::{entry, owned_text},
+    secrets::{client_roots, entry, owned_text},
 };
 
 /// Flags of `silica env`.
@@ -33,17 +33,22 @@ pub async fn run(context: &Context, args: &EnvArgs) -> Result<Exit, Error> {
     let existing = facts::read_existing(&cluster).await?;
     let api_key = owned_text(entry(&existing, names::ADMIN_KEY_SECRET, names::ADMIN_KEY_KEY))
         .ok_or(Error::NotInstalled)?;
-    let bundle = existing.ca_bundle.clone();
-    if let (Some(path), Some(pem)) = (&args.ca_file, &bundle) {
+    let roots = client_roots(&existing);
+    if let (Some(path), Some(pem)) = (&args.ca_file, roots) {
         env_block::write_file(path, pem, env_block::PUBLIC)?;
     }
     let block = EnvBlock {
         domain: inventory.domains.first().cloned().unwrap_or_default(),
         api_key,
-        ca_file: args.ca_file.clone().filter(|_| bundle.is_some()),
+        ca_file: args.ca_file.clone().filter(|_| roots.is_some()),
     };
     context.printer.result(block.render())?;
-    if args.ca_file.is_none() && bundle.is_some() {
+    if args.ca_file.is_some() && roots.is_none() {
+        context
+            .printer
+            .info("clients accept the served certificate by themselves: no CA file is written");
+    }
+    if args.ca_file.is_none() && roots.is_some() {
         context
             .printer
             .info("clients must trust the CA of this installation: add --ca-file FILE");

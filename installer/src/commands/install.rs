@@ -120,10 +120,10 @@ pub async fn run(context: &Context, args: &InstallArgs) -> Result<Exit, Error> {
     let block = EnvBlock {
         domain: verified.domain.clone(),
         api_key: verified.admin_key.clone(),
-        ca_file: args.ca_file.clone().filter(|_| !verified.ca_bundle.is_empty()),
+        ca_file: args.ca_file.clone().filter(|_| !verified.client_roots.is_empty()),
     };
     if let Some(path) = &block.ca_file {
-        env_block::write_file(path, &verified.ca_bundle, env_block::PUBLIC)?;
+        env_block::write_file(path, &verified.client_roots, env_block::PUBLIC)?;
     }
     if let Some(path) = &args.env_file {
         env_block::write_file(path, &block.render(), env_block::PRIVATE)?;

@@ -22,13 +22,13 @@ use crate::{
     cluster::{Cluster, request},
     error::Error,
     exit::Exit,
-    facts::{ClusterFacts, CrdFact, NamespaceFact},
+    facts::{ClusterFacts, CrdFact, Existing, NamespaceFact},
     inventory::{Entry, Inventory, State},
     lock,
     pipeline::{delete, write_inventory},
     report::Output,
     run::Context,
-    wait,
+    secrets, wait,
 };
 
 /// Kinds that are deleted only after what they own is gone.
@@ -115,7 +115,8 @@ async fn remove_all(
     let objects = facts
         .inventory
         .iter()
-        .flat_map(|inventory| inventory.objects.iter().cloned());
+        .flat_map(|inventory| inventory.objects.iter().cloned())
+        .filter(|entry| !is_of_another_issuer(&facts.existing, entry));
     if let Some(inventory) = &facts.inventory {
         write_inventory(
             cluster,
@@ -171,6 +172,14 @@ async fn remove_all(
         Output::Json => printer.json(&json!({"removed": removed}))?,
     }
     Ok(Exit::Success)
+}
+
+/// Whether somebody else, such as cert-manager, has put a Secret of theirs into the place
+/// of one of ours.
+fn is_of_another_issuer(existing: &Existing, entry: &Entry) -> bool {
+    let is_certificate = [names::TLS_SECRET, names::CA_SECRET].contains(&entry.name.as_str());
+    let found = existing.secrets.get(&entry.name);
+    entry.kind == "Secret" && is_certificate && found.is_some_and(|secret| !secrets::is_ours(secret))
 }
 
 /// Deletes objects and waits until they are gone. All are tried; what is left

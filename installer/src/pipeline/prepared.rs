@@ -175,7 +175,14 @@ impl Prepared {
             changes.insert(phase, apply::observe(cluster, objects, conflicts).await?);
         }
         let dropped: Vec<Entry> = match &self.facts.inventory {
-            Some(former) => self.plan.inventory.dropped_since(former).cloned().collect(),
+            // What somebody else has put into the place of a Secret of ours is not ours to remove.
+            Some(former) => self
+                .plan
+                .inventory
+                .dropped_since(former)
+                .filter(|entry| entry.kind != "Secret" || !self.plan.secrets.is_foreign(&entry.name))
+                .cloned()
+                .collect(),
             None => Vec::new(),
         };
         let values = match &self.facts.inventory {

@@ -55,11 +55,7 @@ impl Ready {
         let Some(domain) = plan.options.domains.first().cloned() else {
             return Err(Error::NotInstalled);
         };
-        let trust = if made.ca_bundle.is_empty() {
-            Trust::System
-        } else {
-            Trust::Roots(&made.ca_bundle)
-        };
+        let trust = Trust::of(Some(&made.client_roots));
         let template = choose_template(cluster, &plan).await?;
         let mut proof = None;
         let mut route = None;
@@ -101,7 +97,7 @@ impl Ready {
             template: template.map(|(_, name)| name),
             missing_records,
             admin_key: made.admin_key,
-            ca_bundle: made.ca_bundle,
+            client_roots: made.client_roots,
             written,
         })
     }
@@ -197,8 +193,8 @@ pub struct Verified {
     pub missing_records: Vec<Record>,
     /// The administrator's API key.
     pub admin_key: String,
-    /// What clients have to trust.
-    pub ca_bundle: String,
+    /// What clients have to trust; empty when they do so by themselves.
+    pub client_roots: String,
     /// How many writes the cluster saw.
     pub written: usize,
 }
