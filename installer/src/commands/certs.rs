@@ -11,7 +11,7 @@ pub mod trust;
 use std::{path::PathBuf, time::Duration as StdDuration};
 
 use clap::{Args, Subcommand};
-use silica_api::types::Domain;
+use silica_api::{names, types::Domain};
 use silica_certs::{
     authority::{Authority, AuthorityRequest},
     files,
@@ -23,7 +23,7 @@ use time::{Duration, OffsetDateTime};
 use crate::{
     error::Error,
     exit::Exit,
-    facts,
+    facts::{self, Existing},
     report::Output,
     run::Context,
     secrets::{self, served_names},
@@ -168,10 +168,17 @@ fn generate(context: &Context, args: &GenerateArgs) -> Result<Exit, Error> {
 
 async fn export(context: &Context) -> Result<Exit, Error> {
     let cluster = context.cluster().await?;
-    let bundle = facts::read_existing(&cluster)
-        .await?
-        .ca_bundle
-        .ok_or(Error::NotInstalled)?;
-    context.printer.result(bundle)?;
+    let existing = facts::read_existing(&cluster).await?;
+    context.printer.result(needed_roots(&existing)?)?;
     Ok(Exit::Success)
+}
+
+/// The CA certificates that clients have to be given; an error when they need none.
+fn needed_roots(existing: &Existing) -> Result<&str, Error> {
+    let is_installed = existing.secrets.contains_key(names::TLS_SECRET) || existing.ca_bundle.is_some();
+    match secrets::client_roots(existing) {
+        Some(roots) => Ok(roots),
+        None if is_installed => Err(error::Error::NoRoots.into()),
+        None => Err(Error::NotInstalled),
+    }
 }

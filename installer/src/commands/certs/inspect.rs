@@ -212,6 +212,11 @@ async fn of_cluster(context: &Context, now: OffsetDateTime) -> Result<Vec<Group>
     let cluster = context.cluster().await?;
     let existing = facts::read_existing(&cluster).await?;
     let bundle = existing.ca_bundle.as_deref();
+    let (roots, whose) = match secrets::client_roots(&existing) {
+        Some(roots) if bundle == Some(roots) => (roots.to_owned(), "the trust bundle"),
+        Some(roots) => (roots.to_owned(), "the CA that came with it"),
+        None => (system_roots(), "the CAs of this machine"),
+    };
     let mut groups = Vec::new();
     for name in [names::TLS_SECRET, names::CA_SECRET] {
         let Some(chain) = secrets::pair(&existing, name).chain_pem else {
@@ -219,12 +224,12 @@ async fn of_cluster(context: &Context, now: OffsetDateTime) -> Result<Vec<Group>
         };
         let certificates = inspect::parse_chain(chain).map_err(secrets::Error::Inspect)?;
         let host = certificates.first().filter(|first| !first.is_ca);
-        let verdict = bundle
-            .zip(host.and_then(|first| first.names.first()))
-            .map(|(bundle, host)| match verify::chain(chain, bundle, host, now) {
-                Ok(()) => Ok("accepted with the trust bundle".to_owned()),
-                Err(error) => Err(format!("refused with the trust bundle: {error}")),
-            });
+        let verdict = host.and_then(|first| first.names.first()).map(|host| {
+            match verify::chain(chain, &roots, host, now) {
+                Ok(()) => Ok(format!("accepted with {whose}")),
+                Err(error) => Err(format!("refused with {whose}: {error}")),
+            }
+        });
         groups.push(Group {
             title: format!("Secret {}/{name}", names::NAMESPACE),
             certificates,

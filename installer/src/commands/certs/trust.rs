@@ -17,6 +17,7 @@ use self::{guide::System, store::Store};
 use super::{
     error::Error as CertsError,
     inspect::{as_pem, parse, read_certificates},
+    needed_roots,
 };
 use crate::{cli::Format, error::Error, exit::Exit, facts, report::Output, run::Context};
 
@@ -118,7 +119,7 @@ fn read_file(path: &Path) -> Result<Vec<Member>, Error> {
 async fn read_cluster(context: &Context) -> Result<Vec<Member>, Error> {
     let cluster = context.cluster().await?;
     let existing = facts::read_existing(&cluster).await?;
-    members(&existing.ca_bundle.ok_or(Error::NotInstalled)?)
+    members(needed_roots(&existing)?)
 }
 
 /// The CAs of a bundle that have not ended.
