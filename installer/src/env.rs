@@ -13,15 +13,15 @@ pub const E2B_DOMAIN: &str = "E2B_DOMAIN";
 /// Read by the E2B SDKs: the API key.
 pub const E2B_API_KEY: &str = "E2B_API_KEY";
 
-/// Variables that make TLS clients trust our CA. One is not enough: OpenSSL and
-/// the Python SDK read the first, Node the second, and the tools people put
-/// around them their own.
-pub const TRUST: [&str; 7] = [
+/// Variables that name a file which clients read in place of the public CAs. One
+/// is not enough: OpenSSL and the Python SDK read the first, and the tools people
+/// put around them their own.
+pub const REPLACE_ROOTS: [&str; 5] = [
     "SSL_CERT_FILE",
-    "NODE_EXTRA_CA_CERTS",
     "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE",
     "GIT_SSL_CAINFO",
     "AWS_CA_BUNDLE",
-    "DENO_CERT",
 ];
+/// Variables that name a file which clients read beside the public CAs: Node and Deno.
+pub const ADD_ROOTS: [&str; 2] = ["NODE_EXTRA_CA_CERTS", "DENO_CERT"];

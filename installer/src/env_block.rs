@@ -4,10 +4,10 @@ use std::{
     fs::{self, Permissions},
     io::Write,
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use crate::{env, error::Error};
+use crate::{client_roots::ClientRoots, env, error::Error};
 
 /// Mode of files that anybody may read.
 pub const PUBLIC: u32 = 0o644;
@@ -20,8 +20,8 @@ pub struct EnvBlock {
     pub domain: String,
     /// The API key.
     pub api_key: String,
-    /// File with the CA certificate, when clients have to be told of it.
-    pub ca_file: Option<PathBuf>,
+    /// Files with the CA certificate, when clients have to be told of it.
+    pub roots: Option<ClientRoots>,
 }
 
 impl EnvBlock {
@@ -29,11 +29,7 @@ impl EnvBlock {
     pub fn render(&self) -> String {
         let line = |name: &str, value: &str| format!("export {name}={}\n", quote(value));
         let mut text = line(env::E2B_DOMAIN, &self.domain) + &line(env::E2B_API_KEY, &self.api_key);
-        if let Some(path) = &self.ca_file {
-            // Relative paths would break with the next `cd`.
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            text.extend(env::TRUST.map(|name| line(name, &path.to_string_lossy())));
-        }
+        text.extend(self.roots.as_ref().map(ClientRoots::lines));
         text
     }
 }
@@ -85,13 +81,17 @@ mod tests {
         let block = EnvBlock {
             domain: "a.b".into(),
             api_key: "key".into(),
-            ca_file: Some("/ca.crt".into()),
+            roots: Some(ClientRoots {
+                ours: "/ca.crt".into(),
+                bundle: Some("/ca-bundle.crt".into()),
+                count: 1,
+            }),
         };
         let text = block.render();
         for name in [
             "E2B_DOMAIN=a.b",
             "E2B_API_KEY=key",
-            "SSL_CERT_FILE=/ca.crt",
+            "SSL_CERT_FILE=/ca-bundle.crt",
             "NODE_EXTRA_CA_CERTS=/ca.crt",
         ] {
             assert!(text.contains(name), "{name} is missing in {text}");

@@ -182,9 +182,11 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Settings(_)
-            | Self::Files(files::Error::Authority { .. } | files::Error::HalfAuthority { .. }) => {
-                Exit::Config
-            }
+            | Self::Files(
+                files::Error::Authority { .. }
+                | files::Error::GivenAuthority { .. }
+                | files::Error::HalfAuthority { .. },
+            ) => Exit::Config,
             Self::Certs(error) => error.exit(),
             Self::Cluster(error)
             | Self::Wait(wait::Error::Cluster(error))
@@ -226,10 +228,16 @@ impl Error {
             Self::NoPage { .. } => "silica help".to_owned(),
             Self::Clock { .. } => preflight::CLOCK_HINT.to_owned(),
             Self::Certs(error) => error.hint()?,
-            Self::Files(files::Error::Authority {
-                source: authority::Error::KeyPem(pem::Error::Encrypted),
-                ..
-            }) => password::HINT.to_owned(),
+            Self::Files(
+                files::Error::Authority {
+                    source: authority::Error::KeyPem(pem::Error::Encrypted),
+                    ..
+                }
+                | files::Error::GivenAuthority {
+                    source: authority::Error::KeyPem(pem::Error::Encrypted),
+                    ..
+                },
+            ) => password::HINT.to_owned(),
             Self::Cluster(error)
             | Self::Wait(wait::Error::Cluster(error))
             | Self::Lock(lock::Error::Cluster(error)) => cluster_hint(error)?,

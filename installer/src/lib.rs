@@ -10,6 +10,7 @@ pub mod apply;
 pub mod bundle;
 pub mod check;
 pub mod cli;
+pub mod client_roots;
 pub mod cluster;
 pub mod cluster_dns;
 pub mod commands;

@@ -83,6 +83,23 @@ async fn only_what_is_good_reaches_the_cluster() {
         &["failed to write the result to standard output", "No space left"],
     );
 
+    let folder_of = path("exported");
+    let exported = harness.silica(&["certs", "export", "-o", &folder_of]);
+    expect(&exported, 0, &["ca.crt", "ca-bundle.crt"]);
+    let lines = String::from_utf8_lossy(&exported.stdout).into_owned();
+    let bundle = format!("export SSL_CERT_FILE={folder_of}/ca-bundle.crt");
+    let ours = format!("export NODE_EXTRA_CA_CERTS={folder_of}/ca.crt");
+    assert!(lines.contains(&bundle) && lines.contains(&ours), "{lines}");
+    let read = |name: &str| std::fs::read_to_string(folder.path().join("exported").join(name)).unwrap();
+    assert!(read("ca-bundle.crt").contains(&read("ca.crt")));
+    let shown = harness.silica(&["certs", "inspect", "--cluster"]);
+    expect(&shown, 0, &[]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(
+        shown.contains("key usage    digitalSignature") && shown.contains("keyCertSign, cRLSign"),
+        "{shown}"
+    );
+
     let import = |cert: &str, key: &str, more: &[&str]| {
         let (cert, key) = (path(cert), path(key));
         let args = ["certs", "import", "--cert", &cert, "--key", &key];
@@ -105,6 +122,11 @@ async fn only_what_is_good_reaches_the_cluster() {
         &import("apex.pem", "good.key", &["--ca", &ca]),
         79,
         &["*.silica.localhost", "does not belong"],
+    );
+    expect(
+        &import("good.pem", "good.key", &["--dry-run"]),
+        79,
+        &["name the CA with --ca FILE"],
     );
     let dry = [&opened[..], &["--dry-run"]].concat();
     expect(&import("good.pem", "locked.key", &dry), 0, &[]);

@@ -5,7 +5,7 @@
 
 mod local;
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use local::{run, silica, text};
 
@@ -162,6 +162,92 @@ fn a_store_that_cannot_be_made_again_is_left_as_it_was() {
     );
     let store = folder.path().join("root/usr/local/share/ca-certificates");
     assert_eq!(fs::read_dir(store).unwrap().count(), 0);
+}
+
+/// A program of the name that the store needs, which makes the bundle in its first
+/// call and then does as the script says, and a bundle that it has made.
+fn store_of(folder: &Path, script: &str) -> String {
+    let programs = folder.join("programs");
+    fs::create_dir(&programs).unwrap();
+    let program = programs.join("update-ca-certificates");
+    let text = format!(
+        "#!/bin/sh\nwhile [ $# -gt 0 ]; do case $1 in --localcertsdir) local=$2;; --etccertsdir) etc=$2;; esac; \
+         shift 2; done\nbundle=$etc/ca-certificates.crt\necho call >> calls\n{script}\n"
+    );
+    fs::write(&program, text).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(folder.join("root/etc/ssl/certs/ca-certificates.crt"), "").unwrap();
+    format!(
+        "{}:{}",
+        programs.display(),
+        std::env::var("PATH").unwrap_or_default()
+    )
+}
+
+#[test]
+fn a_store_that_fails_or_does_not_take_the_ca_is_as_before() {
+    for (script, says) in [
+        // It says that it has done it, and has not.
+        ("exit 0", "has not put"),
+        // It has done it, and fails behind.
+        (
+            "cat $local/*.crt > $bundle 2>/dev/null\n[ $(wc -l < calls) -gt 1 ]",
+            "update-ca-certificates failed",
+        ),
+    ] {
+        let folder = made();
+        let folder = folder.path();
+        let path = store_of(folder, script);
+        let output = Command::new(env!("CARGO_BIN_EXE_silica"))
+            .args(trust(&["--ca", CA, "--install"]))
+            .current_dir(folder)
+            .env("HOME", folder)
+            .env("PATH", path)
+            .output()
+            .unwrap();
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains(says), "{message}");
+        let store = folder.join("root/usr/local/share/ca-certificates");
+        assert_eq!(fs::read_dir(store).unwrap().count(), 0, "{says}: a file is left");
+        let calls = fs::read_to_string(folder.join("calls")).unwrap();
+        assert_eq!(
+            calls.lines().count(),
+            2,
+            "{says}: the bundle was not made again without the CA"
+        );
+        let bundle = fs::read_to_string(folder.join("root/etc/ssl/certs/ca-certificates.crt")).unwrap();
+        assert_eq!(bundle, "", "{says}: the bundle still has the CA");
+    }
+}
+
+#[test]
+fn several_cas_are_written_into_a_file_each() {
+    let folder = made();
+    let folder = folder.path();
+    let second = ["certs", "generate", "-d", "a.example.com", "-o", "second"];
+    assert!(silica(&second, folder).status.success());
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let (one, two) = (read(CA), read("second/ca-fullchain.pem"));
+    fs::write(folder.join("both.pem"), format!("{one}{two}")).unwrap();
+    let split = silica(&["certs", "trust", "--ca", "both.pem", "--split", "each"], folder);
+    assert!(split.status.success(), "{}", text(&split.stderr));
+    let mut written: Vec<String> = fs::read_dir(folder.join("each"))
+        .unwrap()
+        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
+        .collect();
+    written.sort();
+    let mut expected = [one, two];
+    expected.sort();
+    assert_eq!(written, expected);
+    let told = silica(
+        &["certs", "trust", "--ca", "both.pem", "--system", "firefox"],
+        folder,
+    );
+    for entry in fs::read_dir(folder.join("each")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(text(&told.stdout).contains(&format!("-i {name}")), "{name}");
+    }
 }
 
 #[test]

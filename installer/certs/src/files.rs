@@ -68,6 +68,17 @@ pub enum Error {
         #[source]
         source: authority::Error,
     },
+    /// The CA of two files cannot be used.
+    #[error("failed to load the CA of {} and {}", certificate.display(), key.display())]
+    GivenAuthority {
+        /// Its certificate.
+        certificate: PathBuf,
+        /// Its key.
+        key: PathBuf,
+        /// What is wrong with them.
+        #[source]
+        source: authority::Error,
+    },
     /// The folder holds another CA.
     #[error("{} holds another CA, which is not overwritten: clients may trust it", path.display())]
     OtherAuthority {
@@ -91,13 +102,36 @@ pub fn read_authority(folder: &Path, password: Option<&[u8]>) -> Result<Option<A
     let Some((certificate_pem, key_pem)) = read_pair(folder)? else {
         return Ok(None);
     };
-    let loaded = PrivateKeyPem::open(&key_pem, password)
-        .map_err(authority::Error::KeyPem)
-        .and_then(|key| Authority::from_parts(&certificate_pem, key));
+    let loaded = load(&certificate_pem, &key_pem, password);
     loaded.map(Some).map_err(|source| Error::Authority {
         folder: folder.to_owned(),
         source,
     })
+}
+
+/// The CA of two files anywhere, as [`read_authority`] reads that of a folder.
+pub fn load_authority(certificate: &Path, key: &Path, password: Option<&[u8]>) -> Result<Authority, Error> {
+    let needed = |path: &Path| {
+        read(path)?.ok_or_else(|| Error::Read {
+            path: path.to_owned(),
+            source: io::ErrorKind::NotFound.into(),
+        })
+    };
+    let (certificate_pem, key_pem) = (needed(certificate)?, Zeroizing::new(needed(key)?));
+    load(&certificate_pem, &key_pem, password).map_err(|source| Error::GivenAuthority {
+        certificate: certificate.to_owned(),
+        key: key.to_owned(),
+        source,
+    })
+}
+
+fn load(
+    certificate_pem: &str,
+    key_pem: &str,
+    password: Option<&[u8]>,
+) -> Result<Authority, authority::Error> {
+    let key = PrivateKeyPem::open(key_pem, password).map_err(authority::Error::KeyPem)?;
+    Authority::from_parts(certificate_pem, key)
 }
 
 /// The texts of the CA's two files.
@@ -124,14 +158,7 @@ pub fn write(folder: &Path, authority: &Authority, leaf: &Leaf) -> Result<Writte
     let existing = read_pair(folder)?;
     let mut wanted = Vec::with_capacity(4);
     if let Some((certificate_pem, _)) = &existing {
-        let found = inspect::parse_chain(certificate_pem).unwrap_or_default();
-        let is_same =
-            matches!(found.as_slice(), [one] if one.fingerprint == authority.inspected().fingerprint);
-        if !is_same {
-            return Err(Error::OtherAuthority {
-                path: folder.join(CA_FULLCHAIN),
-            });
-        }
+        check_same(folder, certificate_pem, authority)?;
     } else {
         // The key first: a certificate without its key could be published.
         wanted.push(Wanted::new(CA_PRIVKEY, authority.key_pem().expose(), KEY_MODE).once());
@@ -141,6 +168,27 @@ pub fn write(folder: &Path, authority: &Authority, leaf: &Leaf) -> Result<Writte
     Ok(Written {
         files: publish::all(folder, &wanted)?,
         authority_reused: existing.is_some(),
+    })
+}
+
+/// Writes only the server certificate into the folder, beside no CA or the same
+/// one: the CA has files elsewhere, and its key is not spread.
+pub fn write_signed(folder: &Path, authority: &Authority, leaf: &Leaf) -> Result<Vec<PathBuf>, Error> {
+    if let Some(certificate_pem) = read(&folder.join(CA_FULLCHAIN))? {
+        check_same(folder, &certificate_pem, authority)?;
+    }
+    write_server(folder, leaf.chain_pem(), leaf.key_pem())
+}
+
+/// Whether the certificate in the folder is this CA's.
+fn check_same(folder: &Path, certificate_pem: &str, authority: &Authority) -> Result<(), Error> {
+    let found = inspect::parse_chain(certificate_pem).unwrap_or_default();
+    let is_same = matches!(found.as_slice(), [one] if one.fingerprint == authority.inspected().fingerprint);
+    if is_same {
+        return Ok(());
+    }
+    Err(Error::OtherAuthority {
+        path: folder.join(CA_FULLCHAIN),
     })
 }
 

@@ -1,15 +1,22 @@
 //! Judges a certificate that somebody else issued before it is taken into
 //! service: every reason at once, so that one round of fixing is enough.
 
+mod clients;
 mod finding;
+mod ordered;
+mod path;
 
 use time::{Duration, OffsetDateTime};
 
-pub use self::finding::Finding;
+use self::path::{Line, display_name};
 use crate::inspect::{self, Inspected, KeyKind};
 use crate::names;
 use crate::profile::LEAF_VALIDITY_MAX;
-use crate::{pem, verify, whole_text};
+use crate::{verify, whole_text};
+
+pub use clients::{Client, Outcome};
+pub use finding::Finding;
+pub use ordered::{Ordered, ordered};
 
 /// Below this remaining life a certificate is taken with a warning.
 const SOON: Duration = Duration::days(14);
@@ -28,64 +35,6 @@ impl Review {
     pub fn is_acceptable(&self) -> bool {
         !self.findings.iter().any(Finding::is_refusal)
     }
-}
-
-/// A chain in the order in which a server sends it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Ordered {
-    /// The server's certificate, then each issuer behind what it signed. What
-    /// could not be linked comes last, for [`review`] to name it.
-    pub served: String,
-    /// The self-signed root, when it came along; clients have it.
-    pub root: Option<String>,
-    /// Whether certificates changed places or came twice.
-    pub was_changed: bool,
-}
-
-/// Repairs the order of a chain.
-pub fn ordered(chain_pem: &str) -> Result<Ordered, pem::Error> {
-    let mut rest = Vec::new();
-    for der in pem::certificates(chain_pem)? {
-        match inspect::parse_der(&der) {
-            Ok(parsed) => rest.push((parsed, pem::encode_certificate(&der))),
-            // What cannot be parsed stays as it is: the review tells why.
-            Err(_) => {
-                return Ok(Ordered {
-                    served: chain_pem.to_owned(),
-                    root: None,
-                    was_changed: false,
-                });
-            }
-        }
-    }
-    let before: Vec<String> = rest.iter().map(|(_, text)| text.clone()).collect();
-    let mut served: Vec<(Inspected, String)> = Vec::with_capacity(rest.len());
-    let mut next = rest.iter().position(|(one, _)| !one.is_ca).or(Some(0));
-    while let Some(index) = next.filter(|index| *index < rest.len()) {
-        let (issuer, signer) = (
-            rest[index].0.issuer.clone(),
-            rest[index].0.authority_key_id.clone(),
-        );
-        served.push(rest.remove(index));
-        let last = served.last().map(|(one, _)| one.fingerprint.clone());
-        rest.retain(|(one, _)| Some(&one.fingerprint) != last.as_ref());
-        // Two generations of a CA may share their name: the key identifier
-        // tells them apart.
-        let fits = |one: &Inspected| {
-            one.subject == issuer
-                && (signer.is_none() || one.subject_key_id.is_none() || one.subject_key_id == signer)
-        };
-        next = rest.iter().position(|(one, _)| fits(one));
-    }
-    served.append(&mut rest);
-    let after: Vec<String> = served.iter().map(|(_, text)| text.clone()).collect();
-    let has_root = served.len() > 1 && served.last().is_some_and(|(last, _)| last.is_self_issued);
-    let root = if has_root { served.pop() } else { None };
-    Ok(Ordered {
-        served: served.into_iter().map(|(_, text)| text).collect(),
-        root: root.map(|(_, text)| text),
-        was_changed: before != after,
-    })
 }
 
 /// Judges chain and key for apex and wildcard of the domains. `roots_pem` are
@@ -113,6 +62,8 @@ pub fn review<D: AsRef<str>>(
     match verify::key_matches(chain_pem, key_pem) {
         Ok(()) => {}
         Err(verify::Error::KeyMismatch) => findings.push(Finding::KeyMismatch),
+        // Such a key cannot be loaded because it is weak, which is told below.
+        Err(verify::Error::KeyKind(_)) if path::is_weak(&leaf.key) => {}
         Err(error) => findings.push(Finding::Key(whole_text(&error))),
     }
     if leaf.is_ca {
@@ -127,39 +78,49 @@ pub fn review<D: AsRef<str>>(
     if !leaf.is_for_servers() {
         findings.push(Finding::Usage);
     }
+    if leaf.key_usage.is_some_and(|usage| !usage.digital_signature) && !leaf.is_ca {
+        findings.push(Finding::LeafKeyUsage);
+    }
     findings.extend(dates(leaf, now));
-    if leaf.authority_key_id.is_none() {
+    if leaf.authority_key_id.is_none() && !leaf.is_self_issued {
         findings.push(Finding::NoAuthorityKeyId);
     }
     if leaf.key == KeyKind::Ed25519 {
         findings.push(Finding::Ed25519);
     }
-    let roots = roots_pem.and_then(|roots| inspect::parse_chain(roots).ok());
-    let authorities = || chain.iter().chain(roots.iter().flatten()).filter(|one| one.is_ca);
-    let silent = authorities().find(|one| one.key_usage.is_none());
-    findings.extend(silent.map(|one| Finding::NoKeyUsage {
-        subject: one.subject.clone(),
-    }));
-    let forbidden = |one: &&Inspected| one.key_usage.as_ref().is_some_and(|usage| !usage.key_cert_sign);
-    findings.extend(authorities().find(forbidden).map(|one| Finding::MustNotSign {
-        subject: one.subject.clone(),
-    }));
+    let roots = roots_pem.map(|roots| inspect::parse_chain(roots).unwrap_or_default());
+    let line = Line::of(&chain, roots.as_deref());
+    findings.extend(path::weaknesses(&chain, &line));
+    findings.extend(of_authorities(&chain, &line));
+    findings.extend(line.too_long());
     if chain.len() > 1 && chain.last().is_some_and(|last| last.is_self_issued) {
         findings.push(Finding::RootIncluded);
     }
-    // The path is only worth a finding of its own when nothing simpler says it.
-    let is_said = |finding: &Finding| {
-        matches!(
-            finding,
-            Finding::AuthorityFirst | Finding::Order { .. } | Finding::Usage
-        )
-    };
-    if !findings.iter().any(is_said) {
-        // Within the life of the first certificate, whose dates were looked at.
-        let moment = now.max(leaf.not_before).min(leaf.not_after);
-        findings.extend(path(chain_pem, &chain, roots_pem, moment));
+    // Within the life of the first certificate, whose dates were looked at.
+    let moment = now.max(leaf.not_before).min(leaf.not_after);
+    let of_path = path::check(chain_pem, &chain, roots_pem, &line, &findings, moment);
+    if let Some(Finding::Incomplete { issuer: missing }) = &of_path {
+        // What follows in the wrong place is told better as what is missing.
+        findings.retain(|finding| !matches!(finding, Finding::Order { issuer, .. } if issuer == missing));
     }
+    findings.extend(of_path);
     Review { chain, findings }
+}
+
+/// What the CA certificates say of themselves.
+fn of_authorities(chain: &[Inspected], line: &Line) -> Vec<Finding> {
+    let of = |one: &Inspected| {
+        let subject = one.subject.clone();
+        match &one.key_usage {
+            None => Some(Finding::NoKeyUsage { subject }),
+            Some(usage) if !usage.key_cert_sign => Some(Finding::MustNotSign { subject }),
+            Some(_) => None,
+        }
+    };
+    path::authorities(chain, line)
+        .into_iter()
+        .filter_map(of)
+        .collect()
 }
 
 fn order(chain: &[Inspected]) -> Option<Finding> {
@@ -184,51 +145,4 @@ fn dates(leaf: &Inspected, now: OffsetDateTime) -> Vec<Finding> {
         findings.push(Finding::TooLong);
     }
     findings
-}
-
-/// Signatures, dates, usage and constraints of the whole path.
-fn path(
-    chain_pem: &str,
-    chain: &[Inspected],
-    roots_pem: Option<&str>,
-    now: OffsetDateTime,
-) -> Option<Finding> {
-    let ders = pem::certificates(chain_pem).ok()?;
-    let (leaf, above) = ders.split_first()?;
-    let checked = match roots_pem {
-        Some(roots) => match pem::certificates(roots) {
-            Ok(roots) => verify::path(leaf, above, &roots, now),
-            Err(error) => Err(verify::Error::RootsPem(error)),
-        },
-        None => match above.split_last() {
-            // Nothing above the server certificate and nothing to compare with:
-            // a public CA's intermediate was forgotten, or a private root left out
-            // on purpose.
-            None => {
-                let leaf = chain.first()?;
-                let issuer = leaf.issuer.clone();
-                return Some(if leaf.has_issuer_url {
-                    Finding::Incomplete { issuer }
-                } else {
-                    Finding::IssuerUnknown { issuer }
-                });
-            }
-            Some((last, between)) => verify::path(leaf, between, std::slice::from_ref(last), now),
-        },
-    };
-    match checked {
-        Ok(()) => None,
-        Err(verify::Error::UnknownIssuer) => Some(Finding::Incomplete {
-            issuer: chain.last()?.issuer.clone(),
-        }),
-        Err(error) => Some(Finding::Path(whole_text(&error))),
-    }
-}
-
-fn display_name(certificate: &Inspected) -> String {
-    if certificate.subject.is_empty() {
-        certificate.names.first().cloned().unwrap_or_default()
-    } else {
-        certificate.subject.clone()
-    }
 }

@@ -1,5 +1,7 @@
 //! Reads what a certificate says.
 
+mod signature;
+
 use std::fmt;
 use std::net::IpAddr;
 
@@ -13,6 +15,8 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use crate::{names, pem};
+
+pub(crate) use signature::is_weak as is_weak_signature;
 
 /// Why a certificate cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +113,9 @@ pub struct Inspected {
     pub authority_key_id: Option<String>,
     /// Kind of its key.
     pub key: KeyKind,
+    /// Algorithm of its signature, by the name that OpenSSL gives it or by its
+    /// object identifier.
+    pub signature: String,
     /// Its public key as SubjectPublicKeyInfo in DER.
     pub public_key_info: Vec<u8>,
     /// Whether basic constraints say CA:TRUE.
@@ -127,6 +134,20 @@ pub struct Inspected {
     /// Whether it says where its issuer's certificate can be fetched, as public
     /// CAs do and private ones do not.
     pub has_issuer_url: bool,
+}
+
+impl KeyUsage {
+    /// What is allowed, by the names of RFC 5280 section 4.2.1.3.
+    pub fn names(&self) -> Vec<&'static str> {
+        let all = [
+            (self.digital_signature, "digitalSignature"),
+            (self.key_encipherment, "keyEncipherment"),
+            (self.key_cert_sign, "keyCertSign"),
+            (self.crl_sign, "cRLSign"),
+        ];
+        let allowed = all.into_iter().filter(|(is_allowed, _)| *is_allowed);
+        allowed.map(|(_, name)| name).collect()
+    }
 }
 
 impl Inspected {
@@ -243,6 +264,7 @@ pub fn parse_der(der: &CertificateDer<'_>) -> Result<Inspected, Error> {
         subject_key_id: subject_key_id(&certificate).map(hex),
         authority_key_id: authority_key_id(&certificate).map(hex),
         key: key_kind(certificate.public_key()),
+        signature: signature::name(&certificate.signature_algorithm.algorithm.to_id_string()),
         public_key_info: certificate.public_key().raw.to_vec(),
         is_ca: basic.as_ref().is_some_and(|extension| extension.value.ca),
         path_length: basic.and_then(|extension| extension.value.path_len_constraint),

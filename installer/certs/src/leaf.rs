@@ -1,6 +1,8 @@
 //! What a server certificate is asked for and what comes out. The building
 //! itself is [`Authority::issue`](crate::authority::Authority::issue).
 
+use std::fmt;
+
 use rcgen::string::Ia5String;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyUsagePurpose, SanType};
 use time::{Duration, OffsetDateTime};
@@ -8,7 +10,7 @@ use time::{Duration, OffsetDateTime};
 use crate::inspect::KeyKind;
 use crate::key;
 use crate::names;
-use crate::profile::{self, LEAF_VALIDITY, LEAF_VALIDITY_MAX, NOT_BEFORE_MARGIN};
+use crate::profile::{self, LEAF_VALIDITY, LEAF_VALIDITY_MAX, LEAF_VALIDITY_NOTICE, NOT_BEFORE_MARGIN};
 use crate::secret::PrivateKeyPem;
 use crate::verify;
 
@@ -82,6 +84,36 @@ impl LeafRequest {
     }
 }
 
+/// Something about the life of a certificate that was just issued.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Notice {
+    /// It lives longer than any public certificate may.
+    Long,
+    /// The end of its CA ends it before the time that was asked for.
+    Cut {
+        /// Its last moment.
+        not_after: OffsetDateTime,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Long => write!(
+                f,
+                "the certificate lives longer than {} days, which no public one may and some clients refuse; \
+                 a shorter life limits what a stolen key is good for",
+                LEAF_VALIDITY_NOTICE.whole_days()
+            ),
+            Self::Cut { not_after } => write!(
+                f,
+                "the certificate ends with its CA, on {}, sooner than asked for: the CA should be replaced",
+                not_after.date()
+            ),
+        }
+    }
+}
+
 /// A server certificate with its own new key.
 #[derive(Clone, Debug)]
 pub struct Leaf {
@@ -111,6 +143,22 @@ impl Leaf {
     /// End of its life.
     pub fn not_after(&self) -> OffsetDateTime {
         self.not_after
+    }
+
+    /// What whoever asked for a life of this length should know of it.
+    pub fn notices(&self, asked: Duration, now: OffsetDateTime) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        let life = self.not_after - now;
+        if life > LEAF_VALIDITY_NOTICE {
+            notices.push(Notice::Long);
+        }
+        // The longest life is shortened by the hour for late clocks.
+        if asked - life > NOT_BEFORE_MARGIN + Duration::MINUTE {
+            notices.push(Notice::Cut {
+                not_after: self.not_after,
+            });
+        }
+        notices
     }
 
     /// Adds a cross certificate (see

@@ -30,10 +30,16 @@ pub enum Error {
     /// No trusted root has signed the chain, or a link is missing.
     #[error("no trusted root has signed the chain (unknown issuer)")]
     UnknownIssuer,
-    /// A root of the right name but another key: usually a CA of another
+    /// A CA of the right name but another key: usually one of another
     /// generation.
-    #[error("the signature does not fit the trusted root of that name")]
+    #[error("a signature does not fit the key of the CA of that name; the CA may be of another generation")]
     BadSignature,
+    /// A signature is of a kind that TLS clients do not verify.
+    #[error("a signature is of a kind that clients do not verify")]
+    Algorithm(#[source] webpki::Error),
+    /// The extended key usage of the path excludes server authentication.
+    #[error("the extended key usage does not allow server authentication")]
+    Purpose(#[source] webpki::Error),
     /// A certificate of the path, the root included, is past its end.
     #[error("a certificate of the path expired at {not_after}")]
     Expired {
@@ -113,12 +119,22 @@ pub(crate) fn path(
     roots: &[CertificateDer<'_>],
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    let anchors: Vec<TrustAnchor<'_>> = roots
-        .iter()
-        .map(anchor_from_trusted_cert)
-        .collect::<Result<_, _>>()
-        .map_err(refused)?;
-    let dates: Vec<Inspected> = roots.iter().map(inspect::parse_der).collect::<Result<_, _>>()?;
+    let mut anchors: Vec<TrustAnchor<'_>> = Vec::with_capacity(roots.len());
+    let mut dates: Vec<Inspected> = Vec::with_capacity(roots.len());
+    let mut unusable = None;
+    for root in roots {
+        match anchor_from_trusted_cert(root) {
+            Ok(anchor) => {
+                anchors.push(anchor);
+                dates.push(inspect::parse_der(root)?);
+            }
+            Err(error) => unusable = Some(error),
+        }
+    }
+    // One odd root among the many of a system harms nobody.
+    if let (true, Some(error)) = (anchors.is_empty(), unusable) {
+        return Err(refused(error));
+    }
     let time = unix_time(now);
     let root_in_date = |path: &webpki::VerifiedPath<'_>| {
         let used = path.anchor();
@@ -192,6 +208,9 @@ fn refused(error: webpki::Error) -> Error {
         },
         webpki::Error::NameConstraintViolation => Error::NameConstraint,
         webpki::Error::CaUsedAsEndEntity => Error::AuthorityAsServer,
+        error @ webpki::Error::RequiredEkuNotFoundContext(_) => Error::Purpose(error),
+        error @ (webpki::Error::UnsupportedSignatureAlgorithmContext(_)
+        | webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)) => Error::Algorithm(error),
         other => Error::Refused(other),
     }
 }

@@ -1,7 +1,7 @@
 //! The fuzz targets on a stable toolchain: seeded mutations of their corpus.
 //!
-//! `cargo fuzz run TARGET` in `installer/certs` searches on with coverage. What
-//! it finds goes into `fuzz/corpus/TARGET`, and from then on is tried here.
+//! `cargo xtask fuzz TARGET` searches on with coverage. What it finds goes into
+//! `fuzz/corpus/TARGET`, and from then on is tried here.
 
 #![allow(clippy::unwrap_used, reason = "a test may end at once")]
 
@@ -128,12 +128,13 @@ fn peak_memory() -> usize {
 
 #[test]
 fn nothing_that_is_read_makes_it_panic_or_hang() {
-    let targets: [(&str, Target); 5] = [
+    let targets: [(&str, Target); 6] = [
         ("text", targets::text),
         ("certificate", targets::certificate),
         ("chain", targets::chain),
         ("key", targets::key),
         ("authority", targets::authority),
+        ("sealed", targets::sealed),
     ];
     for (name, target) in targets {
         let seeds = corpus(name);

@@ -10,7 +10,7 @@ use common::{DOMAIN, authority, leaf, now, server_names, short_authority};
 use silica_certs::authority::{self, Authority, AuthorityRequest};
 use silica_certs::inspect::{KeyKind, parse_chain};
 use silica_certs::key::{KeyType, ServerKey};
-use silica_certs::leaf::{self as leaf_errors, LeafRequest};
+use silica_certs::leaf::{self as leaf_errors, LeafRequest, Notice};
 use silica_certs::{AUTHORITY_VALIDITY, LEAF_VALIDITY, LEAF_VALIDITY_MAX, pem, verify};
 use time::Duration;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
@@ -298,4 +298,27 @@ fn nothing_printed_holds_a_key() {
         assert!(!shown.contains(secret));
     }
     assert!(!shown.contains("PRIVATE KEY"));
+}
+
+#[test]
+fn long_lives_and_those_that_the_ca_cuts_are_noticed() {
+    let notices = |authority: &Authority, days| {
+        let request = LeafRequest {
+            names: vec![DOMAIN.into()],
+            validity: Duration::days(days),
+        };
+        let leaf = authority.issue(&request, now()).unwrap();
+        leaf.notices(request.validity, now())
+    };
+    let long = authority();
+    assert_eq!(notices(&long, 398), []);
+    assert_eq!(notices(&long, 399), [Notice::Long]);
+    assert_eq!(notices(&long, 825), [Notice::Long]);
+    let ending = short_authority(Duration::days(400));
+    let not_after = ending.inspected().not_after;
+    assert_eq!(notices(&ending, 90), []);
+    assert_eq!(notices(&ending, 500), [Notice::Long, Notice::Cut { not_after }]);
+    let dying = short_authority(Duration::days(30));
+    let not_after = dying.inspected().not_after;
+    assert_eq!(notices(&dying, 90), [Notice::Cut { not_after }]);
 }

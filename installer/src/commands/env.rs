@@ -6,7 +6,8 @@ use clap::Args;
 use silica_api::names;
 
 use crate::{
-    env_block::{self, EnvBlock},
+    commands::certs::export,
+    env_block::EnvBlock,
     error::Error,
     exit::Exit,
     facts,
@@ -21,7 +22,7 @@ Examples:
   eval \"$(silica env --ca-file silica-ca.crt)\"
   silica env > .env && chmod 600 .env")]
 pub struct EnvArgs {
-    /// Write the CA certificate to this file and make clients trust it
+    /// Write the CA certificate to this file, a bundle with the CAs of this system beside it, and make clients trust it
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
 }
@@ -33,22 +34,23 @@ pub async fn run(context: &Context, args: &EnvArgs) -> Result<Exit, Error> {
     let existing = facts::read_existing(&cluster).await?;
     let api_key = owned_text(entry(&existing, names::ADMIN_KEY_SECRET, names::ADMIN_KEY_KEY))
         .ok_or(Error::NotInstalled)?;
-    let roots = client_roots(&existing);
-    if let (Some(path), Some(pem)) = (&args.ca_file, roots) {
-        env_block::write_file(path, pem, env_block::PUBLIC)?;
-    }
+    let bundle = client_roots(&existing);
+    let roots = match (&args.ca_file, bundle) {
+        (Some(path), Some(pem)) => Some(export::write(context, path, pem)?),
+        _ => None,
+    };
     let block = EnvBlock {
         domain: inventory.domains.first().cloned().unwrap_or_default(),
         api_key,
-        ca_file: args.ca_file.clone().filter(|_| roots.is_some()),
+        roots,
     };
     context.printer.result(block.render())?;
-    if args.ca_file.is_some() && roots.is_none() {
+    if args.ca_file.is_some() && bundle.is_none() {
         context
             .printer
             .info("clients accept the served certificate by themselves: no CA file is written");
     }
-    if args.ca_file.is_none() && roots.is_some() {
+    if args.ca_file.is_none() && bundle.is_some() {
         context
             .printer
             .info("clients must trust the CA of this installation: add --ca-file FILE");

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::{
+    commands::certs::export,
     env,
     env_block::{self, EnvBlock},
     error::Error,
@@ -117,14 +118,19 @@ pub async fn run(context: &Context, args: &InstallArgs) -> Result<Exit, Error> {
         Box::pin(ready.verify(context, &cluster)).await?
     };
 
+    let ca_file = args
+        .ca_file
+        .as_deref()
+        .filter(|_| !verified.client_roots.is_empty());
+    let roots = match ca_file {
+        Some(path) => Some(export::write(context, path, &verified.client_roots)?),
+        None => None,
+    };
     let block = EnvBlock {
         domain: verified.domain.clone(),
         api_key: verified.admin_key.clone(),
-        ca_file: args.ca_file.clone().filter(|_| !verified.client_roots.is_empty()),
+        roots,
     };
-    if let Some(path) = &block.ca_file {
-        env_block::write_file(path, &verified.client_roots, env_block::PUBLIC)?;
-    }
     if let Some(path) = &args.env_file {
         env_block::write_file(path, &block.render(), env_block::PRIVATE)?;
     }

@@ -168,7 +168,7 @@ async fn replace(context: &Context, cluster: &Cluster, args: &RotateCertsArgs) -
     if args.ca {
         authority(context, &mut rotation, args).await
     } else {
-        leaf(context, cluster, &domains, &rotation).await
+        leaf(context, cluster, &domains, &rotation, validity).await
     }
 }
 
@@ -178,17 +178,22 @@ async fn leaf(
     cluster: &Cluster,
     domains: &[Domain],
     rotation: &Rotation<'_>,
+    validity: time::Duration,
 ) -> Result<Exit, Error> {
     let printer = &context.printer;
     let ways = deliver::find_ways(context, cluster, domains, rotation.no_verify).await?;
+    let now = OffsetDateTime::now_utc();
     printer.start("Certificate");
-    let renewed = rotation.material.renewed(OffsetDateTime::now_utc());
+    let renewed = rotation.material.renewed(now);
     let (leaf, authority) = renewed.map_err(CertsError::from)?;
     let fingerprint = fingerprint_of(leaf.chain_pem())?;
     let end = leaf.not_after().date();
     printer.done(&format!(
         "issued, valid until {end}, accepted by the trust bundle"
     ));
+    for notice in leaf.notices(validity, now) {
+        printer.warn(notice);
+    }
     let change = Change {
         domains,
         secret: &contents::leaf_secret(&leaf, &authority),

@@ -133,6 +133,7 @@ fn chain(folder: &Path) {
         );
         sign(folder, leaf, &extensions, between);
     }
+    weak(folder);
     let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
     fs::write(
         folder.join("upside-down.pem"),
@@ -141,13 +142,34 @@ fn chain(folder: &Path) {
     .unwrap();
 }
 
+/// `short.pem` with a key of 1024 bits, and `clients.pem` with nothing of what a server needs.
+fn weak(folder: &Path) {
+    let of = |usage: &str, purpose: &str| {
+        format!(
+            "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,{usage}\nextendedKeyUsage={purpose}\n\
+             subjectAltName=DNS:{DOMAIN},DNS:*.{DOMAIN}\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+        )
+    };
+    let short = of("digitalSignature", "serverAuth");
+    sign_for(folder, "short", "rsa:1024", &short, "root");
+    sign(folder, "clients", &of("keyEncipherment", "clientAuth"), "between");
+}
+
 fn sign(folder: &Path, name: &str, extensions: &str, by: &str) {
+    sign_for(
+        folder,
+        name,
+        "ec -pkeyopt ec_paramgen_curve:P-256",
+        extensions,
+        by,
+    );
+}
+
+fn sign_for(folder: &Path, name: &str, key: &str, extensions: &str, by: &str) {
     fs::write(folder.join("extensions"), extensions).unwrap();
     openssl(
         folder,
-        &format!(
-            "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {name}.key -out request -subj /CN={name}"
-        ),
+        &format!("req -new -newkey {key} -nodes -keyout {name}.key -out request -subj /CN={name}"),
     );
     openssl(
         folder,

@@ -169,3 +169,133 @@ fn a_folder_that_cannot_be_made_is_named() {
     // Nobody, not even root, makes files there.
     check(folder.path(), &case("/proc/silica", 1, &["/proc/silica"]), &args);
 }
+
+#[test]
+fn one_certificate_covers_several_domains() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = "certs generate -d a.example.com -d b.example -d a.example.com -o out";
+    let args: Vec<&str> = args.split(' ').collect();
+    let output = run(env!("CARGO_BIN_EXE_silica"), folder.path(), &args, None);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let file = |name: &str| fs::read_to_string(folder.path().join("out").join(name)).unwrap();
+    let now = OffsetDateTime::now_utc();
+    for name in ["a.example.com", "*.a.example.com", "b.example", "*.b.example"] {
+        let served = silica_certs::verify::chain(&file("fullchain.pem"), &file(CA), name, now);
+        assert!(served.is_ok(), "{name}: {served:?}");
+    }
+    let names = &silica_certs::inspect::parse_chain(&file("fullchain.pem")).unwrap()[0].names;
+    assert_eq!(
+        names.iter().filter(|name| *name == "a.example.com").count(),
+        1,
+        "{names:?}"
+    );
+    check(
+        folder.path(),
+        &case("-d a.example.com -d b_ad -o other", 65, &["b_ad"]),
+        &["certs", "generate"],
+    );
+}
+
+#[test]
+fn a_named_authority_signs_and_stays_where_it_is() {
+    let folder = folder();
+    openssl(
+        folder.path(),
+        "pkcs8 -topk8 -v2 aes-256-cbc -in root.key -passout file:password -out locked-root.key",
+    );
+    let generate = ["certs", "generate", "-d", DOMAIN, "-o"];
+    let prefix = [&generate[..], &["out"]].concat();
+    for (args, code, says) in [
+        (
+            "--ca-cert root.pem --ca-key root.key",
+            0,
+            &["signed by the CA of root.pem"][..],
+        ),
+        (
+            "--ca-cert root.pem --ca-key locked-root.key --key-password-file password",
+            0,
+            &["signed by the CA of root.pem"],
+        ),
+        (
+            "--ca-cert root.pem --ca-key locked-root.key",
+            65,
+            &[
+                "failed to load the CA of root.pem and locked-root.key",
+                "--key-password-file FILE",
+            ],
+        ),
+        (
+            "--ca-cert root.pem --ca-key good.key",
+            65,
+            &["does not belong to the certificate"],
+        ),
+        (
+            "--ca-cert missing.pem --ca-key root.key",
+            1,
+            &["failed to read missing.pem"],
+        ),
+        ("--ca-cert root.pem", 64, &["--ca-key"]),
+        ("--ca-key root.key", 64, &["--ca-cert"]),
+    ] {
+        let out = folder.path().join("out");
+        if out.exists() {
+            fs::remove_dir_all(&out).unwrap();
+        }
+        check(folder.path(), &case(args, code, says), &prefix);
+        if code == 0 {
+            let mut names: Vec<_> = content(&out)
+                .into_keys()
+                .map(|path| path.file_name().unwrap().to_owned())
+                .collect();
+            names.sort();
+            assert_eq!(names, ["fullchain.pem", "privkey.pem"], "the CA's key is spread");
+            let served = fs::read_to_string(out.join("fullchain.pem")).unwrap();
+            let root = fs::read_to_string(folder.path().join("root.pem")).unwrap();
+            let now = OffsetDateTime::now_utc();
+            silica_certs::verify::chain(&served, &root, DOMAIN, now).unwrap();
+        }
+    }
+    // A folder of another CA would have a certificate beside it that it has not signed.
+    let made = run(
+        env!("CARGO_BIN_EXE_silica"),
+        folder.path(),
+        &[&generate[..], &["own"]].concat(),
+        None,
+    );
+    assert!(made.status.success());
+    check(
+        folder.path(),
+        &case(
+            "--ca-cert root.pem --ca-key root.key",
+            1,
+            &["own/ca-fullchain.pem holds another CA"],
+        ),
+        &[&generate[..], &["own"]].concat(),
+    );
+}
+
+#[test]
+fn a_life_that_is_long_or_cut_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let generate = ["certs", "generate", "-d", DOMAIN, "-o"];
+    const LONG: &[&str] = &["longer than 398 days"];
+    check(folder.path(), &case("long -D 399", 0, LONG), &generate);
+    let args = [&generate[..], &["usual", "-D", "398"]].concat();
+    let output = run(env!("CARGO_BIN_EXE_silica"), folder.path(), &args, None);
+    assert!(output.status.success() && !stderr(&output).contains(LONG[0]));
+    let services = ["svc", "svc.cluster.local"].map(|end| format!("sandbox-manager.sandbox-system.{end}"));
+    let short = AuthorityRequest {
+        validity: Duration::days(30),
+        ..AuthorityRequest::new(vec![DOMAIN.to_owned()], services.into())
+    };
+    let authority = Authority::create(&short, OffsetDateTime::now_utc()).unwrap();
+    let out = folder.path().join("short");
+    fs::create_dir(&out).unwrap();
+    fs::write(out.join(CA), authority.certificate_pem()).unwrap();
+    fs::write(out.join(CA_KEY), authority.key_pem().expose()).unwrap();
+    check(
+        folder.path(),
+        &case("short -D 90", 0, &["ends with its CA"]),
+        &generate,
+    );
+}

@@ -2,14 +2,49 @@
 
 use std::fs;
 
-use crate::{CONVERT, Case, DOMAIN, PASSWORD, WRONG, case, check, files::folder, openssl, with};
+use crate::{CONVERT, Case, DOMAIN, PASSWORD, WRONG, case, check, files::folder, openssl, run, with};
 
 const OPENED: &[&str] = &["no CA of this machine has issued it"];
+/// What is said of a chain that leads to no CA that is known here.
+const UNKNOWN: &[&str] = &["name the CA with --ca FILE", "--allow-unknown-ca"];
 
 /// After `certs import --dry-run -d a.example.com`.
 const IMPORTS: &[Case] = &[
-    case("--cert good.pem --key good.key", 0, OPENED),
     case("--cert good.pem --key good.key --ca ca.pem", 0, OPENED),
+    // What leads to no CA that is known here, however much of the chain is there.
+    case("--cert good.pem --key good.key", 79, UNKNOWN),
+    case("--cert leaf.pem --chain between.pem --key leaf.key", 79, UNKNOWN),
+    case(
+        "--cert upside-down.pem --key leaf.key",
+        79,
+        &["the chain ends in \"CN=Root\", which is none of the CAs that clients trust"],
+    ),
+    case("--cert good.pem --key good.key --allow-unknown-ca", 0, OPENED),
+    case(
+        "--cert leaf.pem --chain between.pem --key leaf.key --allow-unknown-ca",
+        0,
+        OPENED,
+    ),
+    case(
+        "--cert good.pem --key good.key --allow-unknown-ca --ca ca.pem",
+        64,
+        &[],
+    ),
+    // What is weak.
+    case(
+        "--cert short.pem --key short.key --ca root.pem",
+        79,
+        &["the key of \"CN=short\" is weak: RSA 1024"],
+    ),
+    case(
+        "--cert clients.pem --key clients.key --ca root.pem",
+        79,
+        &[
+            "does not allow digital signatures",
+            "does not allow server authentication",
+            "the certificate of \"CN=between\" is missing",
+        ],
+    ),
     // What cannot be read.
     case(
         "--cert truncated.pem --key good.key",
@@ -120,7 +155,7 @@ const IMPORTS: &[Case] = &[
     ),
     // What is repaired.
     case(
-        "--cert upside-down.pem --key leaf.key",
+        "--cert upside-down.pem --key leaf.key --ca root.pem",
         0,
         &["the chain was put in order"],
     ),
@@ -139,40 +174,46 @@ const IMPORTS: &[Case] = &[
         ],
     ),
     case(
-        "--cert good.pem --key aes256.key --key-password-file password",
+        "--cert good.pem --key aes256.key --key-password-file password --ca ca.pem",
         0,
         OPENED,
     ),
     case(
-        "--cert good.pem --key aes128.key --key-password-file password",
+        "--cert good.pem --key aes128.key --key-password-file password --ca ca.pem",
         0,
         OPENED,
     ),
     case(
-        "--cert good.pem --key sha1.key --key-password-file password",
+        "--cert good.pem --key sha1.key --key-password-file password --ca ca.pem",
         0,
         OPENED,
     ),
     case(
-        "--cert good.pem --key sha512.key --key-password-file password",
+        "--cert good.pem --key sha512.key --key-password-file password --ca ca.pem",
         0,
         OPENED,
     ),
     case(
-        "--cert good.pem --key scrypt.key --key-password-file password",
+        "--cert good.pem --key scrypt.key --key-password-file password --ca ca.pem",
         0,
         OPENED,
     ),
-    with(PASSWORD, case("--cert good.pem --key aes256.key", 0, OPENED)),
+    with(
+        PASSWORD,
+        case("--cert good.pem --key aes256.key --ca ca.pem", 0, OPENED),
+    ),
     with(
         WRONG,
         case(
-            "--cert good.pem --key aes256.key --key-password-file password",
+            "--cert good.pem --key aes256.key --key-password-file password --ca ca.pem",
             0,
             OPENED,
         ),
     ),
-    with(PASSWORD, case("--cert good.pem --key good.key", 0, OPENED)),
+    with(
+        PASSWORD,
+        case("--cert good.pem --key good.key --ca ca.pem", 0, OPENED),
+    ),
     with(
         WRONG,
         case(
@@ -247,7 +288,7 @@ fn the_conversion_that_is_advised_makes_the_key_readable() {
             folder.path(),
             &format!("{line} -passin file:password -passout file:again"),
         );
-        let args = "--cert good.pem --key new.key --key-password-file password";
+        let args = "--cert good.pem --key new.key --key-password-file password --ca ca.pem";
         let prefix = ["certs", "import", "--dry-run", "-d", DOMAIN];
         check(folder.path(), &case(args, 0, OPENED), &prefix);
     }
@@ -258,4 +299,30 @@ fn a_password_is_never_an_argument() {
     let folder = folder();
     let args = "--cert good.pem --key aes256.key --key-password secret";
     check(folder.path(), &case(args, 64, &[]), &["certs", "import"]);
+}
+
+#[test]
+fn each_kind_of_client_has_a_line_and_an_entry() {
+    let folder = folder();
+    let import = |more: &[&str]| {
+        let args = "certs import --dry-run -d a.example.com --cert good.pem --key good.key --ca ca.pem";
+        let args: Vec<&str> = args.split(' ').chain(more.iter().copied()).collect();
+        run(env!("CARGO_BIN_EXE_silica"), folder.path(), &args, None)
+    };
+    let shown = String::from_utf8(import(&[]).stdout).unwrap();
+    for title in ["Python from 3.13 on", "rustls", "Go", "Node.js", "browsers"] {
+        let line = shown.lines().find(|line| line.trim_start().starts_with(title));
+        assert!(line.is_some_and(|line| line.contains("accept it")), "{shown}");
+    }
+    let json: serde_json::Value = serde_json::from_slice(&import(&["-o", "json"]).stdout).unwrap();
+    let clients = json["clients"].as_array().unwrap();
+    assert_eq!(clients.len(), 6, "{json}");
+    assert!(clients.iter().all(|one| one["accepts"] == true), "{json}");
+    let refused = "--cert apex.pem --key apex.key --ca ca.pem";
+    let says = &["Clients that trust its CA", "refuse it: the name"];
+    check(
+        folder.path(),
+        &case(refused, 79, says),
+        &["certs", "import", "--dry-run", "-d", DOMAIN],
+    );
 }

@@ -21,7 +21,11 @@ pub(crate) fn run(_: &Arguments) -> Result<()> {
 /// Removes the cluster and the files that lead to it.
 pub(crate) fn remove(cluster: &Cluster) -> Result<()> {
     cluster::down(cluster)?;
-    for path in [environment::file(), environment::ca_file()] {
+    for path in [
+        environment::file(),
+        environment::ca_file(),
+        environment::ca_bundle(),
+    ] {
         if path.exists() {
             fs::remove_file(&path).with_context(|| format!("failed to remove {}", path.display()))?;
         }

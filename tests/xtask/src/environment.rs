@@ -18,6 +18,11 @@ pub(crate) fn ca_file() -> PathBuf {
     workspace::target().join("ca.pem")
 }
 
+/// That and the CAs of this machine, which `silica` writes beside it.
+pub(crate) fn ca_bundle() -> PathBuf {
+    workspace::target().join("ca-bundle.pem")
+}
+
 /// Adds what only this machine knows to the block that `silica install` wrote.
 pub(crate) fn complete(kubeconfig: &Path) -> Result<()> {
     let path = file();

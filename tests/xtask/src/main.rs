@@ -7,6 +7,7 @@ mod command;
 mod down;
 mod elf;
 mod environment;
+mod fuzz;
 mod generate;
 mod images;
 mod python;
@@ -37,6 +38,7 @@ enum Task {
     Cluster(cluster::Arguments),
     Images(images::Arguments),
     Generate(generate::Arguments),
+    Fuzz(fuzz::Arguments),
 }
 
 #[tokio::main]
@@ -50,6 +52,7 @@ async fn main() -> ExitCode {
         Task::Cluster(arguments) => cluster::run(arguments).await,
         Task::Images(arguments) => images::run(&arguments),
         Task::Generate(arguments) => generate::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

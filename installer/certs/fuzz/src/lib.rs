@@ -3,6 +3,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use pkcs8::EncryptedPrivateKeyInfoRef;
+use pkcs8::pkcs5::pbes2::Kdf;
 use rustls_pki_types::CertificateDer;
 use silica_certs::authority::Authority;
 use silica_certs::decide::{self, Existing};
@@ -87,6 +89,49 @@ pub fn key(data: &[u8]) {
         let _ = verify::key_matches(LEAF, &text);
         let _ = Authority::from_pem(CA, &text);
         let _ = ServerKey::for_renewal(&text);
+    }
+}
+
+/// An encrypted private key in DER, which says how much work its opening is.
+pub fn sealed(data: &[u8]) {
+    let label = "ENCRYPTED PRIVATE KEY";
+    let text = format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        STANDARD.encode(data)
+    );
+    let _ = PrivateKeyPem::open(&text, None);
+    if !is_worth_it(data) {
+        return;
+    }
+    // The password of the corpus.
+    if let Ok(key) = PrivateKeyPem::open(&text, Some(b"password")) {
+        let _ = ServerKey::load(&key);
+    }
+}
+
+/// Rounds that a run of many inputs can afford, and those that nobody may be asked for.
+const ROUNDS: [u32; 2] = [5_000, 50_000_000];
+/// Bytes of memory, in the same way.
+const MEMORY: [u128; 2] = [1 << 20, 1 << 32];
+
+/// Whether opening takes no time, or has to be refused for the time that it would
+/// take. What lies between is allowed, and too slow for a search.
+fn is_worth_it(data: &[u8]) -> bool {
+    let Ok(sealed) = EncryptedPrivateKeyInfoRef::try_from(data) else {
+        return true;
+    };
+    match sealed
+        .encryption_algorithm
+        .pbes2()
+        .map(|parameters| &parameters.kdf)
+    {
+        Some(Kdf::Pbkdf2(kdf)) => !(ROUNDS[0]..ROUNDS[1]).contains(&kdf.iteration_count),
+        Some(Kdf::Scrypt(kdf)) => {
+            let memory = u128::from(kdf.cost_parameter) * u128::from(kdf.block_size) * 128;
+            let work = memory * u128::from(kdf.parallelization);
+            work < MEMORY[0] || memory > MEMORY[1]
+        }
+        _ => true,
     }
 }
 

@@ -1,8 +1,10 @@
-//! What speaks against a certificate, with what to do about it.
+//! What can speak against a certificate, and how it is told.
 
 use std::fmt;
 
 use time::OffsetDateTime;
+
+use crate::inspect::KeyKind;
 
 /// Something that speaks against the certificate.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -29,6 +31,11 @@ pub enum Finding {
         /// The CA whose certificate is missing.
         issuer: String,
     },
+    /// The chain ends in a root of its own that clients do not have.
+    RootUnknown {
+        /// The root.
+        subject: String,
+    },
     /// The chain is a private CA's, and that CA is not at hand, so only clients
     /// will find out whether they trust it.
     IssuerUnknown {
@@ -37,6 +44,33 @@ pub enum Finding {
     },
     /// Signatures, usage or constraints do not hold.
     Path(String),
+    /// The root has ended, and everything below it is still alive.
+    RootExpired {
+        /// The root.
+        subject: String,
+        /// Its last moment.
+        at: OffsetDateTime,
+    },
+    /// There are more CA certificates below the root than it permits, which most
+    /// verifiers look at and rustls does not.
+    PathLength {
+        /// The root.
+        subject: String,
+    },
+    /// A key that can be broken, or that verifiers take for such.
+    WeakKey {
+        /// Whose key it is.
+        subject: String,
+        /// The key.
+        key: KeyKind,
+    },
+    /// A signature over a digest for which collisions can be made.
+    WeakSignature {
+        /// The certificate that was signed so.
+        subject: String,
+        /// The algorithm.
+        algorithm: String,
+    },
     /// A needed name is not covered.
     NameMissing(String),
     /// Its life is over.
@@ -45,6 +79,9 @@ pub enum Finding {
     NotYetValid(OffsetDateTime),
     /// It is not for server authentication.
     Usage,
+    /// Its key usage does not allow to sign handshakes, as every key exchange of
+    /// TLS 1.3 and every one with forward secrecy of TLS 1.2 needs.
+    LeafKeyUsage,
     /// It ends soon.
     ExpiresSoon(OffsetDateTime),
     /// It lives longer than Apple's platforms accept.
@@ -109,12 +146,29 @@ impl fmt::Display for Finding {
                     "the certificate of {issuer:?} is missing; append the issuer's chain to the file"
                 )
             }
+            Self::RootUnknown { subject } => write!(
+                f,
+                "the chain ends in {subject:?}, which is none of the CAs that clients trust"
+            ),
             Self::IssuerUnknown { issuer } => write!(
                 f,
                 "the certificate of its CA, {issuer:?}, is not at hand, so its signature was not verified; \
                  clients must trust that CA"
             ),
             Self::Path(what) => write!(f, "clients would refuse the chain: {what}"),
+            Self::RootExpired { subject, at } => write!(f, "the root {subject:?} expired at {at}"),
+            Self::PathLength { subject } => write!(
+                f,
+                "the root {subject:?} does not permit that many CA certificates below it (path length)"
+            ),
+            Self::WeakKey { subject, key } => write!(
+                f,
+                "the key of {subject:?} is weak: {key}; RSA needs 2048 bits or more"
+            ),
+            Self::WeakSignature { subject, algorithm } => write!(
+                f,
+                "the signature of {subject:?} is weak: {algorithm}; have it issued again with SHA-256"
+            ),
             Self::NameMissing(name) => write!(
                 f,
                 "the name {name:?} is not covered; a wildcard does not cover its apex, nor two labels"
@@ -122,6 +176,10 @@ impl fmt::Display for Finding {
             Self::Expired(at) => write!(f, "it expired at {at}"),
             Self::NotYetValid(from) => write!(f, "it is not valid before {from}"),
             Self::Usage => f.write_str("its extended key usage does not allow server authentication"),
+            Self::LeafKeyUsage => f.write_str(
+                "its key usage does not allow digital signatures, which every handshake needs; \
+                 browsers refuse it",
+            ),
             Self::ExpiresSoon(at) => write!(f, "it expires soon, at {at}"),
             Self::TooLong => f.write_str("it lives longer than 825 days; Apple's platforms refuse it"),
             Self::NoAuthorityKeyId => {

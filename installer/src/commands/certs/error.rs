@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use silica_acme::{account, dns::propagation, provider};
 use silica_api::{labels, names};
 use silica_certs::{
-    bundle, inspect, pem,
+    bundle,
+    import::Outcome,
+    inspect, pem,
     rotation::{self, material},
 };
 
-use super::{issue, password, trust::store};
+use super::{import, issue, password, trust::store};
 use crate::exit::Exit;
 
 /// Why a certificate command failed.
@@ -49,10 +51,12 @@ pub enum Error {
         target: String,
     },
     /// The certificate is not good enough.
-    #[error("the certificate is refused, nothing was changed:\n  - {}", reasons.join("\n  - "))]
+    #[error("the certificate is refused, nothing was changed:\n  - {}{}", reasons.join("\n  - "), clients(outcomes))]
     Refused {
         /// Everything that speaks against it.
         reasons: Vec<String>,
+        /// What each kind of client would say; empty when files cannot be used.
+        outcomes: Vec<Outcome>,
         /// Whether the files themselves cannot be used, as opposed to what
         /// they say.
         is_input: bool,
@@ -137,10 +141,11 @@ impl Error {
             | Self::Refused { is_input: true, .. } => Exit::Config,
             Self::Refused { is_input: false, .. }
             | Self::CertManager { .. }
+            | Self::NoRoots
             | Self::Unlimited { .. }
             | Self::Phase(_) => Exit::Findings,
             Self::Trust(error) if error.is_permission() => Exit::Forbidden,
-            Self::Trust(_) | Self::Account(_) | Self::NoRoots => Exit::Failed,
+            Self::Trust(_) | Self::Account(_) => Exit::Failed,
             Self::Acme(error) => match **error {
                 silica_acme::Error::Propagation(_) | silica_acme::Error::Late { .. } => Exit::Timeout,
                 _ => Exit::Failed,
@@ -160,8 +165,11 @@ impl Error {
             Self::Order(error) => Some(error.hint()),
             Self::Account(error) => account_hint(error),
             Self::Acme(error) => acme_hint(error),
-            Self::NoRoots => Some("silica env prints what clients need".to_owned()),
             Self::Refused { .. } => Some("silica certs inspect FILE shows what the file holds".to_owned()),
+            Self::NoRoots => Some(
+                "if it is not public, name its CA once: silica certs import --cert FILE --key FILE --ca CA"
+                    .to_owned(),
+            ),
             Self::Unlimited { .. } => Some("if that is what you want: --force".to_owned()),
             Self::Trust(store::Error::NoProgram) => {
                 Some("silica certs trust tells the steps for other systems".to_owned())
@@ -170,6 +178,13 @@ impl Error {
             _ => None,
         }
     }
+}
+
+fn clients(outcomes: &[Outcome]) -> String {
+    if outcomes.is_empty() {
+        return String::new();
+    }
+    format!("\n{}", import::outcomes::text(outcomes))
 }
 
 fn account_hint(error: &account::Error) -> Option<String> {

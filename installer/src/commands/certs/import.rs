@@ -3,6 +3,7 @@
 //! certificate is served until the new one has passed, and again when it fails.
 
 mod files;
+pub(super) mod outcomes;
 mod verdict;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -47,8 +48,9 @@ Examples:
   silica certs import --cert fullchain.pem --key encrypted.pem --key-password-file password
   silica certs import --cert fullchain.pem --key privkey.pem --dry-run -d sandbox.example.com
 
-The certificate has to cover every installed domain and its wildcard. Its key and
-the order of its chain are checked before anything is written.")]
+The certificate has to cover every installed domain and its wildcard, and its chain has to
+lead to a CA that this machine trusts or that --ca names. Its key and the order of its chain
+are checked before anything is written. Told is also what each kind of client would say.")]
 pub struct ImportArgs {
     #[command(flatten)]
     pub format: Format,
@@ -66,6 +68,9 @@ pub struct ImportArgs {
     /// CA that clients trust, for a CA that is not public
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
+    /// Take a chain that leads to no CA that is known here; its signatures are verified as far as they go
+    #[arg(long, conflicts_with = "ca")]
+    pub allow_unknown_ca: bool,
     /// Judge the files and write nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -81,7 +86,18 @@ pub struct ImportArgs {
 pub(super) struct Given {
     pub(super) chain: String,
     pub(super) key: PrivateKeyPem,
-    pub(super) ca: Option<String>,
+    pub(super) measure: Measure,
+}
+
+/// The CAs to which the chain has to lead.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Measure {
+    /// Those that this machine trusts.
+    Public,
+    /// These, in PEM.
+    Given(String),
+    /// Any: what the chain says of itself has to do.
+    Any,
 }
 
 /// How a certificate came here.
@@ -134,6 +150,9 @@ pub(super) async fn serve(
     for warning in &accepted.warnings {
         printer.warn(warning);
     }
+    if printer.output() == Output::Text {
+        printer.info(outcomes::text(&accepted.outcomes));
+    }
     if origin == Origin::Files {
         context
             .confirm("Serve this certificate instead of the present one?")
@@ -165,6 +184,7 @@ pub(super) async fn serve(
             let mut facts = delivered.to_json();
             facts.insert("fingerprint".to_owned(), json!(fingerprint));
             facts.insert("warnings".to_owned(), json!(accepted.warnings));
+            facts.insert("clients".to_owned(), outcomes::to_json(&accepted.outcomes));
             printer.json(&facts.into())?;
         }
     }
@@ -180,9 +200,16 @@ fn tell(context: &Context, accepted: &Accepted) -> Result<Exit, Error> {
             for warning in &accepted.warnings {
                 printer.warn(warning);
             }
-            printer.result(format!("the certificate can be served, SHA-256 {fingerprint}"))?;
+            printer.result(format!(
+                "the certificate can be served, SHA-256 {fingerprint}\n{}",
+                outcomes::text(&accepted.outcomes)
+            ))?;
         }
-        Output::Json => printer.json(&json!({"fingerprint": fingerprint, "warnings": accepted.warnings}))?,
+        Output::Json => printer.json(&json!({
+            "fingerprint": fingerprint,
+            "warnings": accepted.warnings,
+            "clients": outcomes::to_json(&accepted.outcomes),
+        }))?,
     }
     Ok(Exit::Success)
 }

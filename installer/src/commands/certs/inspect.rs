@@ -1,13 +1,13 @@
 //! `silica certs inspect`: what certificates say, from a file, from a server or
 //! from the installation.
 
+mod installed;
 mod show;
 
 use std::{fs, path::Path, path::PathBuf};
 
 use clap::Args;
 use rustls_pki_types::CertificateDer;
-use silica_api::names;
 use silica_certs::{
     files,
     inspect::{self, Inspected},
@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 
 use self::show::{describe, to_json};
 use super::error::Error as CertsError;
-use crate::{cli::Format, error::Error, exit::Exit, facts, https, report::Output, run::Context, secrets};
+use crate::{cli::Format, error::Error, exit::Exit, https, report::Output, run::Context};
 
 /// Flags of `silica certs inspect`.
 #[derive(Args, Clone, Debug)]
@@ -29,7 +29,8 @@ Examples:
   silica certs inspect --cluster
 
 A served chain is shown whether it is trusted or not; with --ca, a chain that the
-CA does not vouch for ends the command with code 79.")]
+CA does not vouch for ends the command with code 79, and with --cluster one that
+clients of the installation refuse.")]
 pub struct InspectArgs {
     #[command(flatten)]
     pub format: Format,
@@ -58,7 +59,7 @@ struct Group {
 pub async fn run(context: &Context, args: &InspectArgs) -> Result<Exit, Error> {
     let now = OffsetDateTime::now_utc();
     let groups = match args.target.as_deref() {
-        None => of_cluster(context, now).await?,
+        None => installed::read(context, now).await?,
         Some(target) if is_file(target) => vec![of_file(target, args, now)?],
         Some(target) => vec![of_host(target, args, now).await?],
     };
@@ -73,7 +74,7 @@ pub async fn run(context: &Context, args: &InspectArgs) -> Result<Exit, Error> {
         }
     }
     let is_refused = groups.iter().any(|group| matches!(group.verdict, Some(Err(_))));
-    Ok(if is_refused && args.ca.is_some() {
+    Ok(if is_refused && (args.ca.is_some() || args.cluster) {
         Exit::Findings
     } else {
         Exit::Success
@@ -206,47 +207,6 @@ pub(super) fn system_roots() -> String {
         .filter(|certificate| inspect::parse_der(certificate).is_ok())
         .collect();
     as_pem(&readable)
-}
-
-async fn of_cluster(context: &Context, now: OffsetDateTime) -> Result<Vec<Group>, Error> {
-    let cluster = context.cluster().await?;
-    let existing = facts::read_existing(&cluster).await?;
-    let bundle = existing.ca_bundle.as_deref();
-    let (roots, whose) = match secrets::client_roots(&existing) {
-        Some(roots) if bundle == Some(roots) => (roots.to_owned(), "the trust bundle"),
-        Some(roots) => (roots.to_owned(), "the CA that came with it"),
-        None => (system_roots(), "the CAs of this machine"),
-    };
-    let mut groups = Vec::new();
-    for name in [names::TLS_SECRET, names::CA_SECRET] {
-        let Some(chain) = secrets::pair(&existing, name).chain_pem else {
-            continue;
-        };
-        let certificates = inspect::parse_chain(chain).map_err(secrets::Error::Inspect)?;
-        let host = certificates.first().filter(|first| !first.is_ca);
-        let verdict = host.and_then(|first| first.names.first()).map(|host| {
-            match verify::chain(chain, &roots, host, now) {
-                Ok(()) => Ok(format!("accepted with {whose}")),
-                Err(error) => Err(format!("refused with {whose}: {error}")),
-            }
-        });
-        groups.push(Group {
-            title: format!("Secret {}/{name}", names::NAMESPACE),
-            certificates,
-            verdict,
-        });
-    }
-    if let Some(bundle) = bundle {
-        groups.push(Group {
-            title: format!("ConfigMap {}/{}", names::NAMESPACE, names::CA_BUNDLE),
-            certificates: inspect::parse_chain(bundle).map_err(secrets::Error::Inspect)?,
-            verdict: None,
-        });
-    }
-    if groups.is_empty() {
-        return Err(Error::NotInstalled);
-    }
-    Ok(groups)
 }
 
 #[cfg(test)]

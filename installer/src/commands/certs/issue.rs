@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 use super::{
     error::Error as CertsError,
-    import::{self, Given, Origin},
+    import::{self, Given, Measure, Origin},
 };
 use crate::{
     cli::duration,
@@ -212,7 +212,8 @@ async fn issue_for_cluster(context: &Context, args: &IssueArgs) -> Result<Exit, 
     let given = Given {
         chain: issued.chain_pem.clone(),
         key: issued.key.clone(),
-        ca,
+        // The CA was asked itself: what it says of its chain is true.
+        measure: ca.map_or(Measure::Any, Measure::Given),
     };
     // Boxed: the future is large. The order took its time without the Lease, which is
     // for what changes the installation.

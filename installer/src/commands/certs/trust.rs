@@ -16,10 +16,10 @@ use time::OffsetDateTime;
 use self::{guide::System, store::Store};
 use super::{
     error::Error as CertsError,
+    export::read_bundle,
     inspect::{as_pem, parse, read_certificates},
-    needed_roots,
 };
-use crate::{cli::Format, error::Error, exit::Exit, facts, report::Output, run::Context};
+use crate::{cli::Format, error::Error, exit::Exit, report::Output, run::Context};
 
 /// Flags of `silica certs trust`.
 #[derive(Args, Clone, Debug)]
@@ -46,6 +46,9 @@ pub struct TrustArgs {
     /// Trust a CA that may sign for every name
     #[arg(long, requires = "install")]
     pub force: bool,
+    /// Write each CA into a file of its own in this folder, for stores that read one certificate a file
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["install", "uninstall", "system"])]
+    pub split: Option<PathBuf>,
     /// System to tell the steps for; this one when absent
     #[arg(long, value_enum)]
     pub system: Option<System>,
@@ -73,6 +76,11 @@ pub async fn run(context: &Context, args: &TrustArgs) -> Result<Exit, Error> {
         Some(path) => read_file(path)?,
         None => read_cluster(context).await?,
     };
+    if let Some(folder) = &args.split {
+        let written = store::split(folder, &members).map_err(CertsError::Trust)?;
+        tell(context, "written", &written)?;
+        return Ok(Exit::Success);
+    }
     if args.install {
         let free = members.iter().find(|(one, _)| !is_limited(one));
         if let Some((one, _)) = free.filter(|_| !args.force) {
@@ -118,8 +126,7 @@ fn read_file(path: &Path) -> Result<Vec<Member>, Error> {
 
 async fn read_cluster(context: &Context) -> Result<Vec<Member>, Error> {
     let cluster = context.cluster().await?;
-    let existing = facts::read_existing(&cluster).await?;
-    members(needed_roots(&existing)?)
+    members(&read_bundle(&cluster).await?)
 }
 
 /// The CAs of a bundle that have not ended.

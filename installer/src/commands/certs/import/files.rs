@@ -5,7 +5,7 @@ use std::{fmt::Display, fs, path::Path};
 use silica_certs::{pem, secret::PrivateKeyPem, whole_text};
 use zeroize::Zeroizing;
 
-use super::{Given, ImportArgs};
+use super::{Given, ImportArgs, Measure};
 use crate::{
     commands::certs::{error::Error as CertsError, password},
     error::Error,
@@ -31,11 +31,16 @@ pub(super) fn read(args: &ImportArgs) -> Result<Given, Error> {
             Ok(Given {
                 chain: format!("{}{}", *chain, more.unwrap_or_default()),
                 key,
-                ca: ca.flatten().map(|ca| ca.as_str().to_owned()),
+                measure: match ca.flatten() {
+                    Some(ca) => Measure::Given(ca.as_str().to_owned()),
+                    None if args.allow_unknown_ca => Measure::Any,
+                    None => Measure::Public,
+                },
             })
         }
         _ => Err(CertsError::Refused {
             reasons: reader.reasons,
+            outcomes: Vec::new(),
             is_input: true,
         }
         .into()),

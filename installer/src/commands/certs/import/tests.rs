@@ -33,7 +33,7 @@ fn given(authority: &Authority, names: Vec<String>) -> Given {
     Given {
         chain: leaf.chain_pem().into(),
         key: leaf.key_pem().clone(),
-        ca: Some(authority.certificate_pem().into()),
+        measure: Measure::Given(authority.certificate_pem().into()),
     }
 }
 
@@ -43,7 +43,7 @@ fn the_root_is_not_served_and_the_order_is_repaired() {
     let mut files = given(&authority, server_names(&["a.example.com"], &[]));
     let leaf = files.chain.clone();
     files.chain = format!("{}{leaf}", authority.certificate_pem());
-    files.ca = None;
+    files.measure = Measure::Public;
     let accepted = judge(
         &files,
         &domains("a.example.com"),
@@ -55,6 +55,7 @@ fn the_root_is_not_served_and_the_order_is_repaired() {
     assert_eq!(accepted.chain, leaf);
     assert_eq!(accepted.root, None, "a public root needs no mention");
     assert_eq!(accepted.warnings.len(), 1, "{:?}", accepted.warnings);
+    files.measure = Measure::Any;
     let private = judge(&files, &domains("a.example.com"), Front::Manager, "", NOW).unwrap();
     assert_eq!(private.root.as_deref(), Some(authority.certificate_pem()));
 }
@@ -65,13 +66,17 @@ fn every_reason_is_told_at_once() {
     let mut files = given(&authority, vec!["a.example.com".into()]);
     files.key = given(&authority, vec!["a.example.com".into()]).key;
     let late = NOW + Duration::days(100);
-    let Err(CertsError::Refused { reasons, is_input }) =
-        judge(&files, &domains("a.example.com"), Front::Manager, "", late)
+    let Err(CertsError::Refused {
+        reasons,
+        outcomes,
+        is_input,
+    }) = judge(&files, &domains("a.example.com"), Front::Manager, "", late)
     else {
         panic!("accepted");
     };
     let all = reasons.join("\n");
     assert!(!is_input);
+    assert!(outcomes.iter().all(|one| !one.is_accepted()), "{outcomes:?}");
     for part in ["does not belong", "*.a.example.com", "expired"] {
         assert!(all.contains(part), "{part} is missing in {all}");
     }
@@ -103,7 +108,7 @@ fn dates_have_to_be_right_by_the_clock_of_the_cluster_too() {
 #[test]
 fn another_authority_than_the_given_one_is_refused() {
     let mut files = given(&authority(), server_names(&["a.example.com"], &[]));
-    files.ca = Some(authority().certificate_pem().into());
+    files.measure = Measure::Given(authority().certificate_pem().into());
     let refused = judge(&files, &domains("a.example.com"), Front::Manager, "", NOW);
     assert!(matches!(refused, Err(CertsError::Refused { .. })));
 }
@@ -117,7 +122,7 @@ fn an_ed25519_key_is_for_the_manager_alone() {
     let files = Given {
         chain: leaf.chain_pem().into(),
         key: leaf.key_pem().clone(),
-        ca: Some(authority.certificate_pem().into()),
+        measure: Measure::Given(authority.certificate_pem().into()),
     };
     let judged = |front| judge(&files, &domains("a.example.com"), front, "", NOW);
     let accepted = judged(Front::Manager).unwrap();
@@ -138,4 +143,38 @@ fn the_secret_is_not_marked_as_ours() {
     let files = given(&authority(), server_names(&["a.example.com"], &[]));
     let accepted = judge(&files, &domains("a.example.com"), Front::Manager, "", NOW).unwrap();
     assert_eq!(secret(&accepted, files.key.expose()).metadata.labels, None);
+}
+
+#[test]
+fn a_chain_to_no_known_ca_is_refused_unless_that_is_asked_for() {
+    let authority = authority();
+    let mut files = given(&authority, server_names(&["a.example.com"], &[]));
+    let with_root = format!("{}{}", files.chain, authority.certificate_pem());
+    let public = self::authority();
+    files.measure = Measure::Public;
+    for (chain, says) in [
+        (files.chain.clone(), "is missing"),
+        (with_root, "none of the CAs that clients trust"),
+    ] {
+        files.chain = chain;
+        for roots in ["", public.certificate_pem()] {
+            let Err(CertsError::Refused { reasons, .. }) =
+                judge(&files, &domains("a.example.com"), Front::Manager, roots, NOW)
+            else {
+                panic!("accepted");
+            };
+            assert!(reasons[0].contains(says), "{reasons:?}");
+            assert!(reasons[0].contains("--ca FILE"), "{reasons:?}");
+        }
+    }
+    files.measure = Measure::Any;
+    let taken = judge(&files, &domains("a.example.com"), Front::Manager, "", NOW).unwrap();
+    assert!(
+        taken
+            .warnings
+            .iter()
+            .any(|one| one.contains("no CA of this machine")),
+        "{:?}",
+        taken.warnings
+    );
 }

@@ -3,12 +3,12 @@
 
 use silica_api::types::Domain;
 use silica_certs::{
-    import::{self as judgement, Finding},
+    import::{self as judgement, Finding, Outcome},
     verify,
 };
 use time::{Duration, OffsetDateTime};
 
-use super::Given;
+use super::{Given, Measure};
 use crate::{
     cluster::Cluster,
     commands::{
@@ -47,6 +47,8 @@ pub(super) struct Accepted {
     /// The root, when it is not a public one.
     pub(super) root: Option<String>,
     pub(super) warnings: Vec<String>,
+    /// What each kind of client would say.
+    pub(super) outcomes: Vec<Outcome>,
 }
 
 /// Judges the files for what is installed.
@@ -71,11 +73,16 @@ pub(super) fn judge_by_both_clocks(
     let accepted = judged(now)?;
     match judged(now.saturating_add(skew)) {
         Ok(_) => Ok(accepted),
-        Err(CertsError::Refused { reasons, is_input }) => Err(CertsError::Refused {
+        Err(CertsError::Refused {
+            reasons,
+            outcomes,
+            is_input,
+        }) => Err(CertsError::Refused {
             reasons: reasons
                 .into_iter()
                 .map(|reason| by_other_clock(&reason, skew))
                 .collect(),
+            outcomes,
             is_input,
         }),
         Err(error) => Err(error),
@@ -103,16 +110,26 @@ pub(super) fn judge(
         ordered.served,
         ordered.root.as_deref().unwrap_or_default()
     );
-    let review = judgement::review(&with_root, given.key.expose(), domains, given.ca.as_deref(), now);
+    let roots = match &given.measure {
+        Measure::Public => Some(public_roots),
+        Measure::Given(roots) => Some(roots.as_str()),
+        Measure::Any => None,
+    };
+    let review = judgement::review(&with_root, given.key.expose(), domains, roots, now);
     let is_refusal = |finding: &Finding| {
         // The manager itself serves it well.
         finding.is_refusal() || (*finding == Finding::Ed25519 && front == Front::Other)
     };
     let (refusals, notices): (Vec<_>, Vec<_>) =
         review.findings.iter().partition(|finding| is_refusal(finding));
+    let outcomes = review.outcomes();
     if !refusals.is_empty() {
         return Err(CertsError::Refused {
-            reasons: refusals.iter().map(ToString::to_string).collect(),
+            reasons: refusals
+                .iter()
+                .map(|finding| told(finding, &given.measure))
+                .collect(),
+            outcomes,
             is_input: false,
         });
     }
@@ -133,7 +150,25 @@ pub(super) fn judge(
     }
     Ok(Accepted {
         chain: ordered.served,
-        root: given.ca.clone().or(ordered.root).filter(|_| !is_public),
+        root: match &given.measure {
+            Measure::Given(ca) => Some(ca.clone()),
+            Measure::Public | Measure::Any => ordered.root,
+        }
+        .filter(|_| !is_public),
+        outcomes,
         warnings,
     })
+}
+
+/// The finding, with the way out for a CA that is not public.
+fn told(finding: &Finding, measure: &Measure) -> String {
+    let is_about_roots = matches!(finding, Finding::RootUnknown { .. } | Finding::Incomplete { .. });
+    if is_about_roots && *measure == Measure::Public {
+        format!(
+            "{finding}; if its CA is not a public one, name the CA with --ca FILE \
+             (or, without any proof of it, --allow-unknown-ca)"
+        )
+    } else {
+        finding.to_string()
+    }
 }

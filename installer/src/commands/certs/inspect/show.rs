@@ -49,6 +49,7 @@ fn rows(one: &Inspected, now: OffsetDateTime) -> Vec<(&'static str, String)> {
         ),
     ));
     rows.push(("key", one.key.to_string()));
+    rows.push(("signature", one.signature.clone()));
     rows.push(("serial", one.serial.clone()));
     rows.push((
         "key id",
@@ -64,6 +65,9 @@ fn rows(one: &Inspected, now: OffsetDateTime) -> Vec<(&'static str, String)> {
         (true, Some(length)) => format!("yes, path length {length}"),
     };
     rows.push(("CA", authority));
+    // Its absence is a finding of strict clients, so it is shown, too.
+    let key_usage = one.key_usage.map(|usage| usage.names().join(", "));
+    rows.push(("key usage", or_none(&key_usage.unwrap_or_default())));
     if let Some(usage) = &one.extended_key_usage {
         rows.push(("usage", usage.join(", ")));
     }
@@ -103,10 +107,12 @@ pub(super) fn to_json(group: &Group, now: OffsetDateTime) -> Value {
                 "daysLeft": (one.not_after - now).whole_days(),
                 "serial": one.serial,
                 "key": one.key.to_string(),
+                "signature": one.signature,
                 "subjectKeyId": one.subject_key_id,
                 "authorityKeyId": one.authority_key_id,
                 "isCa": one.is_ca,
                 "pathLength": one.path_length,
+                "keyUsage": one.key_usage.map(|usage| usage.names()),
                 "extendedKeyUsage": one.extended_key_usage,
                 "permittedNames": one.permitted_names,
                 "excludedNames": one.excluded_names,

@@ -85,76 +85,100 @@ impl System {
 }
 
 /// The commands for these CAs in this file; `is_new` when the file is still to
-/// be written.
+/// be written. Most stores read one certificate a file only, so several CAs, as
+/// during a rotation, get a file each.
 pub fn render(system: System, members: &[(Inspected, String)], file: &Path, is_new: bool) -> Guide {
-    let file = quoted(&file.display().to_string());
-    let mut trust = Vec::new();
-    if is_new {
-        trust.push(format!("silica certs export > {file}"));
+    let whole = quoted(&file.display().to_string());
+    let mut guide = Guide {
+        system,
+        trust: Vec::new(),
+        undo: Vec::new(),
+    };
+    if system == System::Debian {
+        // With the file: behind sudo the kubeconfig may be another one.
+        if is_new {
+            guide.trust.push(format!("silica certs export > {whole}"));
+        }
+        guide
+            .trust
+            .push(format!("sudo silica certs trust --ca {whole} --install"));
+        guide
+            .undo
+            .push(format!("sudo silica certs trust --ca {whole} --uninstall"));
+        return guide;
     }
-    let mut undo = Vec::new();
-    // Most stores take one certificate a file only; a bundle in a rotation has two.
-    let name = |one: &Inspected| store::file_name(one);
-    let first = members.first().map(|(one, _)| name(one)).unwrap_or_default();
+    let files = if members.len() == 1 {
+        if is_new {
+            guide.trust.push(format!("silica certs export > {whole}"));
+        }
+        vec![whole]
+    } else {
+        let source = if is_new {
+            String::new()
+        } else {
+            format!("--ca {whole} ")
+        };
+        guide.trust.push(format!("silica certs trust {source}--split ."));
+        members.iter().map(|(one, _)| store::file_name(one)).collect()
+    };
+    if system == System::Alpine {
+        guide.trust.push("apk add ca-certificates".to_owned());
+    }
+    for ((one, _), file) in members.iter().zip(&files) {
+        let (trust, undo) = commands(system, one, file);
+        guide.trust.push(trust);
+        guide.undo.push(undo);
+    }
+    let update = match system {
+        System::Alpine => "update-ca-certificates",
+        System::Fedora => "sudo update-ca-trust",
+        System::Suse => "sudo update-ca-certificates",
+        System::Debian | System::Arch | System::Macos | System::Windows | System::Firefox => return guide,
+    };
+    guide.trust.push(update.to_owned());
+    guide.undo.push(update.to_owned());
+    guide
+}
+
+/// What puts the CA of a file into the store, and what takes it out again.
+fn commands(system: System, one: &Inspected, file: &str) -> (String, String) {
+    let name = store::file_name(one);
+    let copied = |sudo: &str, folder: &str| {
+        (
+            format!("{sudo}cp {file} {folder}/{name}"),
+            format!("{sudo}rm {folder}/{name}"),
+        )
+    };
     match system {
-        System::Debian | System::Alpine => {
-            if system == System::Debian {
-                // With the file: behind sudo the kubeconfig may be another one.
-                trust.push(format!("sudo silica certs trust --ca {file} --install"));
-                undo.push(format!("sudo silica certs trust --ca {file} --uninstall"));
-            } else {
-                trust.push("apk add ca-certificates".to_owned());
-                trust.push(format!("cp {file} /usr/local/share/ca-certificates/{first}"));
-                trust.push("update-ca-certificates".to_owned());
-                undo.push(format!("rm /usr/local/share/ca-certificates/{first}"));
-                undo.push("update-ca-certificates".to_owned());
-            }
-        }
-        System::Fedora => {
-            let target = format!("/etc/pki/ca-trust/source/anchors/{first}");
-            trust.push(format!("sudo cp {file} {target}"));
-            trust.push("sudo update-ca-trust".to_owned());
-            undo.push(format!("sudo rm {target}"));
-            undo.push("sudo update-ca-trust".to_owned());
-        }
-        System::Arch => {
-            trust.push(format!("sudo trust anchor --store {file}"));
-            undo.push(format!("sudo trust anchor --remove {file}"));
-        }
-        System::Suse => {
-            let target = format!("/etc/pki/trust/anchors/{first}");
-            trust.push(format!("sudo cp {file} {target}"));
-            trust.push("sudo update-ca-certificates".to_owned());
-            undo.push(format!("sudo rm {target}"));
-            undo.push("sudo update-ca-certificates".to_owned());
-        }
-        System::Macos => {
-            trust.push(format!(
+        System::Debian | System::Alpine => copied("", "/usr/local/share/ca-certificates"),
+        System::Fedora => copied("sudo ", "/etc/pki/ca-trust/source/anchors"),
+        System::Suse => copied("sudo ", "/etc/pki/trust/anchors"),
+        System::Arch => (
+            format!("sudo trust anchor --store {file}"),
+            format!("sudo trust anchor --remove {file}"),
+        ),
+        System::Macos => (
+            format!(
                 "sudo security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain {file}"
-            ));
-            undo.push(format!("sudo security remove-trusted-cert -d {file}"));
-        }
-        System::Windows => {
-            trust.push(format!(
-                "Import-Certificate -FilePath {file} -CertStoreLocation Cert:\\LocalMachine\\Root"
-            ));
-            for (one, _) in members {
-                undo.push(format!(
-                    "Get-ChildItem Cert:\\LocalMachine\\Root | Where-Object Subject -like '*{}*' | Remove-Item",
-                    common_name(one)
-                ));
-            }
-        }
+            ),
+            format!("sudo security remove-trusted-cert -d {file}"),
+        ),
+        System::Windows => (
+            format!("Import-Certificate -FilePath {file} -CertStoreLocation Cert:\\LocalMachine\\Root"),
+            format!(
+                "Get-ChildItem Cert:\\LocalMachine\\Root | Where-Object Subject -like '*{}*' | Remove-Item",
+                common_name(one)
+            ),
+        ),
         System::Firefox => {
             let database = "-d sql:\"$(dirname ~/.mozilla/firefox/*/cert9.db | head -n 1)\"";
-            for (one, _) in members {
-                let name = common_name(one);
-                trust.push(format!("certutil {database} -A -t C,, -n '{name}' -i {file}"));
-                undo.push(format!("certutil {database} -D -n '{name}'"));
-            }
+            let name = common_name(one);
+            (
+                format!("certutil {database} -A -t C,, -n '{name}' -i {file}"),
+                format!("certutil {database} -D -n '{name}'"),
+            )
         }
     }
-    Guide { system, trust, undo }
 }
 
 impl Guide {
@@ -238,6 +262,30 @@ mod tests {
                 let names_file = guide.trust.iter().any(|line| line.contains("'my ca.crt'"));
                 assert!(names_file, "{guide:?}");
             }
+        }
+    }
+
+    #[test]
+    fn several_cas_have_a_file_and_a_way_back_each() {
+        let both = [members(), members()].concat();
+        let names: Vec<String> = both.iter().map(|(one, _)| store::file_name(one)).collect();
+        assert_ne!(names[0], names[1]);
+        for system in System::value_variants() {
+            if *system == System::Debian {
+                // The command takes the file apart by itself.
+                continue;
+            }
+            let given = render(*system, &both, Path::new("my ca.crt"), false);
+            assert_eq!(given.trust[0], "silica certs trust --ca 'my ca.crt' --split .");
+            let new = render(*system, &both, Path::new("ca.crt"), true);
+            assert_eq!(new.trust[0], "silica certs trust --split .");
+            for name in &names {
+                let uses = new.trust.iter().filter(|line| line.contains(name.as_str()));
+                assert_eq!(uses.count(), 1, "{new:?}");
+            }
+            let ways_back = new.undo.iter().filter(|line| !line.contains("update-ca-"));
+            assert_eq!(ways_back.count(), 2, "{new:?}");
+            assert!(!new.trust.iter().any(|line| line.ends_with("ca.crt")), "{new:?}");
         }
     }
 

@@ -41,13 +41,13 @@ pub enum Error {
     /// The CA's file could not be written.
     #[error(transparent)]
     Write(#[from] Box<crate::error::Error>),
-    /// The store's program failed; the files are as before.
+    /// The store's program failed; files and bundle are as before.
     #[error("{PROGRAM} failed: {said}")]
     Update {
         /// Its last words.
         said: String,
     },
-    /// The program succeeded and the bundle is without the CA.
+    /// The program succeeded and the bundle is without the CA; the files are as before.
     #[error("{PROGRAM} has not put {name} into {}", bundle.display())]
     NotTaken {
         /// Name of the CA's file.
@@ -78,6 +78,23 @@ pub(super) fn file_name(one: &Inspected) -> String {
     format!("{PREFIX}{start}{SUFFIX}")
 }
 
+/// Writes each CA into a file of its own.
+pub(super) fn split(folder: &Path, members: &[(Inspected, String)]) -> Result<Vec<PathBuf>, Error> {
+    let mut written = Vec::with_capacity(members.len());
+    for (one, pem) in members {
+        let path = folder.join(file_name(one));
+        env_block::write_file(&path, pem, env_block::PUBLIC).map_err(Box::new)?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+/// A file that was written, with what was in it before.
+struct Changed {
+    path: PathBuf,
+    former: Option<Vec<u8>>,
+}
+
 /// The trust store below a root.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -92,27 +109,46 @@ impl Store {
         Self { root: absolute }
     }
 
-    /// Puts the CAs in. On failure the files are as they were before.
+    /// Puts the CAs in. On failure files and bundle are as they were before.
     pub fn install(&self, members: &[(Inspected, String)]) -> Result<Vec<PathBuf>, Error> {
-        let mut written = Vec::new();
-        let done = self.put(members, &mut written).and_then(|()| self.update());
+        let mut changed = Vec::new();
+        let done = self
+            .put(members, &mut changed)
+            .and_then(|()| self.update())
+            .and_then(|()| self.check_taken(members));
         if let Err(error) = done {
-            for path in &written {
-                let _ = fs::remove_file(path);
-            }
+            self.undo(changed);
             return Err(error);
         }
+        Ok(members.iter().map(|(one, _)| self.path(one)).collect())
+    }
+
+    /// Puts the former files back and has the bundle made of them; the error that
+    /// led here is the one to tell.
+    fn undo(&self, changed: Vec<Changed>) {
+        let has_changed = !changed.is_empty();
+        for one in changed {
+            let _ = match &one.former {
+                Some(former) => fs::write(&one.path, former),
+                None => fs::remove_file(&one.path),
+            };
+        }
+        if has_changed {
+            let _ = self.update();
+        }
+    }
+
+    /// Whether programs can read all of them.
+    fn check_taken(&self, members: &[(Inspected, String)]) -> Result<(), Error> {
         let bundle = self.root.join(READ).join(BUNDLE);
         let text = fs::read_to_string(&bundle).map_err(failed("read", &bundle))?;
-        for (one, pem) in members {
-            if !text.contains(pem.trim()) {
-                return Err(Error::NotTaken {
-                    name: file_name(one),
-                    bundle,
-                });
-            }
+        match members.iter().find(|(_, pem)| !text.contains(pem.trim())) {
+            None => Ok(()),
+            Some((one, _)) => Err(Error::NotTaken {
+                name: file_name(one),
+                bundle,
+            }),
         }
-        Ok(members.iter().map(|(one, _)| self.path(one)).collect())
     }
 
     /// Takes these CAs out, or all that were ever put in here. Returns the
@@ -140,14 +176,15 @@ impl Store {
         self.root.join(ADDED).join(file_name(one))
     }
 
-    fn put(&self, members: &[(Inspected, String)], written: &mut Vec<PathBuf>) -> Result<(), Error> {
+    fn put(&self, members: &[(Inspected, String)], changed: &mut Vec<Changed>) -> Result<(), Error> {
         for (one, pem) in members {
             let path = self.path(one);
-            if fs::read_to_string(&path).is_ok_and(|found| found == *pem) {
+            let former = fs::read(&path).ok();
+            if former.as_deref() == Some(pem.as_bytes()) {
                 continue;
             }
             env_block::write_file(&path, pem, env_block::PUBLIC).map_err(Box::new)?;
-            written.push(path);
+            changed.push(Changed { path, former });
         }
         Ok(())
     }
