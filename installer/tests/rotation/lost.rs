@@ -17,8 +17,9 @@ use silica_api::{labels, names, ports};
 
 use crate::{
     fingerprint,
-    fleet::{self, Fleet, Outage},
+    fleet::{self, Fleet},
     harness::Harness,
+    outage::Outage,
 };
 
 /// What a run said on both channels, with how it ended.

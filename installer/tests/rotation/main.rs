@@ -19,6 +19,7 @@ mod harness;
 mod held;
 mod load;
 mod lost;
+mod outage;
 mod phases;
 mod serving;
 mod under_load;
@@ -34,6 +35,7 @@ use lost::{
     a_lost_cluster_is_told_with_what_is_left, a_pod_that_goes_away_is_not_waited_for,
     a_write_without_an_answer_is_taken_back, ctrl_c_puts_the_former_certificate_back,
 };
+use outage::Outage;
 use phases::{
     an_emergency_distrusts_at_once, an_interrupted_retirement_is_finished_and_nothing_begun,
     every_phase_can_be_undone, killed_at_any_moment_it_goes_on, the_lock_is_taken_by_writers_only,
@@ -57,9 +59,9 @@ async fn a_rotation_fails_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let stacks = load::stacks(folder.path());
     expect(&harness, &install(), 0, &[]);
-    let outage = fleet::Outage::new(&harness, folder.path(), "server-b.kubeconfig").await;
-    let cli = fleet::Outage::new(&harness, folder.path(), "cli.kubeconfig").await;
-    let third = fleet::Outage::new(&harness, folder.path(), "server-c.kubeconfig").await;
+    let outage = Outage::new(&harness, folder.path(), "server-b.kubeconfig").await;
+    let cli = Outage::new(&harness, folder.path(), "cli.kubeconfig").await;
+    let third = Outage::new(&harness, folder.path(), "server-c.kubeconfig").await;
     let mut fleet = Fleet::new(&harness, program, folder.path()).await;
     fleet.start_server("server-a", None);
     fleet.start_server("server-b", Some(&outage.kubeconfig));

@@ -1,6 +1,7 @@
 //! `silica certs issue`: orders a certificate by ACME for a domain and its
 //! wildcard, and writes it as files or serves it.
 
+mod in_cluster;
 mod kept;
 mod pending;
 pub mod settings;
@@ -15,26 +16,13 @@ use silica_acme::{
     provider::{ServerAddress, tsig},
     settings::Provider,
 };
-use silica_api::{names, types::Domain};
+use silica_api::types::Domain;
 use silica_certs::{files, inspect};
-use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::{
-    error::Error as CertsError,
-    import::{self, Given, Measure, Origin},
-};
-use crate::{
-    cli::duration,
-    commands::rotate_certs::{deliver, installed_domains, leave_to_cert_manager},
-    error::Error,
-    exit::Exit,
-    facts, lock,
-    run::Context,
-    secrets,
-};
+use super::error::Error as CertsError;
+use crate::{cli::duration, error::Error, exit::Exit, run::Context, secrets};
 use kept::{Kept, Place};
-use pending::Pending;
 use swept::Swept;
 
 /// How long a hook may run.
@@ -149,7 +137,7 @@ impl IssueArgs {
 /// Orders the certificate.
 pub async fn run(context: &Context, args: &IssueArgs) -> Result<Exit, Error> {
     if args.cluster {
-        return issue_for_cluster(context, args).await;
+        return in_cluster::run(context, args).await;
     }
     let mut domains: Vec<Domain> = Vec::new();
     for name in &args.domain {
@@ -173,86 +161,6 @@ pub async fn run(context: &Context, args: &IssueArgs) -> Result<Exit, Error> {
     }
     tell_end(context, &issued)?;
     Ok(Exit::Success)
-}
-
-async fn issue_for_cluster(context: &Context, args: &IssueArgs) -> Result<Exit, Error> {
-    let cluster = context.cluster().await?;
-    let inventory = facts::read_installed(&cluster).await?;
-    let domains = installed_domains(&inventory)?;
-    let place = Place::Cluster(Box::new(cluster.clone()));
-    let kept = place.read().await?;
-    let wanted = settings::merge(args, kept.settings)?;
-    let ca = match &args.ca {
-        Some(path) => Some(read(path)?),
-        None => None,
-    };
-    // Before the CA is asked: its patience for trials is limited.
-    let existing = facts::read_existing(&cluster).await?;
-    leave_to_cert_manager(&existing, names::TLS_SECRET)?;
-    if !args.no_verify {
-        deliver::Ways::find(&cluster, &domains).await?;
-    }
-    context
-        .confirm("Order a certificate and serve it instead of the present one?")
-        .await?;
-    let pending = Pending::new(&wanted.directory, &cluster.server, &domains);
-    let issued = if let Some(issued) = pending.read(OffsetDateTime::now_utc()) {
-        context.printer.info(format!(
-            "an earlier order was not served yet: taking it from {}",
-            pending.folder().display()
-        ));
-        issued
-    } else {
-        let issued = order(context, args, &wanted, kept.account, &place, &domains).await?;
-        pending.write(&issued)?;
-        issued
-    };
-    // Before the certificate: the controller looks for it when that changes.
-    place.write_settings(&wanted).await?;
-    let given = Given {
-        chain: issued.chain_pem.clone(),
-        key: issued.key.clone(),
-        // The CA was asked itself: what it says of its chain is true.
-        measure: ca.map_or(Measure::Any, Measure::Given),
-    };
-    // Boxed: the future is large. The order took its time without the Lease, which is
-    // for what changes the installation.
-    let work = Box::pin(import::serve(
-        context,
-        &cluster,
-        &given,
-        Origin::Acme,
-        args.no_verify,
-    ));
-    let kept = KeptFiles(context, &pending);
-    let exit = lock::exclusive(&cluster, work).await?;
-    kept.are_served()?;
-    tell_end(context, &issued)?;
-    context.printer.info(match wanted.unattended() {
-        Some(_) => "the controller renews it at two thirds of its life",
-        None => "nobody renews it: run the same command again before it ends",
-    });
-    Ok(exit)
-}
-
-/// Tells where an order waits that is not served, also when the command is interrupted.
-struct KeptFiles<'a>(&'a Context, &'a Pending);
-
-impl KeptFiles<'_> {
-    fn are_served(self) -> Result<(), Error> {
-        let pending = self.1;
-        std::mem::forget(self);
-        pending.remove()
-    }
-}
-
-impl Drop for KeptFiles<'_> {
-    fn drop(&mut self) {
-        self.0.printer.info(format!(
-            "the certificate and its key are kept in {}: the same command takes them from there, without an order",
-            self.1.folder().display()
-        ));
-    }
 }
 
 /// Opens the account, which is kept at once, and orders.
