@@ -318,6 +318,14 @@ fn each_kind_of_client_has_a_line_and_an_entry() {
     let clients = json["clients"].as_array().unwrap();
     assert_eq!(clients.len(), 6, "{json}");
     assert!(clients.iter().all(|one| one["accepts"] == true), "{json}");
+    let args = "certs import --dry-run -d a.example.com --cert apex.pem --key apex.key --ca ca.pem -o json";
+    let args: Vec<&str> = args.split(' ').collect();
+    let output = run(env!("CARGO_BIN_EXE_silica"), folder.path(), &args, None);
+    assert_eq!(output.status.code(), Some(79));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["accepted"], false);
+    assert!(json["reasons"][0].as_str().unwrap().contains("*.a.example.com"));
+    assert_eq!(json["clients"][0]["accepts"], false, "{json}");
     let refused = "--cert apex.pem --key apex.key --ca ca.pem";
     let says = &["Clients that trust its CA", "refuse it: the name"];
     check(

@@ -3,6 +3,9 @@
 mod authorities;
 mod leafs;
 
+use std::process::Command;
+use std::sync::LazyLock;
+
 use silica_certs::authority::{Authority, AuthorityRequest};
 use silica_certs::key::{KeyType, ServerKey};
 use silica_certs::leaf::{Leaf, LeafRequest};
@@ -10,24 +13,32 @@ use silica_certs::names;
 use time::OffsetDateTime;
 
 use self::authorities::{of_generations, of_roots};
-use self::leafs::of_leafs;
+use self::leafs::{of_leafs, of_odd_keys};
 use crate::clients::Client;
 use crate::made::Served;
 
-const DOMAIN: &str = "sandbox.example.com";
-const WILDCARD: &str = "*.sandbox.example.com";
+/// The SDK takes names below `localhost` for this machine.
+pub(crate) const DOMAIN: &str = "sandbox.localhost";
+const WILDCARD: &str = "*.sandbox.localhost";
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Expected {
     Accepts,
     /// Refuses, with this in its reason.
     Refuses(&'static str),
+    /// One or the other, with the version.
+    Varies,
 }
+
+/// In a reason that versions word differently.
+const SOMEHOW: &str = "";
 
 /// What each verifier says. Python from 3.13 on has one entry for both ways to
 /// run it.
 pub(crate) struct Row {
     rustls: Expected,
+    /// The SDK, where aws-lc can do what ring cannot; as rustls when absent.
+    sdk: Option<Expected>,
     openssl: Expected,
     python: Expected,
     python_strict: Expected,
@@ -39,13 +50,27 @@ impl Row {
     pub(crate) fn of(&self, client: Client) -> Expected {
         match client {
             Client::Rustls => self.rustls,
+            Client::Sdk => self.sdk.unwrap_or(self.rustls),
             Client::OpenSsl => self.openssl,
-            Client::Python => self.python,
+            // The environment of the tests has a Python of before 3.13, or the checks of after.
+            Client::PinnedSdk if is_strict() => self.python_strict,
+            Client::Python | Client::PinnedSdk => self.python,
             Client::PythonStrict | Client::Python313 => self.python_strict,
             Client::Go => self.go,
             Client::Node => self.node,
         }
     }
+}
+
+/// Whether the Python of the pinned SDK is 3.13 or newer.
+fn is_strict() -> bool {
+    static STRICT: LazyLock<bool> = LazyLock::new(|| {
+        let python = std::env::var_os("SILICA_PYTHON_PINNED").unwrap_or_else(|| "python3".into());
+        let check = ["-c", "import sys; sys.exit(sys.version_info < (3, 13))"];
+        let status = Command::new(python).args(check).status();
+        status.is_ok_and(|status| status.success())
+    });
+    *STRICT
 }
 
 pub(crate) struct Case {
@@ -75,6 +100,7 @@ const fn refused_by(
     }
     Row {
         rustls: cell(rustls),
+        sdk: None,
         openssl: cell(openssl),
         python: cell(python),
         python_strict: cell(python_strict),
@@ -115,6 +141,7 @@ fn case(name: impl Into<String>, served: Served, roots: &str, host: &str, expect
 pub(crate) fn all() -> Vec<Case> {
     let mut cases = of_the_product();
     cases.extend(of_leafs());
+    cases.extend(of_odd_keys());
     cases.extend(of_roots());
     cases.extend(of_generations());
     cases

@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 /// Where the clients' sources are.
-const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/matrix");
+pub(crate) const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/matrix");
 
 /// A server and what the client knows of it.
 pub(crate) struct Target {
@@ -22,8 +22,13 @@ pub(crate) struct Target {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Client {
-    /// What the E2B SDK for Python is built on.
+    /// rustls with ring and a fixed list of CAs.
     Rustls,
+    /// The newest E2B SDK for Python: pyqwest, which is rustls with aws-lc and the
+    /// verifier of the platform.
+    Sdk,
+    /// The E2B SDK for Python of before: httpx, which is OpenSSL by CPython's rules.
+    PinnedSdk,
     /// `openssl verify -x509_strict`.
     OpenSsl,
     /// CPython with the defaults until 3.12.
@@ -37,8 +42,10 @@ pub(crate) enum Client {
 }
 
 impl Client {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Rustls,
+        Self::Sdk,
+        Self::PinnedSdk,
         Self::OpenSsl,
         Self::Python,
         Self::PythonStrict,
@@ -50,6 +57,8 @@ impl Client {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Rustls => "rustls",
+            Self::Sdk => "e2b newest",
+            Self::PinnedSdk => "e2b 2.28",
             Self::OpenSsl => "openssl",
             Self::Python => "python",
             Self::PythonStrict => "python strict",
@@ -68,6 +77,8 @@ impl Client {
         };
         match self {
             Self::Rustls => Some(targets.iter().map(rustls).collect()),
+            Self::Sdk => Some(converse(self.sdk("SILICA_PYTHON_CURRENT")?, targets)),
+            Self::PinnedSdk => Some(converse(self.sdk("SILICA_PYTHON_PINNED")?, targets)),
             Self::OpenSsl => {
                 self.need("openssl", &["version"])?;
                 Some(targets.iter().map(openssl).collect())
@@ -92,6 +103,18 @@ impl Client {
                 Some(converse(command, targets))
             }
         }
+    }
+
+    /// The SDK of the Python that the variable names; `cargo xtask test` sets it.
+    fn sdk(self, variable: &str) -> Option<Command> {
+        let Some(python) = std::env::var_os(variable) else {
+            assert!(std::env::var_os("CI").is_none(), "{variable} is not set");
+            println!("left out: {} ({variable} is not set)", self.title());
+            return None;
+        };
+        let mut command = Command::new(python);
+        command.arg(format!("{SOURCES}/sdk.py"));
+        Some(command)
     }
 
     /// Says that a client is missing; on CI that is a failure.

@@ -1,5 +1,7 @@
 //! Certificates that no part of the product would make.
 
+use std::process::Command;
+
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SignatureAlgorithm,
@@ -106,6 +108,46 @@ impl Root {
         Served {
             chain: parameters.signed_by(key, &self.issuer).unwrap().pem(),
             key: key.serialize_pem(),
+        }
+    }
+
+    /// A server certificate with a key and a signature of OpenSSL's choice, which
+    /// the libraries of the product do not make: words of `openssl req -newkey` and
+    /// `openssl x509`.
+    pub(crate) fn openssl_leaf(&self, names: &[&str], key: &str, digest: &str) -> Served {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("ca.pem", &self.pem);
+        write("ca.key", &self.issuer.key().serialize_pem());
+        let names: Vec<String> = names.iter().map(|name| format!("DNS:{name}")).collect();
+        write(
+            "extensions",
+            &format!(
+                "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n\
+                 extendedKeyUsage=serverAuth\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n\
+                 subjectAltName={}\n",
+                names.join(",")
+            ),
+        );
+        for line in [
+            format!("req -new -newkey {key} -nodes -keyout leaf.key -out request -subj /CN=odd"),
+            format!(
+                "x509 -req -in request -days 30 -CA ca.pem -CAkey ca.key -set_serial 4660 {digest} \
+                 -extfile extensions -out leaf.pem"
+            ),
+        ] {
+            let output = Command::new("openssl")
+                .args(line.split_whitespace())
+                .current_dir(folder.path())
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "openssl {line}: {said}");
+        }
+        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        Served {
+            chain: read("leaf.pem"),
+            key: read("leaf.key"),
         }
     }
 

@@ -1,8 +1,8 @@
 //! What the clients of an installation say to good and bad certificates: each
 //! case beside what every client must answer.
 //!
-//! The clients are real: rustls, OpenSSL, CPython as it is until 3.12 and as it
-//! is from 3.13 on, Go and Node. All but `openssl verify` connect over TCP to a
+//! The clients are real: rustls, the E2B SDKs for Python, OpenSSL, CPython as it
+//! is until 3.12 and as it is from 3.13 on, Go and Node. All but `openssl verify` connect over TCP to a
 //! server that sends the chain, so what is judged is what a handshake carries.
 
 #![allow(clippy::unwrap_used, reason = "a test may end at once")]
@@ -10,6 +10,7 @@
 mod cases;
 mod clients;
 mod made;
+mod outcomes;
 mod server;
 
 use std::fmt::Write as _;
@@ -22,6 +23,15 @@ use clients::Client;
 fn every_client_says_what_is_expected() {
     let cases = cases::all();
     let folder = tempfile::tempdir().unwrap();
+    let servers: Vec<_> = cases
+        .iter()
+        .enumerate()
+        .map(|(index, case)| {
+            let place = folder.path().join(format!("server-{index}"));
+            fs::create_dir(&place).unwrap();
+            server::start(&case.served, &place)
+        })
+        .collect();
     let targets: Vec<_> = cases
         .iter()
         .enumerate()
@@ -31,7 +41,7 @@ fn every_client_says_what_is_expected() {
             let chain = folder.path().join(format!("chain-{index}.pem"));
             fs::write(&chain, &case.served.chain).unwrap();
             clients::Target {
-                port: server::start(&case.served),
+                port: servers[index].port,
                 host: case.host.clone(),
                 roots,
                 chain,
@@ -39,10 +49,15 @@ fn every_client_says_what_is_expected() {
         })
         .collect();
 
-    let columns: Vec<_> = Client::ALL
-        .into_iter()
-        .filter_map(|client| Some((client, client.judge_all(&targets)?)))
-        .collect();
+    // Side by side: most of the time is that of processes which start.
+    let targets = &targets;
+    let columns: Vec<_> = std::thread::scope(|scope| {
+        let asked = Client::ALL.map(|client| (client, scope.spawn(move || client.judge_all(targets))));
+        let answered = asked.into_iter();
+        answered
+            .filter_map(|(client, verdicts)| Some((client, verdicts.join().unwrap()?)))
+            .collect()
+    });
     let mut table = format!("{:<52}", "");
     for (client, _) in &columns {
         write!(table, "{:<14}", client.title()).unwrap();
@@ -77,7 +92,7 @@ fn every_client_says_what_is_expected() {
 
 fn is_as_expected(said: &Result<(), String>, expected: Expected) -> bool {
     match (said, expected) {
-        (Ok(()), Expected::Accepts) => true,
+        (Ok(()), Expected::Accepts) | (_, Expected::Varies) => true,
         (Err(reason), Expected::Refuses(part)) => reason.contains(part),
         _ => false,
     }

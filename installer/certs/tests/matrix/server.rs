@@ -1,7 +1,9 @@
 //! TLS servers that send any chain, good or bad.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -9,9 +11,10 @@ use std::time::Duration;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{ServerConfig, ServerConnection};
 
+use crate::clients::SOURCES;
 use crate::made::Served;
 
 /// Sends its chain to everybody; does not look at it, as rustls' own would.
@@ -24,11 +27,48 @@ impl ResolvesServerCert for Always {
     }
 }
 
-/// Starts a server on a free port of this machine; it ends with the process.
-pub(crate) fn start(served: &Served) -> u16 {
-    let chain = CertificateDer::pem_slice_iter(served.chain.as_bytes());
+/// A server that runs until this is dropped, or the process ends.
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    /// Its standard input is closed with this, and with it the server ends.
+    _process: Option<Child>,
+}
+
+/// Starts a server on a free port of this machine. Keys that ring does not load
+/// are served by OpenSSL, in Python.
+pub(crate) fn start(served: &Served, folder: &Path) -> Server {
     let key = PrivateKeyDer::from_pem_slice(served.key.as_bytes()).unwrap();
-    let key = ring::sign::any_supported_type(&key).unwrap();
+    match ring::sign::any_supported_type(&key) {
+        Ok(key) => Server {
+            port: rustls(served, key),
+            _process: None,
+        },
+        Err(_) => openssl(served, folder),
+    }
+}
+
+fn openssl(served: &Served, folder: &Path) -> Server {
+    let (chain, key) = (folder.join("served.pem"), folder.join("served.key"));
+    std::fs::write(&chain, &served.chain).unwrap();
+    std::fs::write(&key, &served.key).unwrap();
+    let mut child = Command::new("python3")
+        .arg(format!("{SOURCES}/server.py"))
+        .args([chain, key])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    Server {
+        port: line.trim().parse().unwrap(),
+        _process: Some(child),
+    }
+}
+
+fn rustls(served: &Served, key: Arc<dyn SigningKey>) -> u16 {
+    let chain = CertificateDer::pem_slice_iter(served.chain.as_bytes());
     let certified = CertifiedKey::new(chain.collect::<Result<_, _>>().unwrap(), key);
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

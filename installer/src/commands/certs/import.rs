@@ -116,14 +116,14 @@ pub async fn run(context: &Context, args: &ImportArgs) -> Result<Exit, Error> {
     let given = read(args)?;
     if !args.domain.is_empty() {
         let now = OffsetDateTime::now_utc();
-        let accepted = judge(&given, &args.domain, Front::Manager, &system_roots(), now)?;
-        return tell(context, &accepted);
+        let judged = judge(&given, &args.domain, Front::Manager, &system_roots(), now);
+        return tell(context, judged.map_err(Error::from));
     }
     let cluster = context.cluster().await?;
     if args.dry_run {
         let inventory = facts::read_installed(&cluster).await?;
-        let accepted = judge_for(&cluster, &given, &inventory).await?;
-        return tell(context, &accepted);
+        let judged = judge_for(&cluster, &given, &inventory).await;
+        return tell(context, judged);
     }
     // Boxed: the future is large.
     let work = Box::pin(serve(context, &cluster, &given, Origin::Files, args.no_verify));
@@ -191,27 +191,45 @@ pub(super) async fn serve(
     Ok(Exit::Success)
 }
 
-/// The verdict of a dry run.
-fn tell(context: &Context, accepted: &Accepted) -> Result<Exit, Error> {
+/// The verdict of a dry run. For programs a refusal is a result, too.
+fn tell(context: &Context, judged: Result<Accepted, Error>) -> Result<Exit, Error> {
     let printer = &context.printer;
-    let fingerprint = fingerprint_of(&accepted.chain)?;
-    match printer.output() {
-        Output::Text => {
+    let is_text = printer.output() == Output::Text;
+    match judged {
+        Ok(accepted) if is_text => {
             for warning in &accepted.warnings {
                 printer.warn(warning);
             }
             printer.result(format!(
-                "the certificate can be served, SHA-256 {fingerprint}\n{}",
+                "the certificate can be served, SHA-256 {}\n{}",
+                fingerprint_of(&accepted.chain)?,
                 outcomes::text(&accepted.outcomes)
             ))?;
+            Ok(Exit::Success)
         }
-        Output::Json => printer.json(&json!({
-            "fingerprint": fingerprint,
-            "warnings": accepted.warnings,
-            "clients": outcomes::to_json(&accepted.outcomes),
-        }))?,
+        Ok(accepted) => {
+            printer.json(&json!({
+                "accepted": true,
+                "fingerprint": fingerprint_of(&accepted.chain)?,
+                "warnings": accepted.warnings,
+                "clients": outcomes::to_json(&accepted.outcomes),
+            }))?;
+            Ok(Exit::Success)
+        }
+        Err(Error::Certs(CertsError::Refused {
+            reasons,
+            outcomes,
+            is_input: false,
+        })) if !is_text => {
+            printer.json(&json!({
+                "accepted": false,
+                "reasons": reasons,
+                "clients": outcomes::to_json(&outcomes),
+            }))?;
+            Ok(Exit::Findings)
+        }
+        Err(error) => Err(error),
     }
-    Ok(Exit::Success)
 }
 
 /// Without our label: `install` judges it and never writes it.

@@ -1,9 +1,9 @@
 //! CAs with one peculiarity each, and one CA after another.
 
-use rcgen::{BasicConstraints, IsCa};
+use rcgen::{BasicConstraints, IsCa, KeyUsagePurpose};
 use time::{Duration, OffsetDateTime};
 
-use super::{Case, DOMAIN, EXPIRED, Expected, FINE, Row, UNKNOWN, WILDCARD, case, refused_by};
+use super::{Case, DOMAIN, EXPIRED, Expected, FINE, Row, SOMEHOW, UNKNOWN, WILDCARD, case, refused_by};
 use crate::made::{self, AS_IS, Root};
 
 pub(super) fn of_roots() -> Vec<Case> {
@@ -25,6 +25,18 @@ pub(super) fn of_roots() -> Vec<Case> {
                 Some("key usage"),
                 None,
                 None,
+            ),
+        ),
+        of(
+            "root that must not sign",
+            &Root::new("Silenced Root", |p| p.key_usages = vec![KeyUsagePurpose::CrlSign]),
+            refused_by(
+                None,
+                Some(SOMEHOW),
+                Some(SOMEHOW),
+                Some(SOMEHOW),
+                Some(SOMEHOW),
+                Some(SOMEHOW),
             ),
         ),
         of(
@@ -80,6 +92,13 @@ pub(super) fn of_generations() -> Vec<Case> {
     let tight = Root::new("Tight Root", |p| {
         p.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     });
+    // A certificate between that has nothing to do with it.
+    let crossed_behind = |old: &Root, other: &Root| {
+        let new = Root::new("New Root", AS_IS);
+        new.leaf(names, AS_IS)
+            .followed_by(&other.pem)
+            .followed_by(&old.cross(&new))
+    };
     vec![
         case(
             "same name, bundle old and new",
@@ -104,6 +123,13 @@ pub(super) fn of_generations() -> Vec<Case> {
                 rustls: Expected::Refuses("BadSignature"),
                 ..UNKNOWN
             },
+        ),
+        case(
+            "cross certificate, in the wrong place",
+            crossed_behind(&roomy, &old),
+            &roomy.pem,
+            DOMAIN,
+            FINE,
         ),
         case(
             "cross certificate, old root unlimited",
