@@ -20,7 +20,7 @@ use self::{
     files::read,
     verdict::{Accepted, Front, judge, judge_for},
 };
-use super::{inspect::system_roots, password::KeyPasswordArgs};
+use super::{error::Error as CertsError, inspect::system_roots, password::KeyPasswordArgs};
 use crate::{
     cli::Format,
     cluster::Cluster,

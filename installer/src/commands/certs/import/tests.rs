@@ -9,8 +9,6 @@ use silica_certs::{
 };
 use time::Duration;
 
-use crate::commands::certs::error::Error as CertsError;
-
 /// Made for this test by `openssl genpkey -algorithm ed25519`.
 const ED25519: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIIXjMOjmchrcsK2SgcB2K0FsTHmY4tH74RrFbToGaKzZ\n-----END PRIVATE KEY-----\n";
 
