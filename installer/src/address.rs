@@ -132,6 +132,17 @@ impl Addresses {
         routes
     }
 
+    /// The ways that lead to one pod of the manager each, by a port of its node and
+    /// through the API server.
+    pub fn pod_routes(&self) -> Vec<Route> {
+        let at_nodes = self.host_ports.iter().map(|(host, port)| Route::Tcp {
+            host: host.clone(),
+            port: *port,
+        });
+        let forwarded = self.pods.iter().map(|pod| Route::Forward { pod: pod.clone() });
+        at_nodes.chain(forwarded).collect()
+    }
+
     /// What DNS should lead to: what was chosen, else what the cluster reports.
     /// Ports other than 443 only when nothing better exists: clients need 443,
     /// which something in front of them provides.
@@ -254,6 +265,17 @@ async fn read_nodes(cluster: &Cluster) -> Result<Vec<String>, Error> {
         }
     }
     Ok(hosts)
+}
+
+/// [`Addresses::pod_routes`] as they are now.
+pub async fn pod_routes(cluster: &Cluster) -> Result<Vec<Route>, Error> {
+    let pods = read_pods(cluster).await?;
+    let addresses = Addresses {
+        host_ports: pods.iter().filter_map(host_port).collect(),
+        pods: pods.iter().map(ResourceExt::name_any).collect(),
+        ..Addresses::default()
+    };
+    Ok(addresses.pod_routes())
 }
 
 /// The manager's ready pods.

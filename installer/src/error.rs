@@ -6,7 +6,6 @@ use silica_api::names;
 use silica_certs::{authority, files, pem};
 
 use crate::{
-    address::Route,
     apply::Objection,
     bundle,
     cluster::{self, Refusal},
@@ -114,17 +113,34 @@ pub enum Error {
     /// The new certificate does not pass.
     #[error("failed to verify the new certificate before using it")]
     NewCertificate(#[source] silica_certs::verify::Error),
-    /// The new certificate is not served; the former one was put back.
+    /// Nothing that serves can be seen, so a new certificate would be taken for served by nobody.
     #[error(
-        "the new certificate was not served by {route} within the time limit; the former one was put back"
+        "nothing was changed: nothing answers from here that could show whether the new certificate is served{}",
+        tried(routes)
     )]
-    NotServed { route: Route },
+    Unseen { routes: Vec<String> },
+    /// The new certificate is not served.
+    #[error("the new certificate was not served by {route} within the time limit")]
+    NotServed { route: String },
+    /// The new certificate was taken out of service again.
+    #[error("{cause}; the former certificate was put back")]
+    TakenBack { cause: Box<Error> },
+    /// The new certificate could not be taken out of service again.
+    #[error("{cause}; {left}")]
+    LeftInPlace {
+        cause: Box<Error>,
+        left: String,
+        source: Option<Box<Error>>,
+    },
     /// The served certificate is somebody else's.
     #[error("the served certificate was not issued by silica")]
     ForeignCertificate,
     /// A file could not be written.
     #[error("failed to write {}", path.display())]
     WriteFile { path: PathBuf, source: io::Error },
+    /// A file could not be removed.
+    #[error("failed to remove {}", path.display())]
+    RemoveFile { path: PathBuf, source: io::Error },
     /// The result did not reach whoever wanted it.
     #[error("failed to write the result to standard output")]
     Output(#[source] io::Error),
@@ -154,6 +170,14 @@ fn during(phase: Option<&String>) -> String {
 fn lines(objections: &[Objection]) -> String {
     let lines: Vec<String> = objections.iter().map(Objection::to_string).collect();
     lines.join("\n  ")
+}
+
+fn tried(routes: &[String]) -> String {
+    if routes.is_empty() {
+        String::new()
+    } else {
+        format!(" (tried {})", routes.join(", "))
+    }
 }
 
 fn count(number: usize, what: &str) -> String {
@@ -188,14 +212,17 @@ impl Error {
             Self::Wait(wait::Error::Timeout { .. }) | Self::TimedOut { .. } | Self::NotServed { .. } => {
                 Exit::Timeout
             }
-            Self::RolledBack { cause } | Self::NotRolledBack { cause, .. } => cause.exit(),
+            Self::RolledBack { cause }
+            | Self::NotRolledBack { cause, .. }
+            | Self::TakenBack { cause }
+            | Self::LeftInPlace { cause, .. } => cause.exit(),
             Self::Lock(_) => Exit::Busy,
             Self::Interrupted { signal, .. } => signal.exit(),
             Self::CannotAsk | Self::NoPage { .. } => Exit::Usage,
             Self::Preflight {
                 is_permission: true, ..
             } => Exit::Forbidden,
-            Self::Preflight { .. } | Self::Clock { .. } => Exit::Findings,
+            Self::Preflight { .. } | Self::Clock { .. } | Self::Unseen { .. } => Exit::Findings,
             _ => Exit::Failed,
         }
     }
@@ -249,6 +276,19 @@ impl Error {
                 "run silica install with the former settings, or the former silica; it resumes".to_owned()
             }
             Self::Refused { objections } if objections.iter().all(Objection::is_conflict) => CONFLICT_HINT.to_owned(),
+            Self::Unseen { .. } => {
+                "run it where the addresses of the installation answer (silica status tells them); to write it without \
+                 that look: --no-verify"
+                    .to_owned()
+            }
+            Self::TakenBack { .. } => {
+                format!("silica doctor tells what is wrong with the ways in; kubectl get pods -n {}", names::NAMESPACE)
+            }
+            Self::LeftInPlace { .. } => {
+                "silica certs inspect --cluster shows which one the cluster holds; run the same command again once it \
+                 answers: it puts a certificate into service and waits until that is served"
+                    .to_owned()
+            }
             Self::Declined | Self::CannotAsk => "run again with --yes".to_owned(),
             Self::Verify(verify::Error::Certificate { hint, .. }) => hint.clone()?,
             Self::Verify(_) => format!("kubectl logs -n {} deployment/{}", names::NAMESPACE, names::MANAGER),

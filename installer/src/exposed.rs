@@ -15,7 +15,7 @@ use crate::{
     https,
     probe::{self, Roots, Served, Verdict},
     report::Printer,
-    secrets::{CERTIFICATE, contents::CA_CERTIFICATE, is_ours, text},
+    secrets::{CERTIFICATE, client_roots, text},
 };
 
 const ID: &str = "served-certificate";
@@ -42,16 +42,9 @@ impl Wanted {
         let first = chain
             .and_then(Result::ok)
             .and_then(|chain| chain.into_iter().next());
-        let is_own = existing.secrets.get(names::TLS_SECRET).is_none_or(is_ours);
-        // Other issuers put their CA beside the certificate, public ones leave it out.
-        let bundle = if is_own {
-            existing.ca_bundle.as_deref()
-        } else {
-            text(existing, names::TLS_SECRET, CA_CERTIFICATE)
-        };
         Self {
             domains,
-            roots: Roots::of_bundle(bundle.unwrap_or_default()),
+            roots: Roots::of_bundle(client_roots(existing).unwrap_or_default()),
             fingerprint: first.map(|leaf| leaf.fingerprint),
         }
     }

@@ -36,7 +36,9 @@ pub use self::{
     strangers::Strangers,
 };
 pub(crate) use self::{
-    claimed::read as read_claimed, existing::read_installed, namespace::is_by_cert_manager,
+    claimed::read as read_claimed,
+    existing::read_installed,
+    namespace::{certificate_of, is_by_cert_manager},
     strangers::read as read_strangers,
 };
 

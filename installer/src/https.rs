@@ -73,6 +73,17 @@ pub enum Trust<'a> {
     Anybody,
 }
 
+impl<'a> Trust<'a> {
+    /// What clients of an installation trust: the roots that they need, or the CAs of
+    /// this machine when they need none.
+    pub fn of(client_roots: Option<&'a str>) -> Self {
+        match client_roots {
+            Some(roots) if !roots.trim().is_empty() => Self::Roots(roots),
+            _ => Self::System,
+        }
+    }
+}
+
 /// A client for one installation.
 #[derive(Clone)]
 pub struct Client {

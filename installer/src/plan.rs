@@ -91,7 +91,7 @@ pub fn plan(
         .as_ref()
         .and_then(|registry| registry.make_pull_secret.as_ref());
     entries.extend(pull_secret.map(|name| Entry::core("Secret", "secrets", name)));
-    if secrets.owned().contains(names::CA_SECRET) {
+    if secrets.owns_bundle() {
         entries.push(Entry::core("ConfigMap", "configmaps", names::CA_BUNDLE));
     }
     let inventory = Inventory {

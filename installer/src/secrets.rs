@@ -21,7 +21,7 @@ use silica_manifests::{SecretKind, SecretRequest};
 
 pub use self::decisions::plan;
 pub(crate) use self::decisions::served_key_type;
-use crate::facts::Existing;
+use crate::facts::{self, Existing};
 
 pub(crate) const CERTIFICATE: &str = "tls.crt";
 pub(crate) const PRIVATE_KEY: &str = "tls.key";
@@ -121,6 +121,18 @@ impl SecretPlan {
                 .any(|(_, decision)| matches!(decision, Decision::Make(_)))
     }
 
+    /// Whether this Secret is somebody else's: never written, and never removed.
+    pub fn is_foreign(&self, name: &str) -> bool {
+        self.decisions
+            .iter()
+            .any(|(request, decision)| request.name == name && *decision == Decision::Foreign)
+    }
+
+    /// Whether the trust bundle belongs to the installation.
+    pub fn owns_bundle(&self) -> bool {
+        !self.is_foreign(names::TLS_SECRET) || !self.is_foreign(names::CA_SECRET)
+    }
+
     /// Names of the Secrets that belong to the installation.
     pub fn owned(&self) -> BTreeSet<&'static str> {
         let ours = self
@@ -155,12 +167,26 @@ pub(crate) fn pair<'a>(existing: &'a Existing, name: &str) -> decide::Existing<'
     }
 }
 
-/// Whether `install` made it, rather than a user or another issuer.
+/// Whether `install` made it, rather than a user or another issuer. A Certificate of
+/// cert-manager that was put over a Secret of ours leaves our label in place.
 pub(crate) fn is_ours(secret: &Secret) -> bool {
     let labels = secret.metadata.labels.as_ref();
     labels
         .and_then(|labels| labels.get(labels::APP_MANAGED_BY))
         .is_some_and(|value| value == names::PRODUCT)
+        && !facts::is_by_cert_manager(&secret.metadata)
+}
+
+/// The CA certificates that clients need, as PEM: the trust bundle, and for a served
+/// certificate from elsewhere the CA that came with it. `None` when clients accept
+/// that by themselves, since its issuer is public.
+pub fn client_roots(existing: &Existing) -> Option<&str> {
+    let is_own = existing.secrets.get(names::TLS_SECRET).is_none_or(is_ours);
+    let bundle = existing.ca_bundle.as_deref().filter(|_| is_own);
+    // Others put their CA beside the certificate, issuers of public ones leave it empty.
+    bundle
+        .or_else(|| text(existing, names::TLS_SECRET, contents::CA_CERTIFICATE))
+        .filter(|roots| !roots.trim().is_empty())
 }
 
 fn services() -> [Service; 1] {

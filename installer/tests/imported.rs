@@ -130,12 +130,41 @@ async fn only_what_is_good_reaches_the_cluster() {
     );
     let dry = [&opened[..], &["--dry-run"]].concat();
     expect(&import("good.pem", "locked.key", &dry), 0, &[]);
+    // Nothing serves here: whether it is served could not be seen.
+    expect(
+        &import("good.pem", "locked.key", &opened),
+        79,
+        &["nothing was changed", "nothing answers from here", "--no-verify"],
+    );
+    let unseen = ["rotate-certs"];
+    expect(&harness.silica(&unseen), 79, &["nothing was changed"]);
+    for step in [&["--step", "prepare"], &["--step", "spread"]] {
+        expect(
+            &harness.silica(&[&["rotate-certs", "--ca"], &step[..]].concat()),
+            0,
+            &[],
+        );
+    }
+    for last in [&["--step", "switch"][..], &["--emergency"]] {
+        let args = [&["rotate-certs", "--ca"], last].concat();
+        expect(&harness.silica(&args), 79, &["nothing answers from here"]);
+    }
+    expect(
+        &harness.silica(&["rotate-certs", "--ca", "--abort"]),
+        0,
+        &["the rotation is undone"],
+    );
     assert!(
         (harness.secrets().await, harness.state().await) == before,
         "the cluster is not as before"
     );
 
-    expect(&import("good.pem", "locked.key", &opened), 0, &[]);
+    let unseen = [&opened[..], &["--no-verify"]].concat();
+    expect(
+        &import("good.pem", "locked.key", &unseen),
+        0,
+        &["not verified (--no-verify)"],
+    );
     let served = harness.secrets().await[names::TLS_SECRET].clone();
     let shown = Command::new("openssl")
         .args(["pkey", "-in"])
@@ -147,10 +176,35 @@ async fn only_what_is_good_reaches_the_cluster() {
         base64(&shown.stdout),
         "the key is kept in the clear"
     );
+    its_ca_is_what_clients_get(&harness, folder.path(), &[&install, &NO_IMAGES[..]].concat());
     // It was brought, so it stays.
     expect(&harness.silica(&UNINSTALL), 0, &[]);
     assert_eq!(harness.secrets().await[names::TLS_SECRET], served);
     harness.remove_namespace().await;
+}
+
+/// Not Silica's own, which is still in the cluster: it refuses what is served.
+fn its_ca_is_what_clients_get(harness: &Harness, folder: &Path, install: &[&str]) {
+    let ca = std::fs::read_to_string(folder.join("ca.pem")).unwrap();
+    let export = harness.silica(&["certs", "export"]);
+    assert_eq!(String::from_utf8_lossy(&export.stdout), ca);
+    let file = |name: &str| folder.join(name).display().to_string();
+    let (by_env, by_install) = (file("env.pem"), file("install.pem"));
+    expect(&harness.silica(&["env", "--ca-file", &by_env]), 0, &[]);
+    expect(
+        &harness.silica(&[install, &["--ca-file", &by_install]].concat()),
+        0,
+        &[],
+    );
+    for written in [by_env, by_install] {
+        assert_eq!(std::fs::read_to_string(&written).unwrap(), ca, "{written}");
+    }
+    let inspect = harness.silica(&["certs", "inspect", "--cluster", "-o", "json"]);
+    let groups: serde_json::Value = serde_json::from_slice(&inspect.stdout).unwrap();
+    assert_eq!(groups[0]["verdict"]["accepted"], true, "{}", groups[0]["verdict"]);
+    let trust = harness.silica(&["certs", "trust", "-o", "json"]);
+    let told: serde_json::Value = serde_json::from_slice(&trust.stdout).unwrap();
+    assert_eq!(told["certificates"][0]["subject"], "CN=ca", "{told}");
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -4,12 +4,13 @@
 mod cross;
 mod error;
 mod issue;
+mod traditional;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, GeneralSubtree, IsCa, KeyIdMethod,
     KeyPair, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256, PublicKeyData as _,
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
 use time::{Duration, OffsetDateTime};
 use x509_parser::parse_x509_certificate;
@@ -114,8 +115,8 @@ impl Authority {
         )
     }
 
-    /// Loads a CA from its certificate and its key (PKCS#8), and checks that
-    /// they can work together. Dates are not looked at: an expired CA still
+    /// Loads a CA from its certificate and its key (PKCS#8, SEC1 or PKCS#1), and
+    /// checks that they can work together. Dates are not looked at: an expired CA still
     /// has to be shown and replaced.
     pub fn from_pem(certificate_pem: &str, key_pem: &str) -> Result<Self, Error> {
         let certificate = own_certificate(certificate_pem)?;
@@ -146,6 +147,7 @@ impl Authority {
         if !is_writable {
             return Err(Error::Subject { subject: subject() });
         }
+        let key = traditional::as_pkcs8(key, &inspected.key)?;
         if load_key(&key)?.subject_public_key_info() != inspected.public_key_info {
             return Err(Error::KeyMismatch { subject: subject() });
         }
@@ -163,7 +165,7 @@ impl Authority {
         &self.certificate_pem
     }
 
-    /// The private key.
+    /// The private key, in PKCS#8.
     pub fn key_pem(&self) -> &PrivateKeyPem {
         &self.key
     }
@@ -225,11 +227,5 @@ pub(crate) fn generate_key() -> Result<Zeroizing<KeyPair>, rcgen::Error> {
 
 fn load_key(key: &PrivateKeyPem) -> Result<Zeroizing<KeyPair>, Error> {
     let der = key.to_der().map_err(Error::KeyPem)?;
-    match &*der {
-        PrivateKeyDer::Sec1(_) => Err(Error::KeyForm { form: "in SEC1 form" }),
-        PrivateKeyDer::Pkcs1(_) => Err(Error::KeyForm {
-            form: "in PKCS#1 form",
-        }),
-        pkcs8 => KeyPair::try_from(pkcs8).map(Zeroizing::new).map_err(Error::Key),
-    }
+    KeyPair::try_from(&*der).map(Zeroizing::new).map_err(Error::Key)
 }

@@ -214,6 +214,12 @@ pub fn following(done: Option<Phase>) -> Option<Phase> {
     Phase::ALL.into_iter().find(|phase| done < Some(*phase))
 }
 
+/// Whether a request ends with this phase. A new state after the last one would
+/// look like the state before any rotation, and another one would begin.
+pub fn ends_with(asked: Request, done: Phase) -> bool {
+    matches!(asked, Request::Step(_)) || done == Phase::Retire
+}
+
 fn automatic(state: Option<&State>, waits: Waits, now: OffsetDateTime) -> Action {
     let Some((state, done)) = state.and_then(|state| Some((state, state.done?))) else {
         return Action::Do(Phase::Prepare);

@@ -127,9 +127,48 @@ fn authority_made_by_openssl_can_sign() {
         refused("locked.pem"),
         Error::KeyPem(pem::Error::Encrypted)
     ));
-    assert!(matches!(refused("old.pem"), Error::KeyForm { .. }));
-    // A server may use that form: only signing needs PKCS#8.
+    // As cert-manager keeps it.
+    let old = Authority::from_pem(&read("ca.pem"), &read("old.pem")).unwrap();
+    let leaf = old.issue(&LeafRequest::new(server_names()), now).unwrap();
+    verify::chain(leaf.chain_pem(), &read("ca.pem"), common::DOMAIN, now).unwrap();
     verify::key_matches(&read("ca.pem"), &read("old.pem")).unwrap();
+}
+
+/// As cert-manager keeps keys unless it is told otherwise.
+#[test]
+fn authority_with_a_key_in_sec1_form_signs() {
+    for (curve, other) in [("P-256", "P-384"), ("P-384", "P-256")] {
+        let folder = tempfile::tempdir().unwrap();
+        let made = |curve: &str, name: &str| {
+            let request = format!(
+                "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:{curve} -nodes -keyout {name}.key -out {name}.pem \
+                 -days 3650 -subj /CN={name} -addext keyUsage=critical,keyCertSign,cRLSign"
+            );
+            let convert = format!("ec -in {name}.key -out {name}.sec1");
+            openssl(folder.path(), &request.split_whitespace().collect::<Vec<_>>())?;
+            openssl(folder.path(), &convert.split_whitespace().collect::<Vec<_>>())
+        };
+        if made(curve, "ca").and(made(other, "other")).is_none() {
+            eprintln!("skipped: openssl is not installed");
+            return;
+        }
+        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        assert!(read("ca.sec1").starts_with("-----BEGIN EC PRIVATE KEY-----"));
+        let authority = Authority::from_pem(&read("ca.pem"), &read("ca.sec1")).unwrap();
+        let now = authority.inspected().not_before + time::Duration::HOUR;
+        let leaf = authority.issue(&LeafRequest::new(server_names()), now).unwrap();
+        verify::chain(leaf.chain_pem(), &read("ca.pem"), common::DOMAIN, now).unwrap();
+        // A CA is kept in one form, whatever it came in.
+        let again = Authority::from_pem(authority.certificate_pem(), authority.key_pem().expose());
+        assert_eq!(again.unwrap().key_pem(), authority.key_pem());
+        assert!(
+            authority
+                .key_pem()
+                .expose()
+                .starts_with("-----BEGIN PRIVATE KEY-----")
+        );
+        assert!(Authority::from_pem(&read("ca.pem"), &read("other.sec1")).is_err());
+    }
 }
 
 /// Its certificates would name another issuer: better to say so than to fail with each of them.

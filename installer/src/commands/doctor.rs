@@ -24,7 +24,7 @@ use crate::{
     https::{Client, Trust},
     report::Output,
     run::Context,
-    wait,
+    secrets, wait,
 };
 
 /// Flags of `silica doctor`.
@@ -191,7 +191,7 @@ async fn ways_in(
     domain: &Domain,
     existing: &Existing,
 ) -> Vec<Finding> {
-    let trust = existing.ca_bundle.as_deref().map_or(Trust::System, Trust::Roots);
+    let trust = Trust::of(secrets::client_roots(existing));
     let mut findings = Vec::new();
     for route in addresses.routes() {
         let place = format!("https://{} at {route}", domain.api_host());

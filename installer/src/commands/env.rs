@@ -12,7 +12,7 @@ use crate::{
     exit::Exit,
     facts,
     run::Context,
-    secrets::{entry, owned_text},
+    secrets::{client_roots, entry, owned_text},
 };
 
 /// Flags of `silica env`.
@@ -34,8 +34,8 @@ pub async fn run(context: &Context, args: &EnvArgs) -> Result<Exit, Error> {
     let existing = facts::read_existing(&cluster).await?;
     let api_key = owned_text(entry(&existing, names::ADMIN_KEY_SECRET, names::ADMIN_KEY_KEY))
         .ok_or(Error::NotInstalled)?;
-    let bundle = existing.ca_bundle.clone();
-    let roots = match (&args.ca_file, &bundle) {
+    let bundle = client_roots(&existing);
+    let roots = match (&args.ca_file, bundle) {
         (Some(path), Some(pem)) => Some(export::write(context, path, pem)?),
         _ => None,
     };
@@ -45,6 +45,11 @@ pub async fn run(context: &Context, args: &EnvArgs) -> Result<Exit, Error> {
         roots,
     };
     context.printer.result(block.render())?;
+    if args.ca_file.is_some() && bundle.is_none() {
+        context
+            .printer
+            .info("clients accept the served certificate by themselves: no CA file is written");
+    }
     if args.ca_file.is_none() && bundle.is_some() {
         context
             .printer

@@ -127,9 +127,12 @@ pub async fn run(context: &Context, args: &InstallArgs) -> Result<Exit, Error> {
         Box::pin(ready.verify(context, &cluster)).await?
     };
 
-    let ca_file = args.ca_file.as_deref().filter(|_| !verified.ca_bundle.is_empty());
+    let ca_file = args
+        .ca_file
+        .as_deref()
+        .filter(|_| !verified.client_roots.is_empty());
     let roots = match ca_file {
-        Some(path) => Some(export::write(context, path, &verified.ca_bundle)?),
+        Some(path) => Some(export::write(context, path, &verified.client_roots)?),
         None => None,
     };
     let block = EnvBlock {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use silica_api::types::Domain;
+use silica_api::{names, types::Domain};
 use silica_certs::{
     inspect,
     key::KeyType,
@@ -21,7 +21,7 @@ use silica_certs::{
 use silica_manifests::SecretKind;
 use time::OffsetDateTime;
 
-use self::{authority::Rotation, deliver::Delivered, query::Status};
+use self::{authority::Rotation, deliver::Change, query::Status};
 use crate::{
     check::Verdict,
     cli::{self, Format},
@@ -29,7 +29,7 @@ use crate::{
     commands::certs::error::Error as CertsError,
     error::Error,
     exit::Exit,
-    facts::{self, clock},
+    facts::{self, Existing, clock},
     inventory::Inventory,
     lock, preflight,
     report::Output,
@@ -80,6 +80,9 @@ pub struct RotateCertsArgs {
     /// The CA's key is in wrong hands: distrust it at once, clients will fail
     #[arg(long, requires = "ca", conflicts_with_all = ["step", "abort"])]
     pub emergency: bool,
+    /// Write the new certificate even if nothing shows from here whether it is served
+    #[arg(long, conflicts_with = "query")]
+    pub no_verify: bool,
 }
 
 impl RotateCertsArgs {
@@ -148,12 +151,17 @@ async fn replace(context: &Context, cluster: &Cluster, args: &RotateCertsArgs) -
     let existing = facts::read_existing(cluster).await?;
     let now = OffsetDateTime::now_utc();
     let domains = installed_domains(&inventory)?;
+    leave_to_cert_manager(&existing, names::TLS_SECRET)?;
+    if args.ca {
+        leave_to_cert_manager(&existing, names::CA_SECRET)?;
+    }
     let plan = secrets::plan(&existing, &domains, None, now)?;
     if *plan.decision(SecretKind::ServingCertificate) == Decision::Foreign {
         return Err(Error::ForeignCertificate);
     }
     let validity = time::Duration::days(args.days);
     let mut rotation = Rotation::read(context, cluster, &domains, validity).await?;
+    rotation.no_verify = args.no_verify;
     if let Some(chosen) = args.key_type {
         rotation.material.key = KeySource::Type(chosen);
     }
@@ -173,6 +181,7 @@ async fn leaf(
     validity: time::Duration,
 ) -> Result<Exit, Error> {
     let printer = &context.printer;
+    let ways = deliver::find_ways(context, cluster, domains, rotation.no_verify).await?;
     let now = OffsetDateTime::now_utc();
     printer.start("Certificate");
     let renewed = rotation.material.renewed(now);
@@ -185,24 +194,21 @@ async fn leaf(
     for notice in leaf.notices(validity, now) {
         printer.warn(notice);
     }
-    let secret = contents::leaf_secret(&leaf, &authority);
-    let Delivered { routes, took } = Box::pin(deliver::replace(
-        context,
-        cluster,
+    let change = Change {
         domains,
-        &secret,
-        rotation.served(),
-        &fingerprint,
-    ))
-    .await?;
+        secret: &contents::leaf_secret(&leaf, &authority),
+        former: rotation.served(),
+        fingerprint: &fingerprint,
+    };
+    let delivered = Box::pin(deliver::replace(context, cluster, ways, &change)).await?;
     match printer.output() {
         Output::Text => printer.result(format!("SHA-256 {fingerprint}"))?,
-        Output::Json => printer.json(&json!({
-            "fingerprint": fingerprint,
-            "notAfter": end.to_string(),
-            "servedAfterMilliseconds": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            "routes": routes.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        }))?,
+        Output::Json => {
+            let mut facts = delivered.to_json();
+            facts.insert("fingerprint".to_owned(), json!(fingerprint));
+            facts.insert("notAfter".to_owned(), json!(end.to_string()));
+            printer.json(&facts.into())?;
+        }
     }
     Ok(Exit::Success)
 }
@@ -229,6 +235,19 @@ async fn authority(
         }
     }
     Ok(Exit::Success)
+}
+
+/// An error when cert-manager keeps this Secret: what is written there would be overwritten,
+/// or fought about.
+pub(super) fn leave_to_cert_manager(existing: &Existing, secret: &'static str) -> Result<(), CertsError> {
+    let found = existing.secrets.get(secret);
+    match found.and_then(|found| facts::certificate_of(&found.metadata)) {
+        Some(certificate) => Err(CertsError::CertManager {
+            secret,
+            certificate: certificate.to_owned(),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// The domains that the installation answers for.

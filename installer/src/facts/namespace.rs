@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret, Service};
 use kube::{Api, Resource, api::ListParams, core::ObjectMeta};
-use silica_api::names;
+use silica_api::{labels, names};
 
 use super::is_ours;
 use crate::cluster::{Cluster, Error, request};
@@ -91,12 +91,17 @@ fn is_certificate_of_user(meta: &ObjectMeta) -> bool {
     meta.name.as_deref() == Some(names::TLS_SECRET) || is_by_cert_manager(meta)
 }
 
-/// Whether cert-manager keeps this Secret.
+/// Whether cert-manager keeps this Secret, whatever label it carries besides.
 pub(crate) fn is_by_cert_manager(meta: &ObjectMeta) -> bool {
-    meta.annotations
-        .iter()
-        .flatten()
-        .any(|(key, _)| key.starts_with("cert-manager.io/"))
+    certificate_of(meta).is_some()
+}
+
+/// The Certificate by which cert-manager keeps this Secret.
+pub(crate) fn certificate_of(meta: &ObjectMeta) -> Option<&str> {
+    let annotations = meta.annotations.as_ref()?;
+    annotations
+        .get(labels::CERT_MANAGER_CERTIFICATE)
+        .map(String::as_str)
 }
 
 #[cfg(test)]

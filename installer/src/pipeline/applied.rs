@@ -114,7 +114,7 @@ impl Applied {
             template: None,
             missing_records: Vec::new(),
             admin_key: self.made.admin_key,
-            ca_bundle: self.made.ca_bundle,
+            client_roots: self.made.client_roots,
             written: self.written,
         })
     }

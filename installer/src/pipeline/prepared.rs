@@ -197,7 +197,14 @@ impl Prepared {
             return Err(Error::Refused { objections });
         }
         let dropped: Vec<Entry> = match &self.facts.inventory {
-            Some(former) => self.plan.inventory.dropped_since(former).cloned().collect(),
+            // What somebody else has put into the place of a Secret of ours is not ours to remove.
+            Some(former) => self
+                .plan
+                .inventory
+                .dropped_since(former)
+                .filter(|entry| entry.kind != "Secret" || !self.plan.secrets.is_foreign(&entry.name))
+                .cloned()
+                .collect(),
             None => Vec::new(),
         };
         let values = match &self.facts.inventory {

@@ -86,7 +86,7 @@ impl Ready {
             template: template.map(|(_, name)| name),
             missing_records,
             admin_key: applied.made.admin_key,
-            ca_bundle: applied.made.ca_bundle,
+            client_roots: applied.made.client_roots,
             written: applied.written,
         })
     }
@@ -95,11 +95,7 @@ impl Ready {
     async fn reach(&self, context: &Context, cluster: &Cluster, domain: &Domain) -> Result<Client, Error> {
         let printer = &context.printer;
         let made = &self.applied.made;
-        let trust = if made.ca_bundle.is_empty() {
-            Trust::System
-        } else {
-            Trust::Roots(&made.ca_bundle)
-        };
+        let trust = Trust::of(Some(&made.client_roots));
         printer.start("API");
         let deadline = context.deadline.min(Instant::now() + REACH_PATIENCE);
         let client = verify::reach(cluster, &self.addresses, domain, trust, deadline).await?;
@@ -261,8 +257,8 @@ pub struct Verified {
     pub missing_records: Vec<Record>,
     /// The administrator's API key.
     pub admin_key: String,
-    /// What clients have to trust.
-    pub ca_bundle: String,
+    /// What clients have to trust; empty when they do so by themselves.
+    pub client_roots: String,
     /// How many writes the cluster saw.
     pub written: usize,
 }

@@ -22,8 +22,8 @@ use silica_manifests::{Object, SecretKind};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    CERTIFICATE, Decision, Error, PRIVATE_KEY, SecretPlan, admin_entry, entry, pair, permitted_names,
-    served_names, text,
+    CERTIFICATE, Decision, Error, PRIVATE_KEY, SecretPlan, admin_entry, client_roots, entry, pair,
+    permitted_names, served_names, text,
 };
 use crate::facts::Existing;
 
@@ -34,9 +34,9 @@ pub(crate) const CA_CERTIFICATE: &str = "ca.crt";
 pub struct Made {
     /// Secrets and the trust bundle, only those that have to be written.
     pub objects: Vec<Object>,
-    /// The trust bundle as clients need it; empty when the served certificate
-    /// is somebody else's.
-    pub ca_bundle: String,
+    /// The CA certificates that clients need, see [`client_roots`]; empty when the
+    /// issuer of the served certificate is public.
+    pub client_roots: String,
     /// The administrator's API key.
     pub admin_key: String,
 }
@@ -52,23 +52,23 @@ pub fn make(
     let mut objects = Vec::new();
     let makes = |kind| matches!(plan.decision(kind), Decision::Make(_));
 
-    let authority = match plan.decision(SecretKind::CertificateAuthority) {
-        Decision::Foreign => None,
-        Decision::Keep => Some(load_authority(existing)?),
-        Decision::Make(_) => {
-            let (domains, permitted) = permitted_names(domains);
-            let authority = Authority::create(&AuthorityRequest::new(domains, permitted), now)?;
-            objects.push(Object::of(&authority_secret(&authority)));
-            Some(authority)
-        }
+    let made_authority = if makes(SecretKind::CertificateAuthority) {
+        let (domains, permitted) = permitted_names(domains);
+        let authority = Authority::create(&AuthorityRequest::new(domains, permitted), now)?;
+        objects.push(Object::of(&authority_secret(&authority)));
+        Some(authority)
+    } else {
+        None
     };
-    if let Some(authority) = authority
-        .as_ref()
-        .filter(|_| makes(SecretKind::ServingCertificate))
-    {
+    if makes(SecretKind::ServingCertificate) {
+        // Only who signs needs the CA's key, which may be in a form that is not read here.
+        let authority = match &made_authority {
+            Some(authority) => authority.clone(),
+            None => load_authority(existing)?,
+        };
         let key = ServerKey::generate(plan.key_type)?;
         let leaf = authority.issue_for(&key, &LeafRequest::new(served_names(domains)), now)?;
-        objects.push(Object::of(&leaf_secret(&leaf, authority)));
+        objects.push(Object::of(&leaf_secret(&leaf, &authority)));
     }
     if makes(SecretKind::TokenKey) {
         let key: [u8; KEY_LENGTH] = rand::random();
@@ -92,19 +92,21 @@ pub fn make(
     if makes(SecretKind::ApiKeys) {
         objects.push(Object::of(&api_keys_secret(existing, &admin_key, now)?));
     }
-    let ca_bundle = match &authority {
-        None => String::new(),
-        Some(authority) => {
-            let former = existing.ca_bundle.as_deref().unwrap_or_default();
-            bundle::merge(&[authority.certificate_pem(), former], now)?
+    let client_roots = if *plan.decision(SecretKind::ServingCertificate) == Decision::Foreign {
+        client_roots(existing).unwrap_or_default().to_owned()
+    } else {
+        let kept = text(existing, names::CA_SECRET, CERTIFICATE).unwrap_or_default();
+        let authority = made_authority.as_ref().map_or(kept, Authority::certificate_pem);
+        let former = existing.ca_bundle.as_deref().unwrap_or_default();
+        let bundle = bundle::merge(&[authority, former], now)?;
+        if plan.writes_bundle {
+            objects.push(Object::of(&bundle_map(&bundle)));
         }
+        bundle
     };
-    if plan.writes_bundle {
-        objects.push(Object::of(&bundle_map(&ca_bundle)));
-    }
     Ok(Made {
         objects,
-        ca_bundle,
+        client_roots,
         admin_key,
     })
 }

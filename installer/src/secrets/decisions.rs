@@ -33,10 +33,12 @@ pub fn plan(
     let foreign = foreign_certificate(existing, domains, now, &mut warnings)?;
     for request in secret_requests() {
         let decision = match request.kind {
-            SecretKind::CertificateAuthority if foreign && !existing.secrets.contains_key(request.name) => {
-                // A certificate from elsewhere needs no CA of ours.
-                Decision::Foreign
-            }
+            // A certificate from elsewhere needs no CA of ours: one that is left rests, and that
+            // of another issuer is that one's business, with its key in whatever form.
+            SecretKind::CertificateAuthority if foreign => match existing.secrets.get(request.name) {
+                Some(secret) if is_ours(secret) => Decision::Keep,
+                _ => Decision::Foreign,
+            },
             SecretKind::CertificateAuthority => authority_decision(existing, domains, now, &mut warnings)?,
             SecretKind::ServingCertificate if foreign => Decision::Foreign,
             SecretKind::ServingCertificate => {
@@ -61,11 +63,8 @@ pub fn plan(
         key_type: served_key_type(existing),
         warnings,
     };
-    plan.writes_bundle = match plan.decision(SecretKind::CertificateAuthority) {
-        Decision::Foreign => false,
-        Decision::Make(_) => true,
-        Decision::Keep => !bundle_has_authority(existing),
-    };
+    let makes_authority = matches!(plan.decision(SecretKind::CertificateAuthority), Decision::Make(_));
+    plan.writes_bundle = !foreign && (makes_authority || !bundle_has_authority(existing));
     Ok(plan)
 }
 
@@ -130,16 +129,25 @@ fn authority_decision(
     let (mut permitted, services) = permitted_names(domains);
     permitted.extend(services);
     let found = pair(existing, names::CA_SECRET);
+    let secret = existing.secrets.get(names::CA_SECRET);
+    let is_foreign = secret.is_some_and(|secret| !is_ours(secret));
+    let kept = if is_foreign {
+        Decision::Foreign
+    } else {
+        Decision::Keep
+    };
     Ok(match decide::authority(found, &permitted, now) {
-        decide::Decision::Keep => Decision::Keep,
-        decide::Decision::Issue(Reason::Missing) if !existing.secrets.contains_key(names::CA_SECRET) => {
+        decide::Decision::Keep => kept,
+        decide::Decision::Issue(Reason::Missing) if secret.is_none() => {
             Decision::Make(Reason::Missing.to_string())
         }
         decide::Decision::Issue(reason @ Reason::RenewalDue { .. }) => {
             warnings.push(format!("the CA should be replaced soon: {reason}"));
-            Decision::Keep
+            kept
         }
-        decide::Decision::Issue(reason @ (Reason::Expired { .. } | Reason::NotPermitted { .. })) => {
+        decide::Decision::Issue(reason @ (Reason::Expired { .. } | Reason::NotPermitted { .. }))
+            if !is_foreign =>
+        {
             warnings.push(format!(
                 "a new CA is made, because {reason}; clients must trust it: silica certs export"
             ));

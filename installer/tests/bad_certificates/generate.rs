@@ -276,9 +276,9 @@ fn a_named_authority_signs_and_stays_where_it_is() {
 
 #[test]
 fn a_life_that_is_long_or_cut_is_told() {
+    const LONG: &[&str] = &["longer than 398 days"];
     let folder = tempfile::tempdir().unwrap();
     let generate = ["certs", "generate", "-d", DOMAIN, "-o"];
-    const LONG: &[&str] = &["longer than 398 days"];
     check(folder.path(), &case("long -D 399", 0, LONG), &generate);
     let args = [&generate[..], &["usual", "-D", "398"]].concat();
     let output = run(env!("CARGO_BIN_EXE_silica"), folder.path(), &args, None);

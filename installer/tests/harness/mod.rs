@@ -124,9 +124,14 @@ impl Harness {
 
     /// Starts the binary without waiting for its end.
     pub(crate) fn start(&self, args: &[&str]) -> std::process::Child {
+        self.start_as(&self.kubeconfig, args)
+    }
+
+    /// The same with this kubeconfig.
+    pub(crate) fn start_as(&self, kubeconfig: &std::path::Path, args: &[&str]) -> std::process::Child {
         self.command(args)
             .arg("--kubeconfig")
-            .arg(&self.kubeconfig)
+            .arg(kubeconfig)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

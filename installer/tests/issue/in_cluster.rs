@@ -1,10 +1,17 @@
 //! Orders that are served: what is kept in the cluster, and that the next order
 //! needs no word.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path, process::Output};
 
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
+use k8s_openapi::{
+    api::{coordination::v1::Lease, core::v1::Secret},
+    jiff::Timestamp,
+};
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
 use silica_acme_stage::SECRET;
 use silica_api::{labels, names};
 use silica_certs::inspect;
@@ -24,13 +31,17 @@ async fn every_provider_serves_what_it_ordered() {
     let install = ["install", "--no-wait", "--domain", &domain];
     expect(&harness.silica(&[&install, &NO_IMAGES[..]].concat()), 0, &[]);
     let own = Served::read(&harness).await;
-    let order = |flags: &[Vec<String>]| {
+    let run = |flags: &[Vec<String>]| {
         let flags = [&[words(&["certs", "issue", "--cluster"])], flags]
             .concat()
             .concat();
         let args: Vec<&str> = flags.iter().map(String::as_str).collect();
         harness.silica(&args)
     };
+    // Nothing serves here.
+    let order = |flags: &[Vec<String>]| run(&[flags, &[words(&["--no-verify"])]].concat());
+    nothing_is_ordered_in_vain(&harness, &stage, run).await;
+    assert_eq!(Served::read(&harness).await, own);
 
     let wrong = stage.updates(&stage.knot.address.to_string(), &SECRET.replace("c2V", "c2W"));
     expect(&order(&[stage.ca(), wrong]), 1, &["BADSIG"]);
@@ -49,6 +60,7 @@ async fn every_provider_serves_what_it_ordered() {
     );
     let by_updates = Served::read(&harness).await;
     by_updates.verify(&text);
+    assert!(!text.contains("earlier order"), "{text}");
     let kept = secret(&harness, names::ACME_SECRET).await;
     for part in [KEPT_SERVER, SECRET] {
         assert!(kept[names::ACME_SETTINGS_KEY].contains(part), "{part}");
@@ -65,6 +77,9 @@ async fn every_provider_serves_what_it_ordered() {
     );
     stage.verify_swept();
 
+    an_order_that_is_not_served_is_kept(&harness, order).await;
+    let by_memory = Served::read(&harness).await;
+
     let hook = stage.knot.hook(stage.folder.path());
     expect(&order(&[stage.hook_flags(&hook)]), 0, &[]);
     let by_hook = Served::read(&harness).await;
@@ -73,7 +88,11 @@ async fn every_provider_serves_what_it_ordered() {
     expect(&order(&[]), 65, &["--dns exec needs --dns-exec PROGRAM"]);
     stage.verify_swept();
 
-    let flags = [words(&["certs", "issue", "--cluster"]), stage.dns(&["manual"])].concat();
+    let flags = [
+        words(&["certs", "issue", "--cluster", "--no-verify"]),
+        stage.dns(&["manual"]),
+    ]
+    .concat();
     let args: Vec<&str> = flags.iter().map(String::as_str).collect();
     let mut run = Run::of(harness.start(&args));
     let shown = run.records();
@@ -97,6 +116,52 @@ async fn every_provider_serves_what_it_ordered() {
     expect(&harness.silica(&install), 0, &[]);
     assert_eq!(Served::read(&harness).await, served);
     expect(&harness.silica(&UNINSTALL), 0, &[]);
+}
+
+/// What would keep the certificate from being served is found before the CA is asked.
+async fn nothing_is_ordered_in_vain(
+    harness: &Harness,
+    stage: &Stage,
+    run: impl Fn(&[Vec<String>]) -> Output,
+) {
+    let api: Api<Secret> = Api::namespaced(harness.client(), names::NAMESPACE);
+    let mark = |value: Value| {
+        Patch::Merge(json!({"metadata": {"annotations": {labels::CERT_MANAGER_CERTIFICATE: value}}}))
+    };
+    let flags = [stage.ca(), stage.good_updates()];
+    let unseen = expect(&run(&flags), 79, &["nothing answers from here"]);
+    api.patch(names::TLS_SECRET, &PatchParams::default(), &mark(json!("leaf")))
+        .await
+        .unwrap();
+    let kept = expect(&run(&flags), 79, &["kept by cert-manager"]);
+    api.patch(names::TLS_SECRET, &PatchParams::default(), &mark(Value::Null))
+        .await
+        .unwrap();
+    for said in [unseen, kept] {
+        assert!(!said.contains("Account"), "{said}");
+    }
+    assert!(api.get_opt(names::ACME_SECRET).await.unwrap().is_none());
+}
+
+/// Another command holds the installation when the order is done.
+async fn an_order_that_is_not_served_is_kept(harness: &Harness, order: impl Fn(&[Vec<String>]) -> Output) {
+    let leases: Api<Lease> = Api::namespaced(harness.client(), names::NAMESPACE);
+    let lease = silica_api::lock::lease(names::NAMESPACE, "jane@laptop-7", None, Timestamp::now());
+    leases.create(&PostParams::default(), &lease).await.unwrap();
+    let said = expect(&order(&[]), 75, &["jane@laptop-7", "issued by", "kept in "]);
+    let (_, rest) = said.split_once("kept in ").unwrap();
+    let folder = Path::new(rest.split_once(':').unwrap().0);
+    let chain = std::fs::read_to_string(folder.join("fullchain.pem")).unwrap();
+    leases
+        .delete(silica_api::lock::LEASE, &DeleteParams::default())
+        .await
+        .unwrap();
+    let again = expect(&order(&[]), 0, &["an earlier order was not served yet"]);
+    assert!(!again.contains("issued by"), "ordered twice: {again}");
+    let served = Served::read(harness).await;
+    served.verify(&again);
+    assert_eq!(served.chain, chain);
+    assert!(!folder.exists(), "the key is left on the disk");
 }
 
 /// Part of the kept settings.

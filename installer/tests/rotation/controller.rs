@@ -1,6 +1,9 @@
 //! A rotation that the controllers make, and a person ends early.
 
-use std::time::{Duration, Instant};
+use std::{
+    process::Output,
+    time::{Duration, Instant},
+};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -57,6 +60,22 @@ pub(crate) async fn the_controller_goes_on_with_what_it_began(harness: &Harness,
     fleet.kill_controllers();
     fleet.start_controller("controller-d", &flags);
     reached("switch").await;
+    // The controller has its own pace, which others only tell.
+    let output = rotate_when_free(harness, &["rotate-certs", "--ca"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("the controller began it"), "{said}");
+    let status = rotate(harness, &["status"]);
+    assert_eq!(status["phase"], "switch");
+    let moment = |text: &str| {
+        let rfc3339 = &time::format_description::well_known::Rfc3339;
+        time::OffsetDateTime::parse(text, rfc3339).unwrap()
+    };
+    let next = status["next"].as_str().unwrap();
+    let end = next
+        .strip_prefix("soak, not before ")
+        .unwrap_or_else(|| panic!("{next}"));
+    let soak = moment(end) - moment(status["since"].as_str().unwrap());
+    assert_eq!(soak.whole_seconds(), 8);
     let both = bundle(harness).await;
     verify_served(harness, fleet, &old, true).await;
     verify_served(harness, fleet, &both, true).await;
@@ -73,10 +92,11 @@ pub(crate) async fn the_controller_goes_on_with_what_it_began(harness: &Harness,
 
 /// Again while the controller makes a step.
 #[track_caller]
-fn rotate_when_free(harness: &Harness, args: &[&str]) {
+fn rotate_when_free(harness: &Harness, args: &[&str]) -> Output {
     for _ in 0..50 {
-        if harness.silica(args).status.code() != Some(75) {
-            return;
+        let output = harness.silica(args);
+        if output.status.code() != Some(75) {
+            return output;
         }
         std::thread::sleep(Duration::from_millis(100));
     }

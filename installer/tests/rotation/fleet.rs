@@ -8,7 +8,6 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener as StdListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Arc,
     time::Duration,
 };
 
@@ -16,13 +15,12 @@ use k8s_openapi::api::core::v1::{Node, Secret, Service};
 use kube::{
     Api,
     api::{DeleteParams, Patch, PatchParams, PostParams},
-    config::Kubeconfig,
 };
 use serde_json::json;
 use silica_api::names;
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    sync::watch,
     task::JoinHandle,
 };
 
@@ -240,7 +238,6 @@ async fn forward(listener: TcpListener, target: SocketAddr) {
 
 /// The metrics of a process, by line.
 pub(crate) async fn metrics(port: u16) -> Option<BTreeMap<String, f64>> {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
     stream
         .write_all(b"GET /metrics HTTP/1.0\r\nhost: localhost\r\n\r\n")
@@ -266,68 +263,5 @@ pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
             "waited in vain until {what}"
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// Stands between a process and the API server, and can cut the two off.
-pub(crate) struct Outage {
-    is_up: watch::Sender<bool>,
-    pub(crate) kubeconfig: PathBuf,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Outage {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Outage {
-    /// Up, with a kubeconfig that leads through it.
-    pub(crate) async fn new(harness: &Harness, folder: &Path) -> Self {
-        let mut kubeconfig = Kubeconfig::read_from(harness.kubeconfig()).unwrap();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let own = listener.local_addr().unwrap();
-        let cluster = kubeconfig.clusters[0].cluster.as_mut().unwrap();
-        let url: http::Uri = cluster.server.as_deref().unwrap().parse().unwrap();
-        let host = url.host().unwrap().to_owned();
-        let port = url.port_u16().unwrap_or(443);
-        cluster.server = Some(format!("https://{own}"));
-        cluster.tls_server_name = Some(host.clone());
-        let path = folder.join("cut-off");
-        std::fs::write(&path, serde_json::to_string(&kubeconfig).unwrap()).unwrap();
-
-        let (is_up, state) = watch::channel(true);
-        let target = Arc::new((host, port));
-        let task = tokio::spawn(async move {
-            loop {
-                let Ok((mut near, _)) = listener.accept().await else {
-                    return;
-                };
-                let (target, mut state) = (Arc::clone(&target), state.clone());
-                tokio::spawn(async move {
-                    if !*state.borrow() {
-                        return;
-                    }
-                    let Ok(mut far) = TcpStream::connect((&*target.0, target.1)).await else {
-                        return;
-                    };
-                    tokio::select! {
-                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
-                        _ = state.wait_for(|is_up| !is_up) => {}
-                    }
-                });
-            }
-        });
-        Self {
-            is_up,
-            kubeconfig: path,
-            task,
-        }
-    }
-
-    /// Cuts off, or connects again.
-    pub(crate) fn set_up(&self, is_up: bool) {
-        self.is_up.send_replace(is_up);
     }
 }

@@ -18,6 +18,8 @@ mod fleet;
 mod harness;
 mod held;
 mod load;
+mod lost;
+mod outage;
 mod phases;
 mod serving;
 mod under_load;
@@ -29,9 +31,15 @@ use fleet::Fleet;
 use harness::{Harness, NO_IMAGES, UNINSTALL};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
+use lost::{
+    a_lost_cluster_is_told_with_what_is_left, a_pod_that_goes_away_is_not_waited_for,
+    a_write_without_an_answer_is_taken_back, ctrl_c_puts_the_former_certificate_back,
+};
+use outage::Outage;
 use phases::{
-    an_emergency_distrusts_at_once, every_phase_can_be_undone, killed_at_any_moment_it_goes_on,
-    the_lock_is_taken_by_writers_only, without_a_step_it_stops_before_retire,
+    an_emergency_distrusts_at_once, an_interrupted_retirement_is_finished_and_nothing_begun,
+    every_phase_can_be_undone, killed_at_any_moment_it_goes_on, the_lock_is_taken_by_writers_only,
+    without_a_step_it_stops_before_retire,
 };
 use serde_json::Value;
 use serving::{
@@ -51,7 +59,9 @@ async fn a_rotation_fails_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let stacks = load::stacks(folder.path());
     expect(&harness, &install(), 0, &[]);
-    let outage = fleet::Outage::new(&harness, folder.path()).await;
+    let outage = Outage::new(&harness, folder.path(), "server-b.kubeconfig").await;
+    let cli = Outage::new(&harness, folder.path(), "cli.kubeconfig").await;
+    let third = Outage::new(&harness, folder.path(), "server-c.kubeconfig").await;
     let mut fleet = Fleet::new(&harness, program, folder.path()).await;
     fleet.start_server("server-a", None);
     fleet.start_server("server-b", Some(&outage.kubeconfig));
@@ -65,9 +75,14 @@ async fn a_rotation_fails_nobody() {
     a_new_certificate_is_served_within_a_second(&harness, &fleet).await;
     a_damaged_secret_keeps_the_certificate(&harness, &fleet).await;
     an_outage_of_the_api_server_is_caught_up(&harness, &fleet, &outage).await;
+    a_lost_cluster_is_told_with_what_is_left(&harness, &fleet, &outage, &cli).await;
+    ctrl_c_puts_the_former_certificate_back(&harness, &fleet, &outage).await;
+    a_write_without_an_answer_is_taken_back(&harness, &fleet, &cli).await;
+    a_pod_that_goes_away_is_not_waited_for(&harness, &mut fleet, &third).await;
     every_phase_can_be_undone(&harness, &fleet).await;
     killed_at_any_moment_it_goes_on(&harness, &fleet).await;
     without_a_step_it_stops_before_retire(&harness, &fleet).await;
+    an_interrupted_retirement_is_finished_and_nothing_begun(&harness, &fleet).await;
     an_emergency_distrusts_at_once(&harness, &fleet).await;
     the_lock_is_taken_by_writers_only(&harness).await;
     the_controller_goes_on_with_what_it_began(&harness, &mut fleet).await;

@@ -3,8 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use kube::Api;
-use serde_json::Value;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Value, json};
 use silica_api::names;
 
 use crate::{
@@ -99,9 +103,42 @@ pub(crate) async fn without_a_step_it_stops_before_retire(harness: &Harness, fle
     );
 }
 
+/// As a run leaves it that ended behind the first write of the last phase.
+pub(crate) async fn an_interrupted_retirement_is_finished_and_nothing_begun(
+    harness: &Harness,
+    fleet: &Fleet,
+) {
+    for step in ["prepare", "spread", "switch", "soak"] {
+        rotate(harness, &["--ca", "--step", step]);
+    }
+    let follows = rotate(harness, &["status"])["nextAuthority"]["fingerprint"].clone();
+    let secrets: Api<Secret> = Api::namespaced(harness.client(), names::NAMESPACE);
+    let mark = json!({"metadata": {"annotations": {"silica/rotation-course": "retiring"}}});
+    secrets
+        .patch(
+            names::CA_NEXT_SECRET,
+            &PatchParams::default(),
+            &Patch::Merge(mark),
+        )
+        .await
+        .unwrap();
+    let status = rotate(harness, &["--ca"]);
+    assert_eq!(status["phase"], Value::Null, "{status}");
+    assert_eq!(status["nextAuthority"], Value::Null, "{status}");
+    assert_eq!(status["authority"]["fingerprint"], follows);
+    let new = bundle(harness).await;
+    assert_eq!(new.matches("BEGIN CERTIFICATE").count(), 1);
+    verify_served(harness, fleet, &new, true).await;
+}
+
 pub(crate) async fn an_emergency_distrusts_at_once(harness: &Harness, fleet: &Fleet) {
     let old = bundle(harness).await;
-    rotate(harness, &["--ca", "--emergency"]);
+    // The key of the CA that was to follow lay beside the exposed one.
+    rotate(harness, &["--ca", "--step", "prepare"]);
+    let exposed = rotate(harness, &["--ca", "--step", "spread"])["nextAuthority"]["fingerprint"].clone();
+    let status = rotate(harness, &["--ca", "--emergency"]);
+    assert_eq!(status["phase"], Value::Null, "{status}");
+    assert_ne!(status["authority"]["fingerprint"], exposed);
     let new = bundle(harness).await;
     verify_served(harness, fleet, &old, false).await;
     verify_served(harness, fleet, &new, true).await;

@@ -11,12 +11,7 @@ use kube::{
 use serde_json::{Value, json};
 use silica_api::names;
 
-use crate::{
-    chain, fingerprint,
-    fleet::{self, Fleet},
-    harness::Harness,
-    held, rotate,
-};
+use crate::{chain, fingerprint, fleet::Fleet, harness::Harness, held, outage::Outage, rotate};
 
 pub(crate) async fn a_new_certificate_is_served_within_a_second(harness: &Harness, fleet: &Fleet) {
     let output = rotate(harness, &[]);
@@ -51,7 +46,7 @@ pub(crate) async fn a_damaged_secret_keeps_the_certificate(harness: &Harness, fl
 pub(crate) async fn an_outage_of_the_api_server_is_caught_up(
     harness: &Harness,
     fleet: &Fleet,
-    outage: &fleet::Outage,
+    outage: &Outage,
 ) {
     let before = fingerprint(harness).await;
     outage.set_up(false);

@@ -65,6 +65,10 @@ pub const REPLACED_CONTAINER: &str = "agents.kruise.io/replaced-container";
 /// was ordered over ACME. Any other certificate in there is somebody else's.
 pub const ACME_FINGERPRINT: &str = "silica/acme-fingerprint";
 
+/// Annotation of cert-manager on each Secret that it keeps: name of the Certificate by
+/// which it writes the Secret again whenever something else is in it.
+pub const CERT_MANAGER_CERTIFICATE: &str = "cert-manager.io/certificate-name";
+
 /// Prefix of the metadata keys that change how a create call works.
 pub const EXTENSION_PREFIX: &str = "e2b.agents.kruise.io/";
 

@@ -49,7 +49,7 @@ pub enum Error {
     /// The CA's key is not the PEM it should be.
     #[error("failed to read the CA private key")]
     KeyPem(#[source] pem::Error),
-    /// The key is in a form that is not read here.
+    /// The key is in an older form, and not of the kind that the certificate names.
     #[error("the CA private key is {form}; convert it with `openssl pkcs8 -topk8 -nodes -in KEY -out PKCS8`")]
     KeyForm {
         /// SEC1 or PKCS#1.

@@ -122,22 +122,31 @@ impl Material {
         }
     }
 
-    /// The writes that make the next CA the only one at once, without any
-    /// overlap: the key of the present one is in wrong hands.
+    /// The writes that make a new CA the only one at once, without any overlap: the
+    /// key of the present one is in wrong hands, and with it that of a CA that was
+    /// to follow, which lay beside it. Only a CA of an emergency that was
+    /// interrupted is used again.
     pub fn emergency(&self, by: &str, now: OffsetDateTime) -> Result<Vec<Write>, Error> {
         let mut writes = Vec::new();
         let mut whole = self.clone();
-        if self.next.is_none() {
-            let begun = self.begin(by, now)?;
+        let begun = self.next.as_ref().filter(|(_, record)| record.is_emergency);
+        if begun.is_none() {
+            let begun = self.begin_emergency(by, now)?;
             writes.push(Write::Next(Box::new(begun.0.clone()), begun.1.clone()));
             whole.next = Some(begun);
         }
-        if whole.check_published().is_err() {
-            whole.bundle = whole.both(now)?;
-            writes.push(Write::Bundle(whole.bundle.clone()));
-        }
         writes.extend(whole.retire(now)?);
         Ok(writes)
+    }
+
+    /// Retiring from the first write on: every run after an interruption finishes it.
+    fn begin_emergency(&self, by: &str, now: OffsetDateTime) -> Result<(Authority, Record), Error> {
+        let (next, record) = self.begin(by, now)?;
+        let record = Record {
+            is_emergency: true,
+            ..heading(&record, Course::Retiring)
+        };
+        Ok((next, record))
     }
 
     /// The writes that put the former CA back.
@@ -206,19 +215,30 @@ impl Material {
     }
 
     /// Distrust comes last: the next CA serves alone, takes its place, and only
-    /// then leaves the former one the bundle.
+    /// then leaves the former one the bundle. In an emergency all others leave it,
+    /// too: their keys may have been where the exposed one was.
     fn retire(&self, now: OffsetDateTime) -> Result<Vec<Write>, Error> {
-        self.check_published()?;
         let (next, record) = self.next()?;
-        let leaf = self.issue(Signer::Next, now)?;
-        let left = bundle::without(&self.bundle, &record.former, now)?;
-        Ok(vec![
-            Write::Mark(heading(record, Course::Retiring)),
+        let mut writes = vec![Write::Mark(heading(record, Course::Retiring))];
+        let mut whole = self.clone();
+        if record.is_emergency && self.check_published().is_err() {
+            whole.bundle = self.both(now)?;
+            writes.push(Write::Bundle(whole.bundle.clone()));
+        }
+        whole.check_published()?;
+        let leaf = whole.issue(Signer::Next, now)?;
+        let left = if record.is_emergency {
+            next.certificate_pem().to_owned()
+        } else {
+            bundle::without(&self.bundle, &record.former, now)?
+        };
+        writes.extend([
             Write::Leaf(Box::new(leaf), Box::new(next.clone())),
             Write::Current(Box::new(next.clone())),
             Write::Bundle(left),
             Write::RemoveNext,
-        ])
+        ]);
+        Ok(writes)
     }
 
     fn mark(&self, done: Phase, now: OffsetDateTime) -> Result<Write, Error> {

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Course, Phase, State};
+use super::{Course, Phase, State, Waits};
 
 const PHASE: &str = "silica/rotation-phase";
 const COURSE: &str = "silica/rotation-course";
@@ -15,6 +15,8 @@ const OLD_LEAF_UNTIL: &str = "silica/rotation-old-leaf-until";
 /// last phase was interrupted after its certificate had been overwritten.
 const FORMER: &str = "silica/rotation-former";
 const STARTED_BY: &str = "silica/rotation-started-by";
+const EMERGENCY: &str = "silica/rotation-emergency";
+const WAITS: &str = "silica/rotation-waits";
 
 /// A rotation as it is kept.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,6 +25,12 @@ pub struct Record {
     pub former: String,
     /// Who began it: only they go on with it without being asked.
     pub started_by: String,
+    /// Whether the former CA's key is in wrong hands: nothing but the next CA stays
+    /// trusted, and only what was made since is used.
+    pub is_emergency: bool,
+    /// The waits by which whoever began it goes on by itself; `None` when that is
+    /// not kept. Others tell by it what comes next and when.
+    pub waits: Option<Waits>,
     /// How far it got.
     pub state: State,
 }
@@ -33,6 +41,8 @@ impl Record {
         Self {
             former: former.to_owned(),
             started_by: started_by.to_owned(),
+            is_emergency: false,
+            waits: None,
             state: State {
                 done: None,
                 course: Course::Ahead,
@@ -52,6 +62,8 @@ impl Record {
         Self {
             former: text(FORMER).to_owned(),
             started_by: text(STARTED_BY).to_owned(),
+            is_emergency: text(EMERGENCY) == "true",
+            waits: read_waits(text(WAITS)),
             state: State {
                 done: done.filter(|_| since.is_some() && until.is_some()),
                 course: match text(COURSE) {
@@ -80,8 +92,37 @@ impl Record {
             (COURSE.to_owned(), course),
             (SINCE.to_owned(), Some(moment(self.state.since))),
             (OLD_LEAF_UNTIL.to_owned(), Some(moment(self.state.old_leaf_until))),
+            (EMERGENCY.to_owned(), self.is_emergency.then(|| "true".to_owned())),
+            (WAITS.to_owned(), self.waits.map(write_waits)),
         ])
     }
+}
+
+/// Seconds of spread and soak, and what follows the soak.
+fn write_waits(waits: Waits) -> String {
+    let mut text = format!(
+        "spread={} soak={}",
+        waits.spread.whole_seconds(),
+        waits.soak.whole_seconds()
+    );
+    for (is_so, word) in [(waits.outlives_leaf, " leaf"), (waits.retires, " retire")] {
+        text.push_str(if is_so { word } else { "" });
+    }
+    text
+}
+
+fn read_waits(text: &str) -> Option<Waits> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let span = |key: &str| {
+        let value = words.iter().find_map(|word| word.strip_prefix(key))?;
+        Some(Duration::seconds(value.parse().ok()?))
+    };
+    Some(Waits {
+        spread: span("spread=")?,
+        soak: span("soak=")?,
+        outlives_leaf: words.contains(&"leaf"),
+        retires: words.contains(&"retire"),
+    })
 }
 
 #[cfg(test)]
@@ -96,9 +137,16 @@ mod tests {
     fn a_record_is_read_as_it_was_written() {
         for done in [None, Some(Phase::Switch)] {
             for course in [Course::Ahead, Course::Retiring, Course::Undoing] {
+                let is_controller = done.is_some();
                 let record = Record {
                     former: "ab12".into(),
                     started_by: "somebody".into(),
+                    is_emergency: !is_controller,
+                    waits: is_controller.then_some(Waits {
+                        soak: Duration::days(90),
+                        retires: true,
+                        ..Waits::default()
+                    }),
                     state: State {
                         done,
                         course,
@@ -118,7 +166,9 @@ mod tests {
         let marks = BTreeMap::from([
             (PHASE.to_owned(), "switch".to_owned()),
             (SINCE.to_owned(), "yesterday".to_owned()),
+            (WAITS.to_owned(), "spread=soon".to_owned()),
         ]);
-        assert_eq!(Record::read(&marks).state.done, None);
+        let read = Record::read(&marks);
+        assert_eq!((read.state.done, read.waits), (None, None));
     }
 }

@@ -71,6 +71,25 @@ fn a_soak_lasts_as_long_as_was_asked_and_without_a_word_the_old_ca_is_retired() 
     assert_eq!(action, Ok(Action::Do(Phase::Retire)));
 }
 
+/// Whoever follows a request until it is done comes to an end, also from the middle of
+/// the last phase: that the state is gone then must not begin another rotation.
+#[test]
+fn a_retirement_that_is_finished_begins_nothing() {
+    for done in [Some(Phase::Soak), None] {
+        let retiring = State {
+            done,
+            course: Course::Retiring,
+            ..state(Phase::Soak)
+        };
+        for asked in [Request::Automatic(BY_HAND), Request::Step(Phase::Retire)] {
+            assert_eq!(next(Some(&retiring), asked, START), Ok(Action::Do(Phase::Retire)));
+            assert!(ends_with(asked, Phase::Retire));
+        }
+    }
+    assert!(!ends_with(Request::Automatic(BY_HAND), Phase::Soak));
+    assert!(ends_with(Request::Step(Phase::Soak), Phase::Soak));
+}
+
 #[test]
 fn a_step_is_done_once_and_never_out_of_order() {
     for (index, phase) in Phase::ALL.into_iter().enumerate() {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use silica_acme::{account, dns::propagation, provider};
-use silica_api::names;
+use silica_api::{labels, names};
 use silica_certs::{
     bundle,
     import::Outcome,
@@ -63,17 +63,20 @@ pub enum Error {
     },
     /// cert-manager keeps the Secret, and would overwrite what is put there.
     #[error(
-        "Secret {}/{} is kept by cert-manager (Certificate {certificate:?}); nothing was changed",
-        names::NAMESPACE,
-        names::TLS_SECRET
+        "Secret {}/{secret} is kept by cert-manager (Certificate {certificate:?}); nothing was changed",
+        names::NAMESPACE
     )]
     CertManager {
+        /// The Secret.
+        secret: &'static str,
         /// Name of the Certificate.
         certificate: String,
     },
-    /// The installation has no CA whose certificate could be given to clients.
-    #[error("the installation has no CA of Silica's: it serves a certificate that somebody else issued")]
-    NoBundle,
+    /// Nobody has to be given a CA.
+    #[error(
+        "the issuer of the served certificate is public: clients accept it by themselves, there is no CA to trust"
+    )]
+    NoRoots,
     /// The file to trust holds something else than CA certificates.
     #[error("failed to find CA certificates to trust")]
     Bundle(#[source] bundle::Error),
@@ -138,7 +141,7 @@ impl Error {
             | Self::Refused { is_input: true, .. } => Exit::Config,
             Self::Refused { is_input: false, .. }
             | Self::CertManager { .. }
-            | Self::NoBundle
+            | Self::NoRoots
             | Self::Unlimited { .. }
             | Self::Phase(_) => Exit::Findings,
             Self::Trust(error) if error.is_permission() => Exit::Forbidden,
@@ -153,17 +156,18 @@ impl Error {
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::CertManager { certificate } => Some(format!(
-                "let cert-manager renew it: cmctl renew -n {ns} {certificate}; or delete its Certificate first: \
-                 kubectl delete certificate -n {ns} {certificate}",
-                ns = names::NAMESPACE
+            Self::CertManager { secret, certificate } => Some(format!(
+                "let cert-manager renew it: cmctl renew -n {ns} {certificate}; or take the Secret from it first: \
+                 kubectl delete certificate -n {ns} {certificate}; kubectl annotate secret -n {ns} {secret} {key}-",
+                ns = names::NAMESPACE,
+                key = labels::CERT_MANAGER_CERTIFICATE
             )),
             Self::Order(error) => Some(error.hint()),
             Self::Account(error) => account_hint(error),
             Self::Acme(error) => acme_hint(error),
             Self::Refused { .. } => Some("silica certs inspect FILE shows what the file holds".to_owned()),
-            Self::NoBundle => Some(
-                "clients of a public CA need nothing; for a private one give them the file of that CA"
+            Self::NoRoots => Some(
+                "if it is not public, name its CA once: silica certs import --cert FILE --key FILE --ca CA"
                     .to_owned(),
             ),
             Self::Unlimited { .. } => Some("if that is what you want: --force".to_owned()),

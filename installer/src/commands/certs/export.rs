@@ -13,6 +13,7 @@ use crate::{
     exit::Exit,
     facts,
     run::Context,
+    secrets,
 };
 
 /// The file with our CA alone, in the folder.
@@ -61,9 +62,11 @@ pub(crate) fn write(context: &Context, file: &Path, bundle: &str) -> Result<Clie
     Ok(roots)
 }
 
-/// The trust bundle of the installation.
+/// The CA certificates that clients have to be given; an error when they need none.
 pub(super) async fn read_bundle(cluster: &Cluster) -> Result<String, Error> {
     facts::read_installed(cluster).await?;
-    let bundle = facts::read_existing(cluster).await?.ca_bundle;
-    Ok(bundle.ok_or(CertsError::NoBundle)?)
+    let existing = facts::read_existing(cluster).await?;
+    Ok(secrets::client_roots(&existing)
+        .ok_or(CertsError::NoRoots)?
+        .to_owned())
 }

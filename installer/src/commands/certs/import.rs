@@ -24,7 +24,10 @@ use super::{error::Error as CertsError, inspect::system_roots, password::KeyPass
 use crate::{
     cli::Format,
     cluster::Cluster,
-    commands::rotate_certs::{deliver, fingerprint_of, installed_domains},
+    commands::rotate_certs::{
+        deliver::{self, Change},
+        fingerprint_of, installed_domains, leave_to_cert_manager,
+    },
     error::Error,
     exit::Exit,
     facts,
@@ -71,6 +74,9 @@ pub struct ImportArgs {
     /// Judge the files and write nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Serve it even if nothing shows from here whether it is served
+    #[arg(long, conflicts_with = "dry_run")]
+    pub no_verify: bool,
     /// Domain to judge them for instead of those installed; takes no cluster
     #[arg(long, short, value_name = "NAME", requires = "dry_run")]
     pub domain: Vec<Domain>,
@@ -120,7 +126,7 @@ pub async fn run(context: &Context, args: &ImportArgs) -> Result<Exit, Error> {
         return tell(context, judged);
     }
     // Boxed: the future is large.
-    let work = Box::pin(serve(context, &cluster, &given, Origin::Files));
+    let work = Box::pin(serve(context, &cluster, &given, Origin::Files, args.no_verify));
     lock::exclusive(&cluster, work).await
 }
 
@@ -130,20 +136,14 @@ pub(super) async fn serve(
     cluster: &Cluster,
     given: &Given,
     origin: Origin,
+    no_verify: bool,
 ) -> Result<Exit, Error> {
     let printer = &context.printer;
     let mut inventory = facts::read_installed(cluster).await?;
     let existing = facts::read_existing(cluster).await?;
     let domains = installed_domains(&inventory)?;
     let former = existing.secrets.get(names::TLS_SECRET);
-    if let Some(former) = former.filter(|former| facts::is_by_cert_manager(&former.metadata)) {
-        let annotations = former.metadata.annotations.as_ref();
-        let certificate = annotations.and_then(|map| map.get("cert-manager.io/certificate-name"));
-        return Err(CertsError::CertManager {
-            certificate: certificate.cloned().unwrap_or_default(),
-        }
-        .into());
-    }
+    leave_to_cert_manager(&existing, names::TLS_SECRET)?;
     printer.start("Verdict");
     let accepted = judge_for(cluster, given, &inventory).await?;
     printer.done("the certificate can be served");
@@ -158,34 +158,35 @@ pub(super) async fn serve(
             .confirm("Serve this certificate instead of the present one?")
             .await?;
     }
-    // From now on the Secret is not the installation's: first out of the list
-    // of its objects, or the next installation would remove it.
-    let entry = Entry::core("Secret", "secrets", names::TLS_SECRET);
-    let was_listed = inventory.objects.remove(&entry);
-    if was_listed {
-        write_inventory(cluster, &inventory).await?;
-    }
+    let ways = deliver::find_ways(context, cluster, &domains, no_verify).await?;
     let fingerprint = fingerprint_of(&accepted.chain)?;
     let mut secret = secret(&accepted, given.key.expose());
     if origin == Origin::Acme {
         let mark = (labels::ACME_FINGERPRINT.to_owned(), fingerprint.clone());
         secret.metadata.annotations = Some(BTreeMap::from([mark]));
     }
-    let delivered = deliver::replace(context, cluster, &domains, &secret, former, &fingerprint).await;
-    if was_listed && delivered.is_err() {
-        inventory.objects.insert(entry);
+    let change = Change {
+        domains: &domains,
+        secret: &secret,
+        former,
+        fingerprint: &fingerprint,
+    };
+    let delivered = deliver::replace(context, cluster, ways, &change).await?;
+    // From now on the Secret is not the installation's. Without its label it is safe from
+    // `install` and `uninstall` whatever the list says.
+    let entry = Entry::core("Secret", "secrets", names::TLS_SECRET);
+    if inventory.objects.remove(&entry) {
         write_inventory(cluster, &inventory).await?;
     }
-    let delivered = delivered?;
     match printer.output() {
         Output::Text => printer.result(format!("SHA-256 {fingerprint}"))?,
-        Output::Json => printer.json(&json!({
-            "fingerprint": fingerprint,
-            "servedAfterMilliseconds": u64::try_from(delivered.took.as_millis()).unwrap_or(u64::MAX),
-            "routes": delivered.routes.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "warnings": accepted.warnings,
-            "clients": outcomes::to_json(&accepted.outcomes),
-        }))?,
+        Output::Json => {
+            let mut facts = delivered.to_json();
+            facts.insert("fingerprint".to_owned(), json!(fingerprint));
+            facts.insert("warnings".to_owned(), json!(accepted.warnings));
+            facts.insert("clients".to_owned(), outcomes::to_json(&accepted.outcomes));
+            printer.json(&facts.into())?;
+        }
     }
     Ok(Exit::Success)
 }
@@ -233,13 +234,16 @@ fn tell(context: &Context, judged: Result<Accepted, Error>) -> Result<Exit, Erro
 
 /// Without our label: `install` judges it and never writes it.
 fn secret(accepted: &Accepted, key: &str) -> Secret {
-    let mut data = BTreeMap::from([
+    let data = BTreeMap::from([
         (CERTIFICATE.to_owned(), accepted.chain.clone()),
         (PRIVATE_KEY.to_owned(), key.to_owned()),
+        // Empty rather than absent: what the controller wrote there would stay otherwise,
+        // since the entry is its.
+        (
+            CA_CERTIFICATE.to_owned(),
+            accepted.root.clone().unwrap_or_default(),
+        ),
     ]);
-    if let Some(root) = &accepted.root {
-        data.insert(CA_CERTIFICATE.to_owned(), root.clone());
-    }
     Secret {
         metadata: ObjectMeta {
             name: Some(names::TLS_SECRET.into()),

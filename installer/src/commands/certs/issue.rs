@@ -1,7 +1,9 @@
 //! `silica certs issue`: orders a certificate by ACME for a domain and its
 //! wildcard, and writes it as files or serves it.
 
+mod in_cluster;
 mod kept;
+mod pending;
 pub mod settings;
 mod swept;
 
@@ -18,14 +20,8 @@ use silica_api::types::Domain;
 use silica_certs::{files, inspect};
 use zeroize::Zeroizing;
 
-use super::{
-    error::Error as CertsError,
-    import::{self, Given, Measure, Origin},
-};
-use crate::{
-    cli::duration, commands::rotate_certs::installed_domains, error::Error, exit::Exit, facts, lock,
-    run::Context, secrets,
-};
+use super::error::Error as CertsError;
+use crate::{cli::duration, error::Error, exit::Exit, run::Context, secrets};
 use kept::{Kept, Place};
 use swept::Swept;
 
@@ -110,6 +106,9 @@ pub struct IssueArgs {
     /// CA that clients trust (PEM), for an ACME server that is not public
     #[arg(long, value_name = "FILE", requires = "cluster")]
     pub ca: Option<PathBuf>,
+    /// Serve it even if nothing shows from here whether it is served
+    #[arg(long, requires = "cluster")]
+    pub no_verify: bool,
 }
 
 /// Who creates records.
@@ -138,7 +137,7 @@ impl IssueArgs {
 /// Orders the certificate.
 pub async fn run(context: &Context, args: &IssueArgs) -> Result<Exit, Error> {
     if args.cluster {
-        return issue_for_cluster(context, args).await;
+        return in_cluster::run(context, args).await;
     }
     let mut domains: Vec<Domain> = Vec::new();
     for name in &args.domain {
@@ -162,42 +161,6 @@ pub async fn run(context: &Context, args: &IssueArgs) -> Result<Exit, Error> {
     }
     tell_end(context, &issued)?;
     Ok(Exit::Success)
-}
-
-async fn issue_for_cluster(context: &Context, args: &IssueArgs) -> Result<Exit, Error> {
-    let cluster = context.cluster().await?;
-    let inventory = facts::read_installed(&cluster).await?;
-    let domains = installed_domains(&inventory)?;
-    let place = Place::Cluster(Box::new(cluster.clone()));
-    let kept = place.read().await?;
-    let wanted = settings::merge(args, kept.settings)?;
-    let ca = match &args.ca {
-        Some(path) => Some(read(path)?),
-        None => None,
-    };
-    // Before the CA is asked: its patience for trials is limited.
-    context
-        .confirm("Order a certificate and serve it instead of the present one?")
-        .await?;
-    let issued = order(context, args, &wanted, kept.account, &place, &domains).await?;
-    // Before the certificate: the controller looks for it when that changes.
-    place.write_settings(&wanted).await?;
-    let given = Given {
-        chain: issued.chain_pem.clone(),
-        key: issued.key.clone(),
-        // The CA was asked itself: what it says of its chain is true.
-        measure: ca.map_or(Measure::Any, Measure::Given),
-    };
-    // Boxed: the future is large. The order took its time without the Lease, which is
-    // for what changes the installation.
-    let work = Box::pin(import::serve(context, &cluster, &given, Origin::Acme));
-    let exit = lock::exclusive(&cluster, work).await?;
-    tell_end(context, &issued)?;
-    context.printer.info(match wanted.unattended() {
-        Some(_) => "the controller renews it at two thirds of its life",
-        None => "nobody renews it: run the same command again before it ends",
-    });
-    Ok(exit)
 }
 
 /// Opens the account, which is kept at once, and orders.

@@ -24,7 +24,10 @@ use silica_certs::{
 use silica_manifests::Object;
 use time::OffsetDateTime;
 
-use super::{deliver, fingerprint_of};
+use super::{
+    deliver::{self, Change},
+    fingerprint_of, query,
+};
 use crate::{
     apply::{self, Conflicts},
     cluster::{Cluster, found, request},
@@ -36,6 +39,8 @@ use crate::{
 };
 
 const AWAITS_RETIRE: &str = "all clients must have the new trust bundle (silica certs export); then: silica rotate-certs --ca --step retire";
+const GOES_ON_BY_ITSELF: &str =
+    "the controller began it and goes on by itself; to do a phase now: --step PHASE, to go back: --abort";
 const RENEWAL_IS_OFF: &str = "the controller had begun it and will not begin another one by itself; to let it again: kubectl annotate secret -n";
 
 /// A rotation of this installation.
@@ -45,6 +50,8 @@ pub struct Rotation<'a> {
     domains: &'a [Domain],
     validity: time::Duration,
     existing: Existing,
+    /// Whether nobody is to look if a new certificate is served.
+    pub no_verify: bool,
     /// All that the steps are decided on.
     pub material: Material,
 }
@@ -65,6 +72,7 @@ impl<'a> Rotation<'a> {
             domains,
             validity,
             existing,
+            no_verify: false,
             material,
         })
     }
@@ -75,7 +83,8 @@ impl<'a> Rotation<'a> {
     }
 
     async fn refresh(&mut self) -> Result<(), Error> {
-        *self = Self::read(self.context, self.cluster, self.domains, self.validity).await?;
+        let now = Self::read(self.context, self.cluster, self.domains, self.validity).await?;
+        (self.existing, self.material) = (now.existing, now.material);
         Ok(())
     }
 
@@ -83,9 +92,20 @@ impl<'a> Rotation<'a> {
     pub async fn follow(&mut self, asked: Request) -> Result<String, Error> {
         loop {
             let now = OffsetDateTime::now_utc();
+            // Its waits are not ours: two paces would end the soak early.
+            if matches!(asked, Request::Automatic(_)) && query::controllers_waits(&self.material).is_some() {
+                return Ok(GOES_ON_BY_ITSELF.to_owned());
+            }
             let action = self.material.next_action(asked, now).map_err(CertsError::from)?;
             match action {
-                Action::Do(phase) => self.perform(phase, now).await?,
+                Action::Do(phase) => {
+                    self.perform(phase, now).await?;
+                    if rotation::ends_with(asked, phase) {
+                        let done = self.material.state().and_then(|state| state.done);
+                        let next = self.material.next.as_ref().and(rotation::following(done));
+                        return Ok(format!("next: {}", next.map_or("nothing", Phase::as_str)));
+                    }
+                }
                 Action::Restore => return self.restore(now).await,
                 Action::Nothing => return Ok("nothing to do".to_owned()),
                 Action::AwaitRetire => return Ok(AWAITS_RETIRE.to_owned()),
@@ -101,11 +121,6 @@ impl<'a> Rotation<'a> {
                     tokio::time::sleep(left).await;
                     self.context.printer.done("clients had time");
                 }
-            }
-            if matches!(asked, Request::Step(_)) {
-                let done = self.material.state().and_then(|state| state.done);
-                let next = self.material.next.as_ref().and(rotation::following(done));
-                return Ok(format!("next: {}", next.map_or("nothing", Phase::as_str)));
             }
         }
     }
@@ -173,8 +188,13 @@ impl<'a> Rotation<'a> {
         Ok("the rotation is undone; the former CA is the only one again".to_owned())
     }
 
-    /// Makes the writes in their order, then looks at the result.
+    /// Makes the writes in their order, then looks at the result. Before the first one
+    /// it is certain that somebody will see the new certificate.
     async fn execute(&mut self, writes: Vec<Write>) -> Result<(), Error> {
+        let mut ways = None;
+        if writes.iter().any(|write| matches!(write, Write::Leaf(..))) {
+            ways = deliver::find_ways(self.context, self.cluster, self.domains, self.no_verify).await?;
+        }
         for write in writes {
             match write {
                 Write::Next(authority, record) => {
@@ -184,6 +204,11 @@ impl<'a> Rotation<'a> {
                         .annotations_mut()
                         .extend(marks.filter_map(|(key, value)| Some((key, value?))));
                     self.apply(&Object::of(&secret)).await?;
+                    if self.material.next.is_some() {
+                        // Marks of the CA that was to follow before are another writer's.
+                        let marks = json!({"metadata": {"annotations": record.marks()}});
+                        self.patch(names::CA_NEXT_SECRET, &marks).await?;
+                    }
                 }
                 Write::Mark(record) => {
                     let marks = json!({"metadata": {"annotations": record.marks()}});
@@ -198,17 +223,14 @@ impl<'a> Rotation<'a> {
                 Write::Leaf(leaf, authority) => {
                     let fingerprint = fingerprint_of(leaf.chain_pem())?;
                     let secret = contents::leaf_secret(&leaf, &authority);
-                    let former = self.served();
+                    let change = Change {
+                        domains: self.domains,
+                        secret: &secret,
+                        former: self.served(),
+                        fingerprint: &fingerprint,
+                    };
                     // Boxed: the future is large.
-                    Box::pin(deliver::replace(
-                        self.context,
-                        self.cluster,
-                        self.domains,
-                        &secret,
-                        former,
-                        &fingerprint,
-                    ))
-                    .await?;
+                    Box::pin(deliver::replace(self.context, self.cluster, ways.take(), &change)).await?;
                 }
             }
         }

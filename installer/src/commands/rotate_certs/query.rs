@@ -2,9 +2,13 @@
 //! only, so it needs no lock.
 
 use serde_json::{Value, json};
+use silica_api::names;
 use silica_certs::{
     inspect::{self, Inspected},
-    rotation::{Action, Course, Phase, Request, Waits, material::Material},
+    rotation::{
+        Action, Course, Phase, Request, Waits,
+        material::{Material, unattended},
+    },
 };
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
@@ -115,8 +119,21 @@ fn described(one: &Inspected) -> String {
     format!("{}, until {}", one.subject, shown(one.not_after))
 }
 
+/// The waits by which the controller goes on with a rotation that it began; `None` when
+/// a person began it, or nobody.
+pub fn controllers_waits(material: &Material) -> Option<Waits> {
+    let (_, record) = material.next.as_ref()?;
+    let is_controllers = record.started_by == names::CONTROLLER;
+    is_controllers.then(|| {
+        record
+            .waits
+            .unwrap_or_else(|| unattended(material.request.validity))
+    })
+}
+
 fn following(material: &Material, now: OffsetDateTime) -> String {
-    match material.next_action(Request::Automatic(Waits::default()), now) {
+    let waits = controllers_waits(material).unwrap_or_default();
+    match material.next_action(Request::Automatic(waits), now) {
         Err(refusal) => refusal.to_string(),
         Ok(Action::Do(phase)) => phase.to_string(),
         Ok(Action::Restore) => "the former CA is put back, with --abort".to_owned(),
@@ -127,5 +144,72 @@ fn following(material: &Material, now: OffsetDateTime) -> String {
         }
         Ok(Action::AwaitRetire) => "retire, when every client has the new trust bundle".to_owned(),
         Ok(Action::Nothing) => "nothing".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use silica_certs::{
+        LEAF_VALIDITY,
+        authority::{Authority, AuthorityRequest},
+        leaf::LeafRequest,
+        rotation::{State, material::KeySource, record::Record},
+    };
+    use time::Duration;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = time::macros::datetime!(2026-06-01 12:00 UTC);
+
+    /// Switched a moment ago; the last certificate of the former CA ends in 20 days.
+    fn switched(started_by: &str, waits: Option<Waits>) -> Material {
+        let made = || {
+            let request = AuthorityRequest::new(vec!["a.example".to_owned()], Vec::new());
+            Authority::create(&request, NOW).unwrap()
+        };
+        let (current, next) = (made(), made());
+        let record = Record {
+            waits,
+            state: State {
+                done: Some(Phase::Switch),
+                course: Course::Ahead,
+                since: NOW,
+                old_leaf_until: NOW + Duration::days(20),
+            },
+            ..Record::begin(&current.inspected().fingerprint, started_by, NOW)
+        };
+        Material {
+            current,
+            next: Some((next, record)),
+            bundle: String::new(),
+            served: String::new(),
+            request: LeafRequest {
+                names: Vec::new(),
+                validity: LEAF_VALIDITY,
+            },
+            key: KeySource::Former(None),
+        }
+    }
+
+    fn next(material: &Material, days: i64) -> String {
+        Status::of(material, NOW + Duration::days(days)).next
+    }
+
+    #[test]
+    fn a_rotation_of_the_controller_is_told_by_the_controllers_waits() {
+        let by_hand = switched(names::FIELD_MANAGER_INSTALLER, None);
+        assert_eq!(next(&by_hand, 0), "soak, not before 2026-06-21T12:00:00Z");
+        assert_eq!(controllers_waits(&by_hand), None);
+        let by_controller = switched(names::CONTROLLER, None);
+        assert_eq!(next(&by_controller, 21), "soak, not before 2026-08-30T12:00:00Z");
+        let chosen = Waits {
+            soak: Duration::days(7),
+            outlives_leaf: false,
+            retires: true,
+            ..Waits::default()
+        };
+        let by_controller = switched(names::CONTROLLER, Some(chosen));
+        assert_eq!(next(&by_controller, 0), "soak, not before 2026-06-08T12:00:00Z");
+        assert_eq!(controllers_waits(&by_controller), Some(chosen));
     }
 }

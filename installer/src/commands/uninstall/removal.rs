@@ -7,9 +7,10 @@ use silica_api::names;
 
 use super::UninstallArgs;
 use crate::{
-    facts::{ClusterFacts, CrdFact, NamespaceFact, Strangers},
+    facts::{ClusterFacts, CrdFact, Existing, NamespaceFact, Strangers},
     inventory::Entry,
     pipeline::former,
+    secrets,
 };
 
 /// What goes, and what stays.
@@ -51,8 +52,10 @@ impl Removal {
             .inventory
             .iter()
             .flat_map(|inventory| inventory.objects.iter().cloned());
+        let (foreign, objects): (Vec<Entry>, Vec<Entry>) =
+            objects.partition(|entry| is_of_another_issuer(&facts.existing, entry));
         let (pools, installation): (Vec<Entry>, Vec<Entry>) =
-            objects.partition(|entry| entry.kind == "SandboxSet");
+            objects.into_iter().partition(|entry| entry.kind == "SandboxSet");
         let mut removal = Self {
             sandboxes: pools,
             installation,
@@ -70,6 +73,9 @@ impl Removal {
             ],
             ..Self::default()
         };
+        for entry in foreign {
+            removal.keep(entry.title(), "somebody else put it in the place of silica's");
+        }
         let asked_for = "unless asked for with --delete-sandboxes --delete-crds";
         if args.delete_sandboxes {
             removal.sandboxes.extend(users);
@@ -151,6 +157,14 @@ pub(super) fn kept_json(kept: &[Kept]) -> Vec<Value> {
     kept.iter()
         .map(|kept| json!({"object": kept.what, "why": kept.why}))
         .collect()
+}
+
+/// Whether somebody else, such as cert-manager, has put a Secret of theirs into the place
+/// of one of ours.
+fn is_of_another_issuer(existing: &Existing, entry: &Entry) -> bool {
+    let is_certificate = [names::TLS_SECRET, names::CA_SECRET].contains(&entry.name.as_str());
+    let found = existing.secrets.get(&entry.name);
+    entry.kind == "Secret" && is_certificate && found.is_some_and(|secret| !secrets::is_ours(secret))
 }
 
 fn definition(fact: &CrdFact) -> Entry {

@@ -6,6 +6,8 @@ use time::Duration;
 use super::*;
 use crate::secrets::{plan, served_key_type};
 
+mod foreign;
+
 const NOW: OffsetDateTime = time::macros::datetime!(2026-06-01 12:00 UTC);
 
 fn domains(texts: &[&str]) -> Vec<Domain> {
@@ -27,7 +29,8 @@ fn install(
             let secret: Secret = serde_json::from_value(object.content).unwrap();
             after.secrets.insert(object.name, secret);
         } else {
-            after.ca_bundle = Some(made.ca_bundle.clone());
+            let map: ConfigMap = serde_json::from_value(object.content).unwrap();
+            after.ca_bundle = map.data.unwrap().remove(names::CA_BUNDLE_KEY);
         }
     }
     (plan, after)

@@ -192,10 +192,14 @@ pub(super) fn read_key(secret: &Secret) -> Option<PrivateKeyPem> {
     PrivateKeyPem::parse(text(secret, PRIVATE_KEY)?).ok()
 }
 
-/// Whether it carries the label of this product.
+/// Whether it carries the label of this product, and is not kept by cert-manager all the
+/// same: a Certificate that was put over a Secret of ours leaves the label in place.
 pub(super) fn is_labelled(secret: &Secret) -> bool {
     let label = secret.labels().get(labels::APP_MANAGED_BY);
-    label.is_some_and(|value| value == names::PRODUCT)
+    let is_kept_by_another = secret
+        .annotations()
+        .contains_key(labels::CERT_MANAGER_CERTIFICATE);
+    label.is_some_and(|value| value == names::PRODUCT) && !is_kept_by_another
 }
 
 /// Whether the CA's Secret says that the CA must not be replaced.
@@ -245,6 +249,17 @@ mod tests {
         let date = parse_http_date("Fri, 15 Jan 2027 08:00:00 GMT").unwrap();
         assert_eq!(date.unix_timestamp(), 1_800_000_000);
         assert_eq!(parse_http_date("soon"), None);
+    }
+
+    #[test]
+    fn what_cert_manager_keeps_is_not_ours_whatever_its_label() {
+        let mut secret = secret("1");
+        assert!(!is_labelled(&secret));
+        secret.metadata.labels = Some(labels::product());
+        assert!(is_labelled(&secret));
+        let mark = (labels::CERT_MANAGER_CERTIFICATE.to_owned(), "leaf".to_owned());
+        secret.metadata.annotations = Some([mark].into());
+        assert!(!is_labelled(&secret) && !read_leaf(&secret).is_labelled);
     }
 
     #[test]

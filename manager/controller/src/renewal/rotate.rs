@@ -100,10 +100,10 @@ impl Rotation<'_> {
             match write {
                 Write::Next(authority, record) => {
                     follows = Some(authority.inspected().clone());
-                    self.create_next(&authority, &record).await?;
+                    self.create_next(&authority, &self.with_waits(record)).await?;
                 }
                 Write::Mark(record) => {
-                    let marks = json!({"metadata": {"annotations": record.marks()}});
+                    let marks = json!({"metadata": {"annotations": self.with_waits(record).marks()}});
                     self.patch(names::CA_NEXT_SECRET, marks).await?;
                 }
                 Write::Bundle(text) => apply::write_bundle(self.client, &bundle, &text).await?,
@@ -118,6 +118,14 @@ impl Rotation<'_> {
             }
         }
         Ok((done, follows))
+    }
+
+    /// Others, such as `silica rotate-certs status`, tell by it what comes when.
+    fn with_waits(&self, record: Record) -> Record {
+        Record {
+            waits: Some(self.waits),
+            ..record
+        }
     }
 
     async fn material(&self, leaf: &Secret, current: &Secret, bundle: &ConfigMap) -> Result<Material, Error> {

@@ -191,6 +191,79 @@ fn an_emergency_needs_no_cross_certificate_and_leaves_the_former_ca_nothing() {
     assert!(material.next.is_none() && !material.bundle.contains(former.certificate_pem()));
 }
 
+/// In the middle of a rotation the key of the next CA lay beside the exposed one;
+/// and `install` may have put a third CA into place. Every write is interrupted in turn.
+#[test]
+fn an_emergency_uses_no_exposed_key_and_leaves_no_exposed_ca_trusted() {
+    let phases = [None, Some(Phase::Prepare), Some(Phase::Switch), Some(Phase::Soak)];
+    for (done, is_replaced) in phases.into_iter().flat_map(|done| [(done, false), (done, true)]) {
+        for interruption in 0..7 {
+            let mut material = installed(Duration::days(3650));
+            while material.state().and_then(|state| state.done) != done {
+                for write in writes(&material, Request::Automatic(AT_ONCE), start()) {
+                    execute(&mut material, write);
+                }
+            }
+            let mut exposed = vec![material.current.clone()];
+            exposed.extend(material.next.clone().map(|(next, _)| next));
+            if is_replaced {
+                let other = installed(Duration::days(3650));
+                material.bundle = bundle::merge(&[&other.bundle, &material.bundle], start()).unwrap();
+                material.current = other.current;
+                exposed.push(material.current.clone());
+            }
+            let mut first = material.emergency("test", start()).unwrap();
+            first.truncate(interruption);
+            for write in first {
+                execute(&mut material, write);
+            }
+            let begun = material.next.clone().map(|(next, _)| next);
+            for write in material.emergency("test", start()).unwrap() {
+                execute(&mut material, write);
+            }
+            let seen = format!("{done:?}, replaced: {is_replaced}, interruption {interruption}");
+            assert!(material.next.is_none(), "{seen}");
+            assert!(accepts(&material.bundle, &material, start()), "{seen}");
+            assert_eq!(material.bundle, material.current.certificate_pem(), "{seen}");
+            for one in &exposed {
+                assert_ne!(material.current.key_pem(), one.key_pem(), "{seen}");
+            }
+            if interruption > 0 && interruption < 6 {
+                let (begun, now) = (begun.unwrap(), &material.current);
+                assert_eq!(now.key_pem(), begun.key_pem(), "another key is made: {seen}");
+            }
+        }
+    }
+}
+
+/// The retirement of a usual rotation is no emergency: its next key is exposed, too.
+#[test]
+fn an_emergency_in_the_middle_of_a_retirement_begins_with_a_new_key() {
+    for interruption in 1..5 {
+        let mut material = installed(Duration::days(3650));
+        while material.state().and_then(|state| state.done) != Some(Phase::Soak) {
+            for write in writes(&material, Request::Automatic(AT_ONCE), start()) {
+                execute(&mut material, write);
+            }
+        }
+        let next = material.next.clone().unwrap().0;
+        let mut retiring = writes(&material, Request::Automatic(AT_ONCE), start());
+        retiring.truncate(interruption);
+        for write in retiring {
+            execute(&mut material, write);
+        }
+        for write in material.emergency("test", start()).unwrap() {
+            execute(&mut material, write);
+        }
+        assert_ne!(material.current.key_pem(), next.key_pem(), "{interruption}");
+        assert_eq!(
+            material.bundle,
+            material.current.certificate_pem(),
+            "{interruption}"
+        );
+    }
+}
+
 #[test]
 fn an_expired_ca_is_followed_without_a_cross_certificate() {
     let mut material = installed(Duration::days(30));
