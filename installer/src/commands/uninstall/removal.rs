@@ -70,7 +70,7 @@ impl Removal {
             ],
             ..Self::default()
         };
-        let asked_for = "unless asked for with --delete-sandboxes --delete-crds";
+        let asked_for = "it goes with --delete-sandboxes --delete-crds";
         if args.delete_sandboxes {
             removal.sandboxes.extend(users);
         } else if !users.is_empty() {
