@@ -31,7 +31,7 @@ Examples:
   silica install --dry-run                             # what would change
   silica status
   silica verify-dns
-  eval \"$(silica env --ca-file silica-ca.crt)\"       # then run an agent
+  eval \"$(silica env --ca-file silica-ca.crt)\"         # then run an agent
   silica doctor 'invalid peer certificate: UnknownIssuer'
   silica rotate-certs
   silica uninstall";

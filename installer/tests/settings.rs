@@ -214,9 +214,13 @@ async fn what_was_chosen_stays_chosen(harness: &Harness) {
     expect(
         &harness.silica(&["install", "--no-wait", "--templates=false"]),
         0,
-        &["- SandboxSet default/base"],
+        &[
+            "- SandboxSet default/base (stays until a run waits",
+            "kept, since",
+        ],
     );
-    assert!(!harness.state().await.contains_key("SandboxSet default/base"));
+    // Nobody waits here, and only a run that does removes it.
+    assert!(harness.state().await.contains_key("SandboxSet default/base"));
 }
 
 async fn a_domain_that_is_dropped_is_gone_everywhere(harness: &Harness) {

@@ -1,5 +1,6 @@
 //! `silica verify-dns`: whether DNS leads clients to the installation.
 
+mod https;
 mod show;
 
 use std::{
@@ -13,27 +14,21 @@ use clap::{Args, ValueEnum};
 use futures::future::{OptionFuture, join, join_all};
 use serde_json::{Value, json};
 use silica_dns::{ClusterDns, Expected, PUBLIC, Progress, Report, Request, ViewKind, probe::is_localhost};
-use tokio::time::timeout;
 
 use crate::{
-    address::{self, Addresses, Route},
+    address::{self, Addresses},
     check::{Check, Verdict},
     cli::{self, Format},
     cluster::Cluster,
     cluster_dns::ServiceDns,
     error::Error,
     exit::Exit,
-    exposed::{self, Wanted},
-    facts, health,
-    probe::Roots,
+    facts,
     report::Output,
     run::Context,
     settings,
 };
 
-/// How long the connections of the HTTPS probe may take.
-const PROBE: Duration = Duration::from_secs(3);
-const HTTPS_PORT: u16 = 443;
 const DNS_PORT: u16 = 53;
 
 /// Flags of `silica verify-dns`.
@@ -170,7 +165,7 @@ impl Outcome {
 /// Checks every domain.
 pub async fn run(context: &Context, args: &VerifyDnsArgs) -> Result<Exit, Error> {
     let (target, cluster) = target(context.cluster().await, args).await?;
-    let wanted = OptionFuture::from(args.probe.then(|| wanted(cluster.as_ref(), args, &target)));
+    let wanted = OptionFuture::from(args.probe.then(|| https::wanted(cluster.as_ref(), args, &target)));
     let dns = cluster.as_ref().map(ServiceDns::new);
     let dns = dns.as_ref().map(|dns| dns as &dyn ClusterDns);
     let looks = join_all(
@@ -185,7 +180,7 @@ pub async fn run(context: &Context, args: &VerifyDnsArgs) -> Result<Exit, Error>
     for report in reports {
         let report = report?;
         let https = match &wanted {
-            Some(wanted) => probe(&target.expected, &report.domain, wanted).await,
+            Some(wanted) => https::probe(&target.expected, &report.domain, wanted).await,
             None => Vec::new(),
         };
         outcomes.push(Outcome { report, https });
@@ -292,62 +287,6 @@ async fn look(
     let report = silica_dns::wait(&request, dns, context.deadline, told).await;
     printer.stop();
     report
-}
-
-/// What the addresses should serve. Without a cluster only the CAs are known.
-async fn wanted(cluster: Option<&Cluster>, args: &VerifyDnsArgs, target: &Target) -> Result<Wanted, Error> {
-    let domains = target.domains.clone();
-    if let Some(path) = &args.ca_file {
-        let pem = std::fs::read_to_string(path).map_err(|source| settings::Error::ReadFile {
-            what: "the CA file",
-            path: path.clone(),
-            source,
-        })?;
-        return Ok(Wanted {
-            domains,
-            roots: Roots::of_bundle(&pem),
-            fingerprint: None,
-        });
-    }
-    let existing = OptionFuture::from(cluster.map(facts::read_existing));
-    Ok(match timeout(args.question_timeout, existing).await {
-        Ok(Some(Ok(existing))) if !existing.secrets.is_empty() => Wanted::new(domains, &existing),
-        _ => Wanted {
-            domains,
-            roots: Roots::of_system(),
-            fingerprint: None,
-        },
-    })
-}
-
-/// Looks at what the addresses serve for the hosts of a domain.
-async fn probe(expected: &[Expected], domain: &str, wanted: &Wanted) -> Vec<Check> {
-    let routes: Vec<Route> = expected
-        .iter()
-        .map(|host| Route::Tcp {
-            host: host.to_string(),
-            port: HTTPS_PORT,
-        })
-        .collect();
-    let wanted = Wanted {
-        domains: vec![domain.to_owned()],
-        ..wanted.clone()
-    };
-    let looks = async {
-        let (served, healthy) = join(exposed::look(&routes, &wanted), health::look(&routes, domain)).await;
-        [served, healthy].concat()
-    };
-    match timeout(PROBE, looks).await {
-        Ok(checks) => checks,
-        Err(_) => vec![
-            Check::warn(
-                "served-certificate",
-                format!("port {HTTPS_PORT} of the expected addresses"),
-                format!("no answer within {} s", PROBE.as_secs()),
-            )
-            .hint("it may well be reachable from elsewhere; firewalls have to let clients in"),
-        ],
-    }
 }
 
 /// Whether the domain needs no DNS at all.

@@ -19,7 +19,7 @@ use silica_api::{
 use crate::{
     expect,
     harness::{Harness, UNINSTALL},
-    install, withdraw,
+    install, parts, withdraw,
 };
 
 pub(crate) async fn foreign_definitions_are_refused(harness: &Harness) {
@@ -90,22 +90,9 @@ pub(crate) async fn an_object_of_somebody_else_is_refused(
     sets.patch(name, &PatchParams::apply("jane"), &Patch::Apply(&theirs))
         .await
         .unwrap();
-    for args in [
-        &install()[..],
-        &[
-            "check",
-            "--domain",
-            "silica.localhost",
-            "--templates",
-            "--template-image-base",
-            "x:1",
-        ],
-    ] {
-        expect(
-            &harness.silica(args),
-            79,
-            &[title, "field manager jane", "--adopt"],
-        );
+    for args in [install(), [&["check"], &parts()[..]].concat()] {
+        let refused = ["field manager jane", "--adopt", title];
+        expect(&harness.silica(&args), 79, &refused);
     }
     assert!(harness.secrets().await.is_empty(), "something was written");
     let left = sets.get(name).await.unwrap();

@@ -76,7 +76,7 @@ impl Removal {
         for entry in foreign {
             removal.keep(entry.title(), "somebody else put it in the place of silica's");
         }
-        let asked_for = "unless asked for with --delete-sandboxes --delete-crds";
+        let asked_for = "it goes with --delete-sandboxes --delete-crds";
         if args.delete_sandboxes {
             removal.sandboxes.extend(users);
         } else if !users.is_empty() {
