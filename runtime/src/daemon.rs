@@ -54,6 +54,10 @@ pub async fn serve(ports: Ports) -> Result<(), DaemonError> {
     let boot_user = std::env::var(DEFAULT_USER_ENV).ok();
     let sandbox = Arc::new(Sandbox::new(Access::new(fingerprint), reaper, boot_user));
 
+    tokio::spawn({
+        let sandbox = Arc::clone(&sandbox);
+        async move { sandbox.usage.run().await }
+    });
     let main = listen::serve(listen(ports.daemon)?, http::router(Arc::clone(&sandbox)));
     tokio::spawn(main);
     if let Some(port) = ports.interpreter {

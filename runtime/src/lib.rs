@@ -25,6 +25,7 @@ pub mod process;
 pub mod rpc;
 pub mod sandbox;
 pub mod start;
+pub mod usage;
 
 /// Generated from `proto/`.
 #[allow(clippy::all, clippy::pedantic, unreachable_pub)]

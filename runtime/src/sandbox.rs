@@ -9,6 +9,7 @@ use silica_runtime_api::{InitRequest, SANDBOX_USER};
 use crate::access::Access;
 use crate::account::{Account, AccountError, account_exists};
 use crate::process::{Processes, Reaper};
+use crate::usage::Recorder;
 
 /// The sandbox as the daemon knows it.
 pub struct Sandbox {
@@ -18,6 +19,8 @@ pub struct Sandbox {
     pub processes: Processes,
     /// Starts children and collects their exits.
     pub reaper: Arc<Reaper>,
+    /// What the sandbox uses.
+    pub usage: Recorder,
     /// User of requests that name none, from the daemon's environment.
     boot_user: Option<String>,
     settings: RwLock<Settings>,
@@ -49,6 +52,7 @@ impl Sandbox {
             access,
             processes: Processes::default(),
             reaper,
+            usage: Recorder::default(),
             boot_user,
             settings,
         }

@@ -7,9 +7,11 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Either, Full, Limited};
 use hyper::body::Incoming;
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use silica_core::timeout;
-use silica_runtime_api::{ACCESS_TOKEN_HEADER, DAEMON_PORT, INIT_PATH, InitRequest, METRICS_PATH};
+use silica_runtime_api::{
+    ACCESS_TOKEN_HEADER, DAEMON_PORT, INIT_PATH, InitRequest, METRICS_HISTORY_PATH, METRICS_PATH, Usage,
+};
 
 use crate::{
     proxy::{DialPatience, RequestBody, Target, UpstreamError, send},
@@ -19,8 +21,8 @@ use crate::{
 
 /// Longest call.
 const LIMIT: Duration = Duration::from_secs(10);
-/// Most bytes of an answer that are read.
-const MAX_ANSWER: usize = 64 * 1024;
+/// Most bytes of an answer that are read: an hour of resource usage has about 160 KiB.
+const MAX_ANSWER: usize = 512 * 1024;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -43,21 +45,6 @@ pub(crate) enum Error {
     /// The answer could not be read.
     #[error("failed to read the daemon's answer")]
     Read(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// Resource usage as the daemon reports it.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Usage {
-    /// Unix seconds
-    pub(crate) ts: i64,
-    pub(crate) cpu_count: u32,
-    pub(crate) cpu_used_pct: f64,
-    pub(crate) mem_total: u64,
-    pub(crate) mem_used: u64,
-    #[serde(default)]
-    pub(crate) mem_cache: u64,
-    pub(crate) disk_used: u64,
-    pub(crate) disk_total: u64,
 }
 
 /// Tells the daemon whose it is now: environment and token.
@@ -90,8 +77,23 @@ pub(crate) async fn init(app: &App, entry: &Entry, env: &BTreeMap<String, String
 
 /// Asks the daemon for its resource usage.
 pub(crate) async fn read_usage(app: &App, entry: &Entry) -> Result<Usage, Error> {
+    get(app, entry, METRICS_PATH).await
+}
+
+/// Asks the daemon for its resource usage during the last hour, oldest first. A daemon that
+/// keeps no history tells what it uses now.
+pub(crate) async fn read_usage_history(app: &App, entry: &Entry) -> Result<Vec<Usage>, Error> {
+    match get(app, entry, METRICS_HISTORY_PATH).await {
+        Err(Error::Refused { status, .. }) if status == StatusCode::NOT_FOUND => {
+            Ok(vec![read_usage(app, entry).await?])
+        }
+        result => result,
+    }
+}
+
+async fn get<T: DeserializeOwned>(app: &App, entry: &Entry, path: &'static str) -> Result<T, Error> {
     let token = app.config.token_key.envd_token(&entry.uid);
-    let exchange = async { read(entry, call(entry, METRICS_PATH, &token, None).await?).await };
+    let exchange = async { read(entry, call(entry, path, &token, None).await?).await };
     let bytes = tokio::time::timeout(LIMIT, exchange)
         .await
         .map_err(|_| Error::Time)??;

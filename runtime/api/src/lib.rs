@@ -1,9 +1,11 @@
 //! Wire facts of the daemon inside a sandbox: ports, header names, paths and
-//! the JSON body that initialises it. A leaf crate, so that the manager and the
+//! the JSON bodies that initialise it and tell what it uses. A leaf crate, so that the manager and the
 //! daemon cannot disagree.
 
 mod init;
+mod usage;
 mod wire;
 
 pub use init::InitRequest;
+pub use usage::Usage;
 pub use wire::*;

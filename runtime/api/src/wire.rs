@@ -16,8 +16,13 @@ pub const METADATA_HEADER_PREFIX: &str = "x-metadata-";
 pub const HEALTH_PATH: &str = "/health";
 /// Accepts an [`InitRequest`](crate::InitRequest).
 pub const INIT_PATH: &str = "/init";
-/// JSON object of the sandbox's resource usage.
+/// The sandbox's resource usage, a [`Usage`](crate::Usage).
 pub const METRICS_PATH: &str = "/metrics";
+/// The same for the last hour: an array, one for every [`METRICS_STEP_SECONDS`]
+/// and one of now, oldest first. Daemons before this path answer 404.
+pub const METRICS_HISTORY_PATH: &str = "/metrics/history";
+/// Seconds between two samples of the history.
+pub const METRICS_STEP_SECONDS: u32 = 5;
 /// JSON object of the global environment variables.
 pub const ENVS_PATH: &str = "/envs";
 /// Downloads (GET) and uploads (POST) files.

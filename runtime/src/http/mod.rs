@@ -23,7 +23,8 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use silica_runtime_api::{
-    COMPOSE_PATH, ENVS_PATH, FILES_PATH, HEALTH_PATH, INIT_PATH, LOOPBACK_PATH, METRICS_PATH,
+    COMPOSE_PATH, ENVS_PATH, FILES_PATH, HEALTH_PATH, INIT_PATH, LOOPBACK_PATH, METRICS_HISTORY_PATH,
+    METRICS_PATH,
 };
 
 pub use error::ApiError;
@@ -37,6 +38,7 @@ pub fn router(sandbox: Arc<Sandbox>) -> Router {
     let services = rpc::service(&sandbox);
     let protected = Router::new()
         .route(METRICS_PATH, get(metrics::serve))
+        .route(METRICS_HISTORY_PATH, get(metrics::serve_history))
         .route(ENVS_PATH, get(serve_envs))
         .route(COMPOSE_PATH, post(files::compose))
         .route(&format!("{LOOPBACK_PATH}{{port}}"), get(loopback::serve))

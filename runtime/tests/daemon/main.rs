@@ -41,7 +41,12 @@ fn health_needs_no_token_and_everything_else_does() {
     let fingerprint = "3c469e9d6c5875d37a43f353d4f88e61fcf812c66eee3457465a40b0da4153e0";
     let daemon = Daemon::start(&[("SILICA_ACCESS_TOKEN_SHA256", fingerprint)]);
     assert_eq!(daemon.request("GET", "/health", &[], b"").status, 204);
-    for path in ["/envs", "/metrics", "/files?path=/etc/hostname"] {
+    for path in [
+        "/envs",
+        "/metrics",
+        "/metrics/history",
+        "/files?path=/etc/hostname",
+    ] {
         assert_eq!(daemon.request("GET", path, &[], b"").status, 401, "{path}");
     }
     assert_eq!(start(&daemon, "true", &[]).status, 401);
@@ -206,6 +211,28 @@ fn signed_link_opens_one_file_without_the_token() {
         (refused.status, refused.json()["message"].as_str()),
         (401, Some("invalid signature"))
     );
+}
+
+#[test]
+fn usage_is_recorded_every_five_seconds() {
+    let daemon = Daemon::start(&[]);
+    let now = daemon.request("GET", "/metrics", &[], b"").json();
+    assert!(now["mem_total"].as_u64().unwrap() >= now["mem_used"].as_u64().unwrap());
+    assert!(now["cpu_count"].as_u64().unwrap() > 0 && now["cpu_used_pct"].is_number());
+    let recorded = fixture::wait_until(|| {
+        let history = daemon.request("GET", "/metrics/history", &[], b"").json();
+        let times = history
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|usage| usage["ts"].as_i64());
+        let times: Vec<i64> = times.collect::<Option<_>>().unwrap();
+        (times.len() >= 3).then_some(times)
+    });
+    assert!(recorded.is_sorted());
+    assert!(recorded[0] >= now["ts"].as_i64().unwrap());
+    // A busy machine may be late, never early.
+    assert!(recorded[1] - recorded[0] >= 4, "{recorded:?}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Resource usage. One sample, taken from the in-sandbox daemon at the time of
-//! the call: nothing is recorded.
+//! Resource usage. The in-sandbox daemon keeps the samples of its last hour; nothing is
+//! recorded here.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use silica_api::types::SandboxId;
 use silica_core::{state::State, timeout};
+use silica_runtime_api::{METRICS_STEP_SECONDS, Usage};
 
 use super::{
     input::{Id, Query},
@@ -44,15 +45,21 @@ pub(super) async fn of_one(
             }
         }))
     };
-    let (start, end) = (bound("start")?, bound("end")?);
-    let mut samples = Vec::new();
-    if state == State::Running
-        && let Some((time, sample)) = read_sample(&app, &entry).await
-        && start.is_none_or(|start| start <= time)
-        && end.is_none_or(|end| time <= end)
-    {
-        samples.push(sample);
-    }
+    let window = Window {
+        claimed: entry.started_at.as_second(),
+        start: bound("start")?,
+        end: bound("end")?,
+    };
+    let usages = if state == State::Running {
+        read(&entry, daemon::read_usage_history(&app, &entry).await).unwrap_or_default()
+    } else {
+        Vec::new()
+    };
+    let samples: Vec<Value> = usages
+        .iter()
+        .filter(|usage| window.contains(usage.ts))
+        .filter_map(render)
+        .collect();
     Ok(json_response(StatusCode::OK, &samples))
 }
 
@@ -73,29 +80,47 @@ pub(super) async fn of_many(
     }
     let samples = futures::future::join_all(ids.iter().map(async |id| {
         let (entry, state) = find(&app, &caller, id).await.ok()?;
-        let (_, sample) = if state == State::Running {
-            read_sample(&app, &entry).await?
-        } else {
+        if state != State::Running {
             return None;
-        };
-        Some((id.to_string(), sample))
+        }
+        let usage = read(&entry, daemon::read_usage(&app, &entry).await)?;
+        Some((id.to_string(), render(&usage)?))
     }))
     .await;
     let samples: Map<String, Value> = samples.into_iter().flatten().collect();
     Ok(json_response(StatusCode::OK, &json!({ "sandboxes": samples })))
 }
 
-/// A sample and its time in Unix seconds.
-async fn read_sample(app: &App, entry: &Entry) -> Option<(i64, Value)> {
-    let usage = match daemon::read_usage(app, entry).await {
-        Ok(usage) => usage,
-        Err(error) => {
-            tracing::debug!(error = %Chain(&error), sandbox = %entry.id, "no resource usage");
-            return None;
-        }
-    };
+/// The time that samples are wanted of, in Unix seconds.
+struct Window {
+    /// What was used before belongs to the pool.
+    claimed: i64,
+    start: Option<i64>,
+    end: Option<i64>,
+}
+
+impl Window {
+    /// A sample stands for the seconds before it, some of which may lie in the window.
+    fn contains(&self, time: i64) -> bool {
+        let step = i64::from(METRICS_STEP_SECONDS);
+        self.claimed <= time
+            && self.start.is_none_or(|start| start <= time)
+            && self.end.is_none_or(|end| time <= end.saturating_add(step))
+    }
+}
+
+/// What the daemon answered; without an answer there are no samples, which is no error.
+fn read<T>(entry: &Entry, answer: Result<T, daemon::Error>) -> Option<T> {
+    answer
+        .inspect_err(|error| {
+            tracing::debug!(error = %Chain(error), sandbox = %entry.id, "no resource usage");
+        })
+        .ok()
+}
+
+fn render(usage: &Usage) -> Option<Value> {
     let time = Timestamp::from_second(usage.ts).ok()?;
-    let sample = json!({
+    Some(json!({
         "timestamp": timeout::format(time),
         "timestampUnix": usage.ts,
         "cpuCount": usage.cpu_count.max(1),
@@ -105,6 +130,41 @@ async fn read_sample(app: &App, entry: &Entry) -> Option<(i64, Value)> {
         "memCache": usage.mem_cache,
         "diskUsed": usage.disk_used,
         "diskTotal": usage.disk_total,
-    });
-    Some((usage.ts, sample))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn window_starts_with_the_claim_and_has_a_step_to_spare() {
+        let window = |start, end| Window {
+            claimed: 1000,
+            start,
+            end,
+        };
+        let times = |window: Window| -> Vec<i64> {
+            let times = [990, 1000, 1005, 1010, 1015].into_iter();
+            times.filter(|time| window.contains(*time)).collect()
+        };
+        assert_eq!(times(window(None, None)), [1000, 1005, 1010, 1015]);
+        assert_eq!(times(window(Some(1001), Some(1004))), [1005]);
+        assert_eq!(times(window(Some(900), Some(950))), [0_i64; 0]);
+        assert_eq!(times(window(Some(2000), None)), [0_i64; 0]);
+    }
+
+    #[test]
+    fn sample_has_every_field_that_clients_read() {
+        let usage: Usage = serde_json::from_str(
+            r#"{"ts": 60, "cpu_count": 0, "cpu_used_pct": 1.5, "mem_total": 3, "mem_used": 2,
+                "disk_used": 4, "disk_total": 5}"#,
+        )
+        .unwrap();
+        let expected = json!({
+            "timestamp": "1970-01-01T00:01:00.000Z", "timestampUnix": 60, "cpuCount": 1, "cpuUsedPct": 1.5,
+            "memUsed": 2, "memTotal": 3, "memCache": 0, "diskUsed": 4, "diskTotal": 5,
+        });
+        assert_eq!(render(&usage), Some(expected));
+    }
 }
