@@ -161,7 +161,7 @@ mod tests {
         )
         .unwrap();
         let expected = json!({
-            "timestamp": "1970-01-01T00:01:00Z", "timestampUnix": 60, "cpuCount": 1, "cpuUsedPct": 1.5,
+            "timestamp": "1970-01-01T00:01:00.000Z", "timestampUnix": 60, "cpuCount": 1, "cpuUsedPct": 1.5,
             "memUsed": 2, "memTotal": 3, "memCache": 0, "diskUsed": 4, "diskTotal": 5,
         });
         assert_eq!(render(&usage), Some(expected));
