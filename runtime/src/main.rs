@@ -5,6 +5,7 @@ mod cli;
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use cli::{Cli, Command, Listen, is_entry_script};
@@ -19,6 +20,10 @@ const BLOCKING_THREADS: usize = 64;
 /// Stack of such a thread in bytes: the state of a compression is built there.
 /// Only what is touched becomes resident.
 const BLOCKING_STACK: usize = 1024 * 1024;
+
+/// How long file operations may take to end once the daemon shall end. One on a
+/// mount that hangs never does.
+const LAST_WRITES: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -49,8 +54,9 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
                 .max_blocking_threads(BLOCKING_THREADS)
                 .thread_stack_size(BLOCKING_STACK)
                 .build()?;
-            runtime.block_on(daemon::serve(ports(&listen)))?;
-            Ok(())
+            let result = runtime.block_on(daemon::serve(ports(&listen)));
+            runtime.shutdown_timeout(LAST_WRITES);
+            Ok(result?)
         }
         Command::Start(listen) => Ok(start(ports(&listen))?),
         Command::Install { directory, stay } => run_install(&directory, stay),

@@ -1,5 +1,6 @@
 //! Files that answer late, as those of a mount whose server is gone.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -72,6 +73,25 @@ fn file_that_does_not_open_holds_up_its_own_reader_only() {
         drop(lease);
         assert_eq!(reader.join().unwrap(), b"late");
     });
+}
+
+#[test]
+fn daemon_ends_although_a_file_does_not_open() {
+    let mut daemon = Daemon::start(&[]);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    std::fs::write(&path, "late").unwrap();
+    let mut lease = Lease::take(&path);
+    let mut client = daemon.connect();
+    write!(
+        client,
+        "GET /files?path={} HTTP/1.1\r\nhost: x\r\n\r\n",
+        path.display()
+    )
+    .unwrap();
+    assert_serving(&daemon);
+    assert!(daemon.terminate().success());
+    assert!(lease.0.try_wait().unwrap().is_none(), "the file was not held");
 }
 
 #[test]

@@ -13,6 +13,9 @@ use silica_cluster::Cluster;
 use crate::images::{self, Name};
 use crate::{build, command, python, workspace};
 
+/// Most bytes of the daemon: it is copied into every pod.
+const LARGEST: u64 = 5_000_000;
+
 /// Needs: the image's root, a directory for what is written, the daemon, then a command.
 ///
 /// The layer that is written to lies in memory, as file systems of containers cannot carry
@@ -47,7 +50,18 @@ pub(super) fn run(cluster: &Cluster, built: bool) -> Result<String> {
     } else {
         build::daemon()?
     };
-    ensure!(daemon.exists(), "{} is not built", daemon.display());
+    let size = std::fs::metadata(&daemon)
+        .with_context(|| {
+            format!(
+                "failed to find {}, which `cargo xtask build` makes",
+                daemon.display()
+            )
+        })?
+        .len();
+    ensure!(
+        size <= LARGEST,
+        "the daemon has {size} bytes, more than the {LARGEST} that it may have"
+    );
     let cache = &cluster.layout().cache;
     let image = images::root(cluster, Name::CodeInterpreter)?;
     let folder = workspace::root().join("tests/sdk/daemon");
