@@ -184,10 +184,12 @@ impl ClusterFacts {
     }
 }
 
-fn is_ours(meta: &ObjectMeta) -> bool {
+/// Whether the object carries our label. A Secret that cert-manager keeps may carry it from the
+/// time before: that one is not ours any more.
+pub(crate) fn is_ours(meta: &ObjectMeta) -> bool {
     let label = meta
         .labels
         .as_ref()
         .and_then(|labels| labels.get(labels::APP_MANAGED_BY));
-    label.is_some_and(|value| value == names::PRODUCT)
+    label.is_some_and(|value| value == names::PRODUCT) && !is_by_cert_manager(meta)
 }

@@ -9,7 +9,7 @@ mod decisions;
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Secret;
-use silica_api::{labels, names, types::Domain};
+use silica_api::{names, types::Domain};
 use silica_certs::{
     authority, bundle, decide, inspect,
     key::{self, KeyType},
@@ -170,11 +170,7 @@ pub(crate) fn pair<'a>(existing: &'a Existing, name: &str) -> decide::Existing<'
 /// Whether `install` made it, rather than a user or another issuer. A Certificate of
 /// cert-manager that was put over a Secret of ours leaves our label in place.
 pub(crate) fn is_ours(secret: &Secret) -> bool {
-    let labels = secret.metadata.labels.as_ref();
-    labels
-        .and_then(|labels| labels.get(labels::APP_MANAGED_BY))
-        .is_some_and(|value| value == names::PRODUCT)
-        && !facts::is_by_cert_manager(&secret.metadata)
+    facts::is_ours(&secret.metadata)
 }
 
 /// The CA certificates that clients need, as PEM: the trust bundle, and for a served

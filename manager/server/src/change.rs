@@ -89,8 +89,10 @@ pub(crate) async fn resume(
 }
 
 async fn resume_alone(app: &App, entry: &Arc<Entry>, timeout: Timeout) -> Result<Arc<Entry>, ApiError> {
-    change(app, entry, |known| resumption(known, timeout)).await?;
+    let meanwhile = deadline_meanwhile(timeout, Timestamp::now());
+    change(app, entry, |known| resumption(known, timeout, meanwhile)).await?;
     let up = wait_until_up(app, entry, CHANGE_LIMIT).await?;
+    let up = change(app, &up, |known| settlement(known, timeout, meanwhile)).await?;
     if let Err(error) = initialise(app, &up).await {
         tracing::warn!(error = %Chain(&error), sandbox = %up.id, "failed to initialise a resumed sandbox");
         return Err(error.into());
@@ -106,9 +108,26 @@ fn extension(known: &Entry, timeout: Timeout) -> Option<Value> {
     longer.map(|_| deadline(known, timeout))
 }
 
+/// The deadline of a sandbox that is on its way back: the timeout begins when it is up, and a short
+/// one must not pause it again before that. In whole seconds, to be known again.
+fn deadline_meanwhile(timeout: Timeout, now: Timestamp) -> Timestamp {
+    let latest = timeout.deadline(now) + CHANGE_LIMIT;
+    Timestamp::from_second(latest.as_second()).unwrap_or(latest)
+}
+
+/// What makes the timeout of a resumed sandbox begin. Whoever has written another deadline
+/// meanwhile has wanted that; it is made longer where that is needed.
+fn settlement(known: &Entry, timeout: Timeout, meanwhile: Timestamp) -> Option<Value> {
+    if known.deadline() == Some(meanwhile) {
+        Some(deadline(known, timeout))
+    } else {
+        extension(known, timeout)
+    }
+}
+
 /// What resumes the sandbox. When another replica has asked for that already the deadline of
 /// that call counts, if it is the longer one.
-fn resumption(known: &Entry, timeout: Timeout) -> Option<Value> {
+fn resumption(known: &Entry, timeout: Timeout, meanwhile: Timestamp) -> Option<Value> {
     if !known.facts.pause_asked && (known.deadline().is_some() || known.never_timeout) {
         let longer = timeout.extension(Timestamp::now(), known.deadline());
         return longer.map(|_| deadline(known, timeout));
@@ -116,7 +135,7 @@ fn resumption(known: &Entry, timeout: Timeout) -> Option<Value> {
     let mut spec = if known.never_timeout {
         json!({})
     } else {
-        deadline(known, timeout)
+        known.on_timeout.render_deadline(Some(meanwhile))
     };
     spec["paused"] = json!(false);
     Some(spec)
@@ -168,7 +187,9 @@ mod tests {
     #[test]
     fn a_second_resumption_changes_nothing_but_a_shorter_deadline() {
         let on_pause = json!({labels::ON_TIMEOUT: "pause"});
-        let spec = resumption(&entry(&on_pause, json!({"paused": true}), "Paused"), minute()).unwrap();
+        let later = deadline_meanwhile(minute(), Timestamp::now());
+        let resumption = |known: &Entry| resumption(known, minute(), later);
+        let spec = resumption(&entry(&on_pause, json!({"paused": true}), "Paused")).unwrap();
         assert_eq!(
             (&spec["paused"], &spec["shutdownTime"]),
             (&json!(false), &Value::Null)
@@ -176,12 +197,26 @@ mod tests {
         assert!(spec["pauseTime"].is_string(), "the next timeout pauses again");
 
         let resumed = |seconds| entry(&on_pause, json!({"pauseTime": in_seconds(seconds)}), "Paused");
-        assert_eq!(resumption(&resumed(600), minute()), None);
-        let longer = resumption(&resumed(10), minute()).unwrap();
+        assert_eq!(resumption(&resumed(600)), None);
+        let longer = resumption(&resumed(10)).unwrap();
         assert!(longer["pauseTime"].is_string() && longer.get("paused").is_none());
 
         let forever = json!({labels::NEVER_TIMEOUT: "true"});
-        let spec = resumption(&entry(&forever, json!({"paused": true}), "Paused"), minute());
+        let spec = resumption(&entry(&forever, json!({"paused": true}), "Paused"));
         assert_eq!(spec, Some(json!({"paused": false})));
+    }
+
+    #[test]
+    fn a_timeout_begins_when_a_resumed_sandbox_is_up() {
+        let on_pause = json!({labels::ON_TIMEOUT: "pause"});
+        let now = Timestamp::now();
+        let later = deadline_meanwhile(minute(), now);
+        assert!(later > minute().deadline(now), "a slow start is no end");
+        let up = |end: Timestamp| entry(&on_pause, json!({"pauseTime": end.to_string()}), "Running");
+        let settled = settlement(&up(later), minute(), later).unwrap();
+        let end: Timestamp = settled["pauseTime"].as_str().unwrap().parse().unwrap();
+        assert!(end < later);
+        let others = later + Duration::from_mins(10);
+        assert_eq!(settlement(&up(others), minute(), later), None);
     }
 }

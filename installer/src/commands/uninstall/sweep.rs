@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::remove::Left;
 use crate::{
     cluster::{Cluster, Error, request},
-    facts::CONCURRENCY,
+    facts::{CONCURRENCY, is_ours},
     inventory::Entry,
 };
 
@@ -101,7 +101,7 @@ async fn look(cluster: &Cluster, kept: &BTreeSet<String>) -> Result<Swept, Error
             swept.unseen.push(kind.plural);
             continue;
         };
-        for object in objects {
+        for object in objects.into_iter().filter(|object| is_ours(&object.metadata)) {
             let entry = Entry {
                 api_version: kind.api_version.clone(),
                 kind: kind.kind.clone(),

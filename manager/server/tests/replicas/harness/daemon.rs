@@ -14,7 +14,7 @@ use axum::{
     routing::{get, post},
 };
 use serde_json::{Value, json};
-use silica_runtime_api::{ACCESS_TOKEN_HEADER, DAEMON_PORT, INIT_PATH, METRICS_PATH};
+use silica_runtime_api::{ACCESS_TOKEN_HEADER, DAEMON_PORT, INIT_PATH, METRICS_HISTORY_PATH, METRICS_PATH};
 use tokio::net::TcpListener;
 
 /// The address of every pod.
@@ -42,6 +42,7 @@ impl Daemons {
         let router = Router::new()
             .route(INIT_PATH, post(init))
             .route(METRICS_PATH, get(usage))
+            .route(METRICS_HISTORY_PATH, get(async || Json([usage().await.0])))
             .fallback(async || "the sandbox")
             .with_state(daemons.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
