@@ -271,7 +271,7 @@ fn objects_rendered_from_the_cluster_are_those_that_stand(harness: &Harness) {
         "--log-level=3",
         "--controller-cpu=75m",
         "--proxy-memory-limit=300Mi",
-        "--node-selector=pool=silica",
+        "--node-selector=kubernetes.io/os=linux",
         "--toleration=only=silica:NoSchedule",
         "--ingress-annotation=example.com/a=b",
         "--address=192.0.2.9",

@@ -1,28 +1,23 @@
 //! Objects that others have a hand in: who has is told, and taking over works.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
-        core::v1::{ConfigMap, Namespace, ResourceQuota, Service},
+        core::v1::{ConfigMap, Namespace},
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use silica_api::{crd, labels, names};
 
-use crate::{assert_same, expect, harness::Harness, install, parts, withdraw};
+use crate::{assert_same, expect, harness::Harness, install, withdraw};
 
-/// How long the cluster may take to notice a quota, or its end.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// A field manager that is not ours.
 const OTHER: &str = "other-tool";
 
@@ -78,7 +73,14 @@ pub(crate) async fn all_conflicts_are_told_and_can_be_forced(
             .unwrap();
     }
     // What is to be removed by the same run is not removed either.
-    let refused = harness.silica(&[&install()[..], &["--templates=false"]].concat());
+    let fewer = [
+        "install",
+        "--no-wait",
+        "--domain",
+        "silica.localhost",
+        "--templates=false",
+    ];
+    let refused = harness.silica(&[&fewer[..], &crate::NO_IMAGES].concat());
     expect(
         &refused,
         1,
@@ -120,81 +122,4 @@ pub(crate) async fn all_conflicts_are_told_and_can_be_forced(
         &[],
     );
     assert_same(&harness.state().await, reference, "after --force-conflicts");
-}
-
-/// Continues on the installation of the former.
-pub(crate) async fn what_would_not_be_created_is_told_before_the_first_write(
-    harness: &Harness,
-    reference: &BTreeMap<String, Value>,
-) {
-    let quotas = forbid(harness, "count/services").await;
-    let services: Api<Service> = Api::namespaced(harness.client(), names::NAMESPACE);
-    services
-        .delete(names::MANAGER, &DeleteParams::default())
-        .await
-        .unwrap();
-    let refused = harness.silica(&[&install()[..], &["--templates=false"]].concat());
-    expect(
-        &refused,
-        1,
-        &[
-            "nothing was changed: the server would refuse 1 object",
-            "Service sandbox-system/sandbox-manager: ",
-            "quota",
-        ],
-    );
-    assert!(harness.state().await.contains_key("SandboxSet default/base"));
-    allow(harness, &quotas).await;
-    assert_same(&harness.state().await, reference, "without the quota");
-    withdraw(harness).await;
-}
-
-/// A quota that no pod fits: the run says so and ends long before its time limit.
-pub(crate) async fn pods_that_cannot_be_created_end_the_run_early(harness: &Harness) {
-    expect(&harness.silica(&install()), 0, &[]);
-    // Without the pods of before, so that all are to be created.
-    withdraw(harness).await;
-    let quotas = forbid(harness, "pods").await;
-    let start = Instant::now();
-    let failed = harness.silica(&[&["install", "--timeout", "2m"][..], &parts()].concat());
-    expect(&failed, 1, &["cannot become ready", "exceeded quota: none"]);
-    assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
-    allow(harness, &quotas).await;
-    withdraw(harness).await;
-}
-
-/// Allows none of `resource` in the namespace of the installation.
-async fn forbid(harness: &Harness, resource: &str) -> Api<ResourceQuota> {
-    let quotas: Api<ResourceQuota> = Api::namespaced(harness.client(), names::NAMESPACE);
-    let quota = json!({"metadata": {"name": "none"}, "spec": {"hard": {resource: "0"}}});
-    quotas
-        .create(&PostParams::default(), &serde_json::from_value(quota).unwrap())
-        .await
-        .unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    while quotas
-        .get("none")
-        .await
-        .unwrap()
-        .status
-        .and_then(|status| status.hard)
-        .is_none()
-    {
-        assert!(Instant::now() < deadline, "the quota is not looked at");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    quotas
-}
-
-/// Removes the quota, and installs as soon as the API server has noticed.
-async fn allow(harness: &Harness, quotas: &Api<ResourceQuota>) {
-    quotas.delete("none", &DeleteParams::default()).await.unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    let outcome = loop {
-        let outcome = harness.silica(&install());
-        if outcome.status.success() || Instant::now() > deadline {
-            break outcome;
-        }
-    };
-    expect(&outcome, 0, &[]);
 }

@@ -25,10 +25,7 @@ mod upgrade;
 use std::{collections::BTreeMap, process::Output};
 
 use concurrent::{a_held_lock_is_respected_until_it_expires, two_at_once_end_as_one};
-use conflicts::{
-    all_conflicts_are_told_and_can_be_forced, pods_that_cannot_be_created_end_the_run_early,
-    what_is_adopted_is_ours_from_then_on, what_would_not_be_created_is_told_before_the_first_write,
-};
+use conflicts::{all_conflicts_are_told_and_can_be_forced, what_is_adopted_is_ours_from_then_on};
 use harness::{Harness, NO_IMAGES, UNINSTALL};
 use k8s_openapi::api::coordination::v1::Lease;
 use killed::{LATE, killed_after, killed_early, killed_while_removing};
@@ -40,9 +37,7 @@ use refusals::{
 };
 use removal::{what_does_not_go_is_named_with_the_reason, what_somebody_brought_stays_with_its_namespace};
 use rights::{the_printed_role_is_enough, without_rights_all_of_them_are_listed};
-use rollout::{
-    killed_in_the_rollout, what_was_proven_is_not_proven_again, without_waiting_nothing_is_removed,
-};
+use rollout::{killed_in_the_rollout, what_was_proven_is_not_proven_again};
 use serde_json::Value;
 use upgrade::{a_second_run_writes_nothing, a_version_that_does_not_start_gives_way_to_the_former};
 
@@ -84,13 +79,10 @@ async fn installer_on_a_real_api_server() {
     let reference = a_second_run_writes_nothing(&harness).await;
     a_version_that_does_not_start_gives_way_to_the_former(&harness, &reference).await;
     killed_in_the_rollout(&harness, &reference).await;
-    without_waiting_nothing_is_removed(&harness, &reference).await;
     what_was_proven_is_not_proven_again(&harness).await;
     an_object_of_somebody_else_is_refused(&harness, &reference).await;
     what_does_not_go_is_named_with_the_reason(&harness).await;
     all_conflicts_are_told_and_can_be_forced(&harness, &reference).await;
-    what_would_not_be_created_is_told_before_the_first_write(&harness, &reference).await;
-    pods_that_cannot_be_created_end_the_run_early(&harness).await;
     a_lost_stored_version_stops_the_upgrade(&harness).await;
     killed_early(&harness, &reference).await;
     withdraw(&harness).await;

@@ -76,6 +76,8 @@ pub(crate) async fn the_printed_role_is_enough(harness: &Harness) {
             .await;
     }
     harness.remove_service_account("silica-deployer").await;
+    // The role was printed with the namespace that it is for.
+    harness.remove_namespace().await;
 }
 
 fn api_of(harness: &Harness, object: &DynamicObject) -> Api<DynamicObject> {

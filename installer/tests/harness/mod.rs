@@ -75,6 +75,14 @@ impl Harness {
             kubeconfig,
             folder: tempfile::tempdir().unwrap(),
         };
+        let is_ending = async || {
+            let namespace = harness.namespace().await;
+            namespace.is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
+        };
+        // That of a test before this one may take its time.
+        harness
+            .wait("a namespace that ends is gone", async || !is_ending().await)
+            .await;
         assert!(
             harness.namespace().await.is_none(),
             "the cluster must be without an installation: namespace {} exists",
@@ -324,7 +332,8 @@ impl Harness {
 impl Drop for Harness {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let ended = self.command(&UNINSTALL).output();
+            let mut uninstall = self.command(&UNINSTALL);
+            let ended = uninstall.arg("--kubeconfig").arg(&self.kubeconfig).output();
             let code = ended.ok().and_then(|output| output.status.code());
             println!("cleaned up behind the failure: silica uninstall ended with {code:?}");
         }

@@ -112,3 +112,22 @@ def test_display_and_html(sandbox):
     )
     assert execution.results[0].html == "<b>x</b>"
     assert execution.results[1].text == "5"
+
+
+def test_javascript_and_typescript(sandbox):
+    sandbox.run_code("const answer = 42; console.log('from js')", language="js")
+    execution = sandbox.run_code("import { join } from 'path'\n({answer, path: join('a', 'b')})", language="javascript")
+    assert execution.error is None
+    assert execution.results[0].json == {"answer": 42, "path": "a/b"}
+    typed = "interface P { a: number }\nenum E { A = 4 }\nconst p: P = {a: 3}\nawait Promise.resolve(p.a + E.A)"
+    assert sandbox.run_code(typed, language="ts").text == "7"
+    error = sandbox.run_code("const q: number = null.x", language="typescript").error
+    assert (error.name, "reading 'x'" in error.value) == ("TypeError", True)
+    with pytest.raises(TimeoutException):
+        sandbox.run_code("while (true);", language="js", timeout=1)
+    assert sandbox.run_code("answer", language="js").text == "42"
+
+
+def test_bash(sandbox):
+    assert sandbox.run_code("X=1; echo in $BASH", language="bash").logs.stdout
+    assert "".join(sandbox.run_code("echo $((X + 1))", language="bash").logs.stdout).strip() == "2"

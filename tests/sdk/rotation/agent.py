@@ -1,4 +1,4 @@
-"""An agent that never stops, for both generations of the SDK.
+"""An agent that never stops.
 
 It asks the API, runs commands and reads files, and it holds a command, a download and a WebSocket.
 Each line of its input is answered with SUCCEEDED<tab>FAILED<tab>FIRST ERROR since the last one.

@@ -25,13 +25,13 @@ pub(crate) enum Suite {
     Seed,
     /// Newest JavaScript SDKs, one host
     Javascript,
-    /// Certificate and CA replaced under agents with the SDKs of both languages, who must not notice
+    /// Certificate and CA replaced under agents with the SDKs of both languages, who must not notice; runs only when named
     Rotation,
     /// The executables in ConfigMaps, without an image of ours, and pulled from a registry
     Delivery,
     /// `silica verify-dns` against a real CoreDNS pod of the cluster
     Dns,
-    /// A real Traefik by Ingress and Gateway API, and ports of the node
+    /// A real Traefik by Ingress and Gateway API, and ports of the node; runs only when named
     Ingress,
     /// The removed cluster has left nothing behind; needs a cluster that was started for the tests
     Traces,
@@ -40,7 +40,11 @@ pub(crate) enum Suite {
 impl Suite {
     /// What runs when none is named, the quick ones first.
     pub(crate) fn all() -> Vec<Self> {
-        Self::value_variants().to_vec()
+        // The two put load or another way in before the installation, and are young: they run by name
+        // until they have passed often.
+        let on_request = |suite: &Self| matches!(suite, Self::Ingress | Self::Rotation);
+        let variants = Self::value_variants().iter().copied();
+        variants.filter(|suite| !on_request(suite)).collect()
     }
 
     /// Whether it needs a local cluster without an installation.

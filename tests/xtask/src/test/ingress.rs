@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -22,6 +23,9 @@ use crate::{command, environment, images, python, workspace};
 
 /// Port of the node for the manager in the last part; 443 belongs to Traefik.
 const HOST_PORT: u16 = 9443;
+/// Traefik takes changes up at most every two seconds (`providersThrottleDuration`), and one
+/// provider after the other.
+const TRAEFIK_DELAY: Duration = Duration::from_secs(5);
 /// Tests of the SDK that say most about what is between client and sandbox.
 const THROUGH_GATEWAY: &str = "streams or pty or stdin or upgraded or host_name or signed";
 
@@ -104,6 +108,8 @@ impl Ingress<'_> {
             "the installation was proven by {}, not by a sandbox through {route}",
             proven["route"]
         );
+        // The way before this one may have answered until it was removed, a moment ago.
+        std::thread::sleep(TRAEFIK_DELAY);
         environment::complete(&self.cluster.layout().kubeconfig)
     }
 
