@@ -122,4 +122,5 @@ pub(crate) async fn all_conflicts_are_told_and_can_be_forced(
         &[],
     );
     assert_same(&harness.state().await, reference, "after --force-conflicts");
+    withdraw(harness).await;
 }
