@@ -6,6 +6,7 @@
 pub mod agree;
 pub mod annotate;
 pub mod api_key;
+pub mod chain;
 pub mod claim;
 pub mod contract;
 pub mod cursor;

@@ -9,15 +9,9 @@
 use std::sync::Arc;
 
 use silica_api::labels;
-use silica_core::sealed;
+use silica_core::{chain::Chain, sealed};
 
-use crate::{
-    daemon,
-    error::{ApiError, Chain},
-    objects::sandboxes,
-    state::App,
-    store::Entry,
-};
+use crate::{daemon, error::ApiError, objects::sandboxes, state::App, store::Entry};
 
 /// Why it could not be done.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ use std::{
 
 use kube::Client;
 use silica_api::names;
-use silica_core::api_key::KeyRing;
+use silica_core::{api_key::KeyRing, chain::Chain};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,6 @@ use crate::{
     admin::Readiness,
     api,
     config::Auth,
-    error::Chain,
     listener::{Listener, Server},
     metrics::Gauges,
     secret::watch_secret,

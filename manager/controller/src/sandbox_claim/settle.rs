@@ -15,6 +15,7 @@ use silica_api::{
     labels, names,
 };
 use silica_core::{
+    chain::Chain,
     claim::{Claim, Facts, OnTimeout, is_available},
     init, sealed,
 };
@@ -294,20 +295,5 @@ fn refusal(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("the API server refused it: {}", status.message),
         other => format!("the API server did not answer: {other}"),
-    }
-}
-
-/// An error with its causes in one line.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            write!(f, ": {cause}")?;
-            source = cause.source();
-        }
-        Ok(())
     }
 }

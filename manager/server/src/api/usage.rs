@@ -8,7 +8,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use silica_api::types::SandboxId;
-use silica_core::{state::State, timeout};
+use silica_core::{chain::Chain, state::State, timeout};
 use silica_runtime_api::{METRICS_STEP_SECONDS, Usage};
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     auth::Caller,
     daemon,
-    error::{ApiError, Chain, json_response},
+    error::{ApiError, json_response},
     state::App,
     store::Entry,
 };

@@ -10,12 +10,12 @@ use jiff::Timestamp;
 use kube::api::Patch;
 use serde_json::json;
 use silica_api::{crd::Sandbox, labels, types::SandboxId};
-use silica_core::{claim::member_name, image, metadata::Extensions};
+use silica_core::{chain::Chain, claim::member_name, image, metadata::Extensions};
 
 use super::Order;
 use crate::{
     daemon,
-    error::{ApiError, Chain},
+    error::ApiError,
     objects::{self, patch_params, sandboxes},
     ready::wait_until,
     state::App,

@@ -13,13 +13,14 @@ use serde_json::json;
 use silica_api::{crd::Sandbox, labels};
 use silica_core::{
     agree::{self, Candidate},
+    chain::Chain,
     state::State,
 };
 
 use crate::{
     claim::{self, Order},
     daemon,
-    error::{ApiError, Chain},
+    error::ApiError,
     objects,
     ready::wait_until,
     state::App,

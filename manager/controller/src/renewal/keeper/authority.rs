@@ -8,13 +8,11 @@ use silica_certs::{
     inspect::Inspected,
     leaf::LeafRequest,
     rotation::{Phase, record::Record},
+    whole_text,
 };
 use time::OffsetDateTime;
 
-use super::{
-    Keeper,
-    tell::{date, whole_text},
-};
+use super::{Keeper, tell::date};
 use crate::renewal::{
     apply,
     decide::{self, Found, Verdict},

@@ -7,13 +7,14 @@ use silica_certs::{
     authority::Authority,
     decide::Reason,
     rotation::material::{KeySource, Material},
+    whole_text,
 };
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::{
     Keeper,
-    tell::{date, seconds, whole_text},
+    tell::{date, seconds},
 };
 use crate::renewal::{
     apply,

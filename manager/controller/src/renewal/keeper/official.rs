@@ -2,13 +2,11 @@
 //! until it is due itself: a write that failed, or somebody who puts the former
 //! certificate back, costs no second order.
 
+use silica_certs::whole_text;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use super::{
-    Keeper,
-    tell::{date, whole_text},
-};
+use super::{Keeper, tell::date};
 use crate::renewal::{
     apply,
     official::{self, Official, Ordered},

@@ -1,7 +1,5 @@
 //! What people are told about the certificates.
 
-use std::error::Error;
-
 use k8s_openapi::api::core::v1::Secret;
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 use tokio::time::Instant;
@@ -85,15 +83,4 @@ pub(super) fn seconds(moment: Option<OffsetDateTime>) -> u64 {
 pub(super) fn date(moment: OffsetDateTime) -> String {
     let moment = moment.to_offset(UtcOffset::UTC);
     moment.format(&Rfc3339).unwrap_or_else(|_| moment.to_string())
-}
-
-/// The error with all its sources, for a text that stands alone.
-pub(super) fn whole_text(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
