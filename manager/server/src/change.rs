@@ -5,15 +5,10 @@ use std::{sync::Arc, time::Duration};
 use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use silica_core::{state::State, timeout::Timeout};
+use silica_core::{chain::Chain, state::State, timeout::Timeout};
 
 use crate::{
-    error::{ApiError, Chain},
-    initialise::initialise,
-    objects,
-    ready::wait_until_up,
-    state::App,
-    store::Entry,
+    error::ApiError, initialise::initialise, objects, ready::wait_until_up, state::App, store::Entry,
 };
 
 /// Longest wait for a pause or a resume: SDKs give up after a minute.
@@ -38,6 +33,7 @@ pub(crate) async fn change(
         };
         let patch = json!({ "spec": spec });
         if let Some(written) = objects::write_unchanged(app, &known, patch).await? {
+            app.store.wait_shown(&written).await;
             return Ok(written);
         }
         known = objects::read(app, entry).await?.ok_or_else(not_found)?;

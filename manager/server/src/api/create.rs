@@ -90,18 +90,18 @@ async fn create(
     let mut order = body.into_order(&caller, version, app.config.max_timeout)?;
     let set =
         templates::find(&app, &caller, &template).ok_or_else(|| ApiError::template_not_found(&template))?;
-    let answer = |entry| {
-        Ok(json_response(
-            StatusCode::CREATED,
-            &view::session(&app, entry, &domain),
-        ))
+    let entry = match idempotency_key(headers)? {
+        Some(key) => {
+            order.idempotency = Some(idempotency::hash(&caller.team, key, &bytes));
+            idempotency::claim_once(&app, &set, order).await?
+        }
+        None => claim(&app, &set, order).await?,
     };
-
-    let Some(key) = idempotency_key(headers)? else {
-        return answer(&*claim(&app, &set, order).await?);
-    };
-    order.idempotency = Some(idempotency::hash(&caller.team, key, &bytes));
-    answer(&*idempotency::claim_once(&app, &set, order).await?)
+    app.store.wait_shown(&entry).await;
+    Ok(json_response(
+        StatusCode::CREATED,
+        &view::session(&app, &entry, &domain),
+    ))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {

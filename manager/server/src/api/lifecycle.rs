@@ -67,6 +67,7 @@ pub(super) async fn kill(
     if !delete(&app, &entry).await? {
         return Err(ApiError::sandbox_not_found(id.as_str()));
     }
+    app.store.wait_gone(&entry).await;
     app.metrics.kill.observe(start.elapsed());
     Ok(StatusCode::NO_CONTENT)
 }
@@ -91,6 +92,7 @@ pub(super) async fn set_timeout(
     if seconds <= 0 {
         if entry.on_timeout == OnTimeout::Kill {
             delete(&app, &entry).await?;
+            app.store.wait_gone(&entry).await;
         } else if state == State::Running {
             pause_and_wait(&app, &entry).await?;
         }

@@ -5,6 +5,7 @@ mod entry;
 mod live;
 mod pool;
 mod set_entry;
+mod shown;
 mod watch;
 
 use std::{
@@ -13,7 +14,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch as channel};
 
 pub(crate) use entry::Entry;
 pub(crate) use live::Live;
@@ -27,6 +28,8 @@ use pool::{Offer, Pool};
 #[derive(Default)]
 pub(crate) struct Store {
     inner: RwLock<Inner>,
+    /// Newest version that the watch has shown.
+    shown: channel::Sender<u64>,
 }
 
 #[derive(Default)]

@@ -39,12 +39,15 @@ pub(crate) async fn watch_sandboxes(client: Client, store: Arc<Store>, synced: w
             }
             Ok(watcher::Event::InitDone) => {
                 store.retain_listed(&listed, newest);
+                store.note_shown(newest);
                 listed = HashSet::new();
                 synced.send_replace(true);
             }
             Ok(watcher::Event::Apply(object)) => {
                 if let Some(entry) = Entry::new(object) {
+                    let version = entry.version;
                     store.apply(entry);
+                    store.note_shown(version);
                 }
             }
             Ok(watcher::Event::Delete(object)) => {
