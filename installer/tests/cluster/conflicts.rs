@@ -16,7 +16,7 @@ use kube::{
 use serde_json::{Value, json};
 use silica_api::{crd, labels, names};
 
-use crate::{assert_same, expect, harness::Harness, install, withdraw};
+use crate::{assert_same, expect, fewer, harness::Harness, install, withdraw};
 
 /// A field manager that is not ours.
 const OTHER: &str = "other-tool";
@@ -73,16 +73,8 @@ pub(crate) async fn all_conflicts_are_told_and_can_be_forced(
             .unwrap();
     }
     // What is to be removed by the same run is not removed either.
-    let fewer = [
-        "install",
-        "--no-wait",
-        "--domain",
-        "silica.localhost",
-        "--templates=false",
-    ];
-    let refused = harness.silica(&[&fewer[..], &crate::NO_IMAGES].concat());
     expect(
-        &refused,
+        &harness.silica(&fewer()),
         1,
         &[
             "nothing was changed: the server would refuse 2 objects",

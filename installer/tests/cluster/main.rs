@@ -15,6 +15,7 @@ mod conflicts;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod killed;
+mod quotas;
 mod refusals;
 mod removal;
 mod rights;
@@ -30,6 +31,9 @@ use harness::{Harness, NO_IMAGES, UNINSTALL};
 use k8s_openapi::api::coordination::v1::Lease;
 use killed::{LATE, killed_after, killed_early, killed_while_removing};
 use kube::{api::DynamicObject, core::ApiResource};
+use quotas::{
+    pods_that_cannot_be_created_end_the_run_early, what_would_not_be_created_is_told_before_the_first_write,
+};
 use refusals::{
     a_foreign_namespace_is_refused, a_lost_stored_version_stops_the_upgrade,
     an_object_of_somebody_else_is_refused, foreign_definitions_are_refused,
@@ -37,7 +41,9 @@ use refusals::{
 };
 use removal::{what_does_not_go_is_named_with_the_reason, what_somebody_brought_stays_with_its_namespace};
 use rights::{the_printed_role_is_enough, without_rights_all_of_them_are_listed};
-use rollout::{killed_in_the_rollout, what_was_proven_is_not_proven_again};
+use rollout::{
+    killed_in_the_rollout, what_was_proven_is_not_proven_again, without_waiting_nothing_is_removed,
+};
 use serde_json::Value;
 use upgrade::{a_second_run_writes_nothing, a_version_that_does_not_start_gives_way_to_the_former};
 
@@ -49,6 +55,12 @@ fn parts() -> Vec<&'static str> {
 
 fn install() -> Vec<&'static str> {
     [&["install", "--no-wait"], &parts()[..]].concat()
+}
+
+/// The same without templates.
+fn fewer() -> Vec<&'static str> {
+    let rest = ["--domain", "silica.localhost", "--templates=false"];
+    [&["install", "--no-wait"], &rest[..], &NO_IMAGES].concat()
 }
 
 fn stderr(output: &Output) -> String {
@@ -79,10 +91,13 @@ async fn installer_on_a_real_api_server() {
     let reference = a_second_run_writes_nothing(&harness).await;
     a_version_that_does_not_start_gives_way_to_the_former(&harness, &reference).await;
     killed_in_the_rollout(&harness, &reference).await;
+    without_waiting_nothing_is_removed(&harness, &reference).await;
     what_was_proven_is_not_proven_again(&harness).await;
     an_object_of_somebody_else_is_refused(&harness, &reference).await;
     what_does_not_go_is_named_with_the_reason(&harness).await;
     all_conflicts_are_told_and_can_be_forced(&harness, &reference).await;
+    what_would_not_be_created_is_told_before_the_first_write(&harness).await;
+    pods_that_cannot_be_created_end_the_run_early(&harness).await;
     a_lost_stored_version_stops_the_upgrade(&harness).await;
     killed_early(&harness, &reference).await;
     withdraw(&harness).await;

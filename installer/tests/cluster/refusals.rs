@@ -106,6 +106,7 @@ pub(crate) async fn an_object_of_somebody_else_is_refused(
 }
 
 pub(crate) async fn a_lost_stored_version_stops_the_upgrade(harness: &Harness) {
+    expect(&harness.silica(&install()), 0, &[]);
     let api: Api<CustomResourceDefinition> = Api::all(harness.client());
     let name = crd::all().remove(0).name_any();
     let stored = |versions: &[&str]| Patch::Merge(json!({"status": {"storedVersions": versions}}));

@@ -9,11 +9,11 @@ use serde_json::Value;
 use silica_api::names;
 
 use crate::{
-    assert_same, expect,
+    assert_same, expect, fewer,
     harness::Harness,
     install, parts,
     stage::{Stage, served},
-    withdraw,
+    stderr, withdraw,
 };
 
 /// Another way in: the Service of the former one is in the way of nothing, until it is pruned.
@@ -88,6 +88,26 @@ pub(crate) async fn killed_in_the_rollout(harness: &Harness, reference: &BTreeMa
     expect(&served(harness, &newer(&["--skip-verify"])).await, 0, &[]);
     assert_eq!(look(harness).await, done);
     assert_eq!(harness.secrets().await, keys);
+    withdraw(harness).await;
+}
+
+/// Nobody knows whether the new version serves, so nothing of the former goes.
+pub(crate) async fn without_waiting_nothing_is_removed(
+    harness: &Harness,
+    reference: &BTreeMap<String, Value>,
+) {
+    const SET: &str = "SandboxSet default/base";
+    expect(&harness.silica(&install()), 0, &[]);
+    for _ in 0..2 {
+        expect(&harness.silica(&fewer()), 0, &["kept", SET]);
+        let state = map(harness, names::INVENTORY).await.unwrap()["state"].clone();
+        assert_eq!(state, "rolling-out");
+        assert!(harness.objects().await.contains_key(SET));
+    }
+    let again = harness.silica(&[&fewer()[..], &["-o", "json"]].concat());
+    assert_eq!(json(&again)["writes"], 0, "{}", stderr(&again));
+    expect(&harness.silica(&install()), 0, &[]);
+    assert_same(&harness.state().await, reference, "installed again");
     withdraw(harness).await;
 }
 
