@@ -10,7 +10,7 @@ use kube::{
     core::{ApiResource, ObjectMeta},
     discovery::{Discovery, Scope, verbs},
 };
-use silica_api::{labels, names};
+use silica_api::{labels, lock, names};
 use silica_certs::inspect;
 
 use super::{CONCURRENCY, is_ours};
@@ -29,6 +29,9 @@ const FROM_BIRTH: [(&str, &str); 4] = [
     ("ConfigMap", "istio-ca-root-cert"),
     ("ServiceAccount", "default"),
 ];
+
+/// What a command takes and gives back, whatever it has written on it: kind and name.
+const BORROWED: (&str, &str) = ("Lease", lock::LEASE);
 
 /// Objects of others, and kinds that may hide some.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -125,6 +128,7 @@ fn is_somebodys(kind: &str, meta: &ObjectMeta) -> bool {
     !is_ours(meta)
         && meta.owner_references.iter().flatten().next().is_none()
         && !FROM_BIRTH.contains(&(kind, name))
+        && BORROWED != (kind, name)
         && !is_token(kind, meta)
 }
 
@@ -175,6 +179,8 @@ mod tests {
             ("PersistentVolumeClaim", json!({"name": "data"}), true),
             ("ConfigMap", json!({"name": "kube-root-ca.crt"}), false),
             ("ServiceAccount", json!({"name": "default"}), false),
+            ("Lease", json!({"name": lock::LEASE}), false),
+            ("Lease", json!({"name": "leader"}), true),
             (
                 "Secret",
                 json!({"name": "t", "annotations": {"kubernetes.io/service-account.name": "default"}}),
