@@ -2,29 +2,20 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-mod account;
 mod certificates;
 mod claims;
 mod kubelet;
 mod official;
 mod running;
 
-use std::{env, fmt::Debug, time::Duration};
+use std::{fmt::Debug, time::Duration};
 
 use futures::StreamExt;
-use k8s_openapi::{
-    NamespaceResourceScope,
-    api::{
-        apps::v1::Deployment,
-        core::v1::{Namespace, Pod},
-    },
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-};
+use k8s_openapi::{NamespaceResourceScope, api::core::v1::Pod};
 use kube::{
-    Api, Client, Config, Resource, ResourceExt,
+    Api, Client, Resource, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
-    config::{KubeConfigOptions, Kubeconfig},
-    runtime::{WatchStreamExt, conditions, wait::await_condition, watcher},
+    runtime::{WatchStreamExt, watcher},
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -34,6 +25,7 @@ use silica_api::{
     },
     labels, names,
 };
+use silica_bare_stage::Stage;
 use tokio::time::timeout;
 
 pub(crate) use certificates::Installed;
@@ -46,6 +38,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const SCHEDULER: &str = "played-by-the-test";
 
 pub(crate) struct Harness {
+    stage: Stage,
     client: Client,
     /// Acts as the controller's account, with the rights of an installation.
     account: Client,
@@ -58,36 +51,13 @@ impl Harness {
     /// Connects, installs the definitions, makes a fresh namespace. `None` when
     /// no cluster is named; on CI that is a failure.
     pub(crate) async fn connect(name: &str) -> Option<Self> {
-        let Some(path) = env::var_os("SILICA_TEST_KUBECONFIG") else {
-            assert!(
-                env::var("CI").as_deref() != Ok("true"),
-                "SILICA_TEST_KUBECONFIG must be set on CI"
-            );
-            println!("not run: SILICA_TEST_KUBECONFIG does not name a kubeconfig");
-            return None;
-        };
-        let _ = tracing_subscriber::fmt()
-            .with_env_filter(env::var("RUST_LOG").unwrap_or_default())
-            .try_init();
-        let kubeconfig = Kubeconfig::read_from(path).expect("the kubeconfig is readable");
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .unwrap();
-        let client = Client::try_from(config.clone()).unwrap();
-        refuse_installed_controller(&client).await;
-        apply_definitions(&client).await;
-
-        let namespaces: Api<Namespace> = Api::all(client.clone());
-        let object = json!({"metadata": {"generateName": format!("{name}-")}});
-        let object = serde_json::from_value(object).unwrap();
-        let namespace = namespaces
-            .create(&PostParams::default(), &object)
-            .await
-            .unwrap()
-            .name_any();
-        let account = account::connect(&client, &config, &namespace).await;
+        let stage = Stage::open(names::CONTROLLER, name).await?;
+        let client = stage.admin.clone();
+        let account = Client::try_from(stage.account.clone()).unwrap();
+        let namespace = stage.namespace.clone();
         let kubelet = kubelet::Handle::start(client.clone(), &namespace, SCHEDULER);
         Some(Self {
+            stage,
             client,
             account,
             namespace,
@@ -407,12 +377,7 @@ impl Harness {
         if let Some(controller) = self.controller.take() {
             controller.stop().await;
         }
-        account::remove(&self.client, &self.namespace).await;
-        let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        namespaces
-            .delete(&self.namespace, &DeleteParams::background())
-            .await
-            .unwrap();
+        self.stage.close().await;
     }
 }
 
@@ -425,35 +390,5 @@ impl LeastAvailable {
     pub(crate) async fn stop(self) -> i32 {
         let _ = self.stop.send(());
         self.task.await.unwrap()
-    }
-}
-
-/// Two controllers under different Leases would fight.
-async fn refuse_installed_controller(client: &Client) {
-    let api: Api<Deployment> = Api::namespaced(client.clone(), names::NAMESPACE);
-    let installed = api.get_opt(names::CONTROLLER).await.unwrap();
-    let replicas = installed
-        .and_then(|deployment| deployment.spec?.replicas)
-        .unwrap_or(0);
-    assert_eq!(
-        replicas,
-        0,
-        "a controller is installed in {}; scale it to zero first",
-        names::NAMESPACE
-    );
-}
-
-async fn apply_definitions(client: &Client) {
-    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for crd in silica_api::crd::all() {
-        let name = crd.name_any();
-        api.patch(&name, &PatchParams::apply("silica").force(), &Patch::Apply(&crd))
-            .await
-            .unwrap();
-        let established = await_condition(api.clone(), &name, conditions::is_crd_established());
-        timeout(PATIENCE, established)
-            .await
-            .expect("the definition is established")
-            .unwrap();
     }
 }

@@ -1,6 +1,5 @@
 //! Two servers in a namespace of their own, with a played controller and played daemons.
 
-mod account;
 pub(crate) mod controller;
 pub(crate) mod daemon;
 pub(crate) mod http;
@@ -14,19 +13,14 @@ use std::{
 
 use ::http::StatusCode;
 use futures::future::join_all;
-use k8s_openapi::{
-    api::{apps::v1::Deployment, core::v1::Namespace},
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-};
 use kube::{
-    Api, Client, Config, ResourceExt,
-    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    Api, Client,
+    api::{DynamicObject, ListParams, Patch, PatchParams, PostParams},
     client::ClientBuilder,
-    config::{KubeConfigOptions, Kubeconfig},
-    runtime::{conditions, wait::await_condition},
 };
 use serde_json::{Value, json};
 use silica_api::{crd::Sandbox, labels, names};
+use silica_bare_stage::Stage;
 use silica_core::token::{KEY_LENGTH, TokenKey};
 use silica_server::{Auth, Shutdown};
 
@@ -38,6 +32,7 @@ use lossy::Lossy;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct Harness {
+    stage: Stage,
     admin: Client,
     pub(crate) namespace: String,
     /// Where the two servers listen.
@@ -53,30 +48,9 @@ impl Harness {
     /// Connects, installs the definitions, starts everything. `None` when no cluster is named;
     /// on CI that is a failure.
     pub(crate) async fn connect() -> Option<Self> {
-        let Some(path) = env::var_os("SILICA_TEST_KUBECONFIG") else {
-            assert!(
-                env::var("CI").as_deref() != Ok("true"),
-                "SILICA_TEST_KUBECONFIG must be set on CI"
-            );
-            println!("not run: SILICA_TEST_KUBECONFIG does not name a kubeconfig");
-            return None;
-        };
-        let _ = tracing_subscriber::fmt()
-            .with_env_filter(env::var("RUST_LOG").unwrap_or_default())
-            .try_init();
-        let kubeconfig = Kubeconfig::read_from(path).expect("the kubeconfig is readable");
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .unwrap();
-        let admin = Client::try_from(config.clone()).unwrap();
-        refuse_installed_controller(&admin).await;
-        apply_definitions(&admin).await;
-        let namespaces: Api<Namespace> = Api::all(admin.clone());
-        let object = serde_json::from_value(json!({"metadata": {"generateName": "server-test-"}})).unwrap();
-        let created = namespaces.create(&PostParams::default(), &object).await;
-        let namespace = created.unwrap().name_any();
-
-        let account = account::config(&admin, &config, &namespace).await;
+        let stage = Stage::open(names::MANAGER, "server-test").await?;
+        let (admin, account) = (stage.admin.clone(), stage.account.clone());
+        let namespace = stage.namespace.clone();
         let lossy = Lossy::default();
         let shutdown = Shutdown::default();
         let through = ClientBuilder::try_from(account.clone())
@@ -88,6 +62,7 @@ impl Harness {
             servers.push(start(client, &namespace, &shutdown).await);
         }
         Some(Self {
+            stage,
             _controller: controller::start(admin.clone(), &namespace),
             daemons: Daemons::start().await,
             admin,
@@ -215,12 +190,7 @@ impl Harness {
 
     pub(crate) async fn clean_up(self) {
         self.shutdown.immediate.cancel();
-        account::remove(&self.admin, &self.namespace).await;
-        let namespaces: Api<Namespace> = Api::all(self.admin.clone());
-        namespaces
-            .delete(&self.namespace, &DeleteParams::background())
-            .await
-            .unwrap();
+        self.stage.close().await;
     }
 }
 
@@ -256,34 +226,4 @@ async fn start(client: Client, namespace: &str, shutdown: &Shutdown) -> SocketAd
 fn free_address() -> SocketAddr {
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap()
-}
-
-/// It would act on the objects of the test.
-async fn refuse_installed_controller(client: &Client) {
-    let api: Api<Deployment> = Api::namespaced(client.clone(), names::NAMESPACE);
-    let installed = api.get_opt(names::CONTROLLER).await.unwrap();
-    let replicas = installed
-        .and_then(|deployment| deployment.spec?.replicas)
-        .unwrap_or(0);
-    assert_eq!(
-        replicas,
-        0,
-        "a controller is installed in {}; scale it to zero first",
-        names::NAMESPACE
-    );
-}
-
-async fn apply_definitions(client: &Client) {
-    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for crd in silica_api::crd::all() {
-        let name = crd.name_any();
-        api.patch(&name, &PatchParams::apply("silica").force(), &Patch::Apply(&crd))
-            .await
-            .unwrap();
-        let established = await_condition(api.clone(), &name, conditions::is_crd_established());
-        tokio::time::timeout(PATIENCE, established)
-            .await
-            .expect("the definition is established")
-            .unwrap();
-    }
 }

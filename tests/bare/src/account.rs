@@ -1,4 +1,4 @@
-//! The rights of an installed server, for those under test: they do without any others.
+//! The rights of an installed component, for the one under test: it does without any others.
 
 use http::{HeaderName, HeaderValue};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
@@ -11,11 +11,11 @@ use silica_manifests::{Images, Object, Options, Phase};
 
 /// Gives the account of the namespace what an installation gives it, and returns how to act as
 /// this account.
-pub(crate) async fn config(admin: &Client, config: &Config, namespace: &str) -> Config {
-    for object in access(namespace) {
+pub(super) async fn config(admin: &Client, config: &Config, component: &str, namespace: &str) -> Config {
+    for object in access(component, namespace) {
         apply(admin, &object).await;
     }
-    let account = format!("system:serviceaccount:{namespace}:{}", names::MANAGER);
+    let account = format!("system:serviceaccount:{namespace}:{component}");
     let mut config = config.clone();
     config.headers.push((
         HeaderName::from_static("impersonate-user"),
@@ -25,40 +25,40 @@ pub(crate) async fn config(admin: &Client, config: &Config, namespace: &str) -> 
 }
 
 /// Removes what a namespace does not take with it.
-pub(crate) async fn remove(admin: &Client, namespace: &str) {
-    let name = cluster_wide(namespace);
+pub(super) async fn remove(admin: &Client, component: &str, namespace: &str) {
+    let name = cluster_wide(component, namespace);
     let roles: Api<ClusterRole> = Api::all(admin.clone());
     let bindings: Api<ClusterRoleBinding> = Api::all(admin.clone());
     roles.delete(&name, &DeleteParams::default()).await.unwrap();
     bindings.delete(&name, &DeleteParams::default()).await.unwrap();
 }
 
-fn cluster_wide(namespace: &str) -> String {
-    format!("{}:{}:{namespace}", names::PRODUCT, names::MANAGER)
+fn cluster_wide(component: &str, namespace: &str) -> String {
+    format!("{}:{component}:{namespace}", names::PRODUCT)
 }
 
-/// The server's objects of the phase, moved from the installation's namespace to this one.
-fn access(namespace: &str) -> Vec<Object> {
+/// The component's objects of the phase, moved from the installation's namespace to this one.
+fn access(component: &str, namespace: &str) -> Vec<Object> {
     let images = Images {
         manager: String::new(),
         runtime: String::new(),
     };
     let options = Options::new("sandbox.example.com".parse().unwrap(), images);
-    let shared = format!("{}:{}", names::PRODUCT, names::MANAGER);
+    let shared = format!("{}:{component}", names::PRODUCT);
     silica_manifests::objects(&options)
         .of_phase(Phase::Access)
-        .filter(|object| object.name == names::MANAGER || object.name == shared)
+        .filter(|object| object.name == component || object.name == shared)
         .map(|object| {
             let text = object
                 .content
                 .to_string()
                 .replace(names::NAMESPACE, namespace)
-                .replace(&shared, &cluster_wide(namespace));
+                .replace(&shared, &cluster_wide(component, namespace));
             let is_shared = object.name == shared;
             Object {
                 content: serde_json::from_str(&text).unwrap(),
                 name: if is_shared {
-                    cluster_wide(namespace)
+                    cluster_wide(component, namespace)
                 } else {
                     object.name.clone()
                 },
