@@ -6,7 +6,6 @@ pub(crate) mod http;
 mod lossy;
 
 use std::{
-    env,
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
