@@ -20,7 +20,8 @@ mod stage;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, time::Instant};
 
-use silica_acme_stage::{SECRET, free_address};
+use silica_acme_stage::SECRET;
+use silica_free_ports::free_address;
 use stage::{Stage, by_hand, domain, expect, records, verify_chain, words};
 
 const FILES: [&str; 3] = ["fullchain.pem", "privkey.pem", "acme-account.json"];

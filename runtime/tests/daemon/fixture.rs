@@ -1,11 +1,12 @@
 //! A daemon on free ports, and just enough HTTP to see what it really sends.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use silica_free_ports::free_port;
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -43,9 +44,11 @@ impl Daemon {
             .envs(env.iter().copied())
             .spawn()
             .unwrap();
-        let daemon = Self { process, port };
+        let mut daemon = Self { process, port };
         let begin = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            let ended = daemon.process.try_wait().unwrap();
+            assert!(ended.is_none(), "the daemon has ended: {ended:?}");
             assert!(
                 begin.elapsed() < Duration::from_secs(20),
                 "the daemon does not answer"
@@ -114,11 +117,6 @@ pub(crate) fn wait_until<T>(condition: impl Fn() -> Option<T>) -> T {
         assert!(begin.elapsed() < PATIENCE, "it did not happen in time");
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 impl Drop for Daemon {

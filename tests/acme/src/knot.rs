@@ -8,8 +8,9 @@ use std::{
 };
 
 use silica_acme::{dns::Resolver, provider::tsig};
+use silica_free_ports::free_address;
 
-use crate::process::{Running, free_address, given, wait_until};
+use crate::process::{Running, given, wait_until};
 
 /// Zone that the key may update.
 pub const ZONE: &str = "silica.test";

@@ -23,7 +23,6 @@ use silica_acme::{
 
 pub use knot::{CLOSED, KEY, Knot, SECRET, ZONE};
 pub use pebble::{BLOCKED, Pebble};
-pub use process::free_address;
 
 /// How long records may take to be seen, in seconds.
 const WAIT_SECONDS: u64 = 10;

@@ -12,8 +12,9 @@ use silica_certs::{
     authority::{Authority, AuthorityRequest},
     leaf::LeafRequest,
 };
+use silica_free_ports::free_address;
 
-use crate::process::{Running, free_address, given, wait_until};
+use crate::process::{Running, given, wait_until};
 
 /// Domain that the CA does not sign for.
 pub const BLOCKED: &str = "blocked.test";

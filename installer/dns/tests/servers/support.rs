@@ -5,13 +5,13 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use silica_dns::{ClusterDns, Expected, Missing, Report, Request, SystemChoice, Verdict, ViewKind, verify};
+pub(crate) use silica_free_ports::free_port;
 
 /// The beginning of the zone, whose name servers are 127.0.0.2 and 127.0.0.3.
 pub(crate) const ZONE: &str = "$ORIGIN silica.test.\n$TTL 60\n@ IN SOA ns1 hostmaster 1 3600 600 86400 60\n\
@@ -138,24 +138,6 @@ fn filled(template: &str, port: u16, folder: &Path) -> String {
     template
         .replace("PORT", &port.to_string())
         .replace("DIR", &folder.display().to_string())
-}
-
-/// A port that nobody uses for UDP or TCP at the addresses of the tests. It lies
-/// below the range from which the system takes the ports of outgoing sockets, so
-/// that none of the questions takes it meanwhile.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() % 10_000).unwrap();
-    loop {
-        let port = 20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        let is_free = |last| {
-            let address = (Ipv4Addr::new(127, 0, 0, last), port);
-            UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()
-        };
-        if (1..=3).all(is_free) {
-            return port;
-        }
-    }
 }
 
 pub(crate) fn ip(address: &str) -> Expected {

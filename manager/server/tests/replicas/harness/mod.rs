@@ -5,10 +5,7 @@ pub(crate) mod daemon;
 pub(crate) mod http;
 mod lossy;
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use ::http::StatusCode;
 use futures::future::join_all;
@@ -21,6 +18,7 @@ use serde_json::{Value, json};
 use silica_api::{crd::Sandbox, labels, names};
 use silica_bare_stage::Stage;
 use silica_core::token::{KEY_LENGTH, TokenKey};
+use silica_free_ports::free_address;
 use silica_server::{Auth, Shutdown};
 
 use daemon::Daemons;
@@ -220,9 +218,4 @@ async fn start(client: Client, namespace: &str, shutdown: &Shutdown) -> SocketAd
         .await
         .expect("the server gets ready");
     http
-}
-
-fn free_address() -> SocketAddr {
-    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap()
 }
