@@ -136,6 +136,12 @@ def hold(counts, sandbox, what):
         counts.fail(what.__name__, error)
 
 
+def work_alone(counts, sandbox_id, how, what):
+    # The pinned SDK gives each thread an HTTP/2 connection of its own, but a sandbox object keeps that of
+    # the thread that made it, where the HTTP library mixes up what two threads wait for.
+    how(counts, Sandbox.connect(sandbox_id, timeout=900), what)
+
+
 def main():
     counts = Counts()
     sandbox = Sandbox.create(template="base", timeout=900)
@@ -148,7 +154,7 @@ def main():
         work = [(ask, what) for what in (listing, information, command, reading)]
         work += [(hold, what) for what in (hold_command, hold_download, hold_socket)]
         for how, what in work:
-            threading.Thread(target=how, args=(counts, sandbox, what), daemon=True).start()
+            threading.Thread(target=work_alone, args=(counts, sandbox.sandbox_id, how, what), daemon=True).start()
         for _ in sys.stdin:
             print(counts.take(), flush=True)
     finally:

@@ -25,7 +25,7 @@ pub(crate) enum Suite {
     Seed,
     /// Newest JavaScript SDKs, one host
     Javascript,
-    /// Certificate and CA replaced under agents with the SDKs of both languages, who must not notice; runs only when named
+    /// Certificate and CA replaced under agents with the SDKs of both languages, who must not notice
     Rotation,
     /// The executables in ConfigMaps, without an image of ours, and pulled from a registry
     Delivery,
@@ -40,9 +40,8 @@ pub(crate) enum Suite {
 impl Suite {
     /// What runs when none is named, the quick ones first.
     pub(crate) fn all() -> Vec<Self> {
-        // The two put load or another way in before the installation, and are young: they run by name
-        // until they have passed often.
-        let on_request = |suite: &Self| matches!(suite, Self::Ingress | Self::Rotation);
+        // It puts another way in before the installation and builds Traefik for that.
+        let on_request = |suite: &Self| matches!(suite, Self::Ingress);
         let variants = Self::value_variants().iter().copied();
         variants.filter(|suite| !on_request(suite)).collect()
     }

@@ -8,7 +8,7 @@ use super::{Entry, Store};
 
 /// Longest wait. A watch that is further behind is about to be opened again, and the answer
 /// is right already.
-const LIMIT: Duration = Duration::from_millis(250);
+const LIMIT: Duration = Duration::from_millis(100);
 
 impl Store {
     /// Notes that the watch has shown everything up to this version.

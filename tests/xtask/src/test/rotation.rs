@@ -76,6 +76,7 @@ fn stop(agents: Vec<Client>) -> Result<Vec<Tally>> {
 /// What the agents are run with.
 struct Programs {
     current: PathBuf,
+    pinned: PathBuf,
     node: PathBuf,
     folder: PathBuf,
 }
@@ -83,34 +84,43 @@ struct Programs {
 impl Programs {
     fn prepare(cluster: &Cluster) -> Result<Self> {
         let sdk = workspace::root().join("tests/sdk");
-        let requirements = sdk.join("current/requirements.txt");
+        let python = |suite: &str| {
+            let requirements = sdk.join(suite).join("requirements.txt");
+            python::environment(&cluster.layout().cache, &requirements)
+        };
         let folder = sdk.join("rotation");
         Ok(Self {
-            current: python::environment(&cluster.layout().cache, &requirements)?,
+            current: python("current")?,
+            pinned: python("pinned")?,
             node: sdk::javascript_place(cluster, &folder)?,
             folder,
         })
     }
 
-    /// One agent for each SDK. They trust the certificates of the file and nothing else. The pinned
-    /// Python SDK, whose client shares one HTTP/2 connection among all threads, is not among them: its
-    /// HTTP stack takes part in `installer/tests/rotation`.
+    /// One agent for each SDK. They trust the certificates of the file and nothing else.
     fn start(&self, what: &str, roots: &Path) -> Result<Vec<Client>> {
-        let mut python = Command::new(&self.current);
-        python
-            .arg(self.folder.join("agent.py"))
-            .env("PYTHONDONTWRITEBYTECODE", "1");
+        let mut current = Command::new(&self.current);
+        let mut pinned = sdk::with_cluster_dns(&self.pinned)?;
+        for python in [&mut current, &mut pinned] {
+            python
+                .arg(self.folder.join("agent.py"))
+                .env("PYTHONDONTWRITEBYTECODE", "1");
+        }
         let mut node = sdk::with_cluster_dns(Path::new("node"))?;
         node.arg(self.node.join("agent.mjs"));
-        [("newest Python SDK", python), ("newest JavaScript SDK", node)]
-            .into_iter()
-            .map(|(sdk, mut command)| {
-                command
-                    .envs(environment::read()?)
-                    .env("SSL_CERT_FILE", roots)
-                    .env("NODE_EXTRA_CA_CERTS", roots);
-                Client::start(&format!("{sdk}, {what}"), &mut command)
-            })
-            .collect()
+        [
+            ("newest Python SDK", current),
+            ("pinned Python SDK", pinned),
+            ("newest JavaScript SDK", node),
+        ]
+        .into_iter()
+        .map(|(sdk, mut command)| {
+            command
+                .envs(environment::read()?)
+                .env("SSL_CERT_FILE", roots)
+                .env("NODE_EXTRA_CA_CERTS", roots);
+            Client::start(&format!("{sdk}, {what}"), &mut command)
+        })
+        .collect()
     }
 }
