@@ -31,7 +31,7 @@ pub(crate) enum Suite {
     Delivery,
     /// `silica verify-dns` against a real CoreDNS pod of the cluster
     Dns,
-    /// A real Traefik by Ingress and Gateway API, and ports of the node; runs only when named
+    /// A real Traefik by Ingress and Gateway API, and ports of the node
     Ingress,
     /// The removed cluster has left nothing behind; needs a cluster that was started for the tests
     Traces,
@@ -40,10 +40,7 @@ pub(crate) enum Suite {
 impl Suite {
     /// What runs when none is named, the quick ones first.
     pub(crate) fn all() -> Vec<Self> {
-        // It puts another way in before the installation and builds Traefik for that.
-        let on_request = |suite: &Self| matches!(suite, Self::Ingress);
-        let variants = Self::value_variants().iter().copied();
-        variants.filter(|suite| !on_request(suite)).collect()
+        Self::value_variants().to_vec()
     }
 
     /// Whether it needs a local cluster without an installation.

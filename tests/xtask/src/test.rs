@@ -34,7 +34,7 @@ Examples:
 Suites of the SDKs start the local cluster and install into it when needed; a cluster that was
 started for them is removed at the end.")]
 pub(crate) struct Arguments {
-    /// Suites to run; all but `ingress` when none is named.
+    /// Suites to run; all when none is named.
     #[arg(value_enum)]
     suites: Vec<Suite>,
     /// Leave the cluster running.
