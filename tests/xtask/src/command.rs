@@ -5,6 +5,28 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
+/// What Cargo tells the program that it runs of the package that this belongs to.
+const OF_PACKAGE: [&str; 5] = [
+    "CARGO_BIN_",
+    "CARGO_CRATE_",
+    "CARGO_MANIFEST_",
+    "CARGO_PKG_",
+    "CARGO_PRIMARY_",
+];
+
+/// Cargo, the one that runs this program if any does, as from a shell. Build scripts run again when
+/// they see other values of the variables of a package, and with them half of the workspace.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let is_of_package = |name: &str| OF_PACKAGE.iter().any(|start| name.starts_with(start));
+        if name.to_str().is_some_and(is_of_package) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
 /// Runs it with the terminal attached.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = show(command);

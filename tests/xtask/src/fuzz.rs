@@ -136,7 +136,7 @@ fn cargo_fuzz(cache: &Path) -> Result<PathBuf> {
     let started = Instant::now();
     progress::starting("installing cargo-fuzz");
     command::run(
-        Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        command::cargo()
             .args([
                 "install",
                 "cargo-fuzz",

@@ -11,7 +11,6 @@ mod rotation;
 mod sdk;
 
 use std::ffi::OsString;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -226,9 +225,8 @@ fn run_local(suite: Suite, surroundings: &[(&str, OsString)]) -> Result<String> 
         Suite::Generated => return Ok(format!("{} files are fresh", generate::refresh(true)?)),
         _ => bail!("failed to run {}: it needs the cluster", suite.name()),
     };
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let lines = command::run_and_keep(
-        Command::new(cargo)
+        command::cargo()
             .args(arguments)
             .envs(surroundings.iter().map(|(name, value)| (name, value)))
             .current_dir(workspace::root()),

@@ -48,7 +48,7 @@ impl Platform {
     /// Flags from other variables would replace ours. These apply to this target only, so build
     /// scripts and macros are still linked the usual way.
     pub(super) fn cargo(&self) -> Command {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut cargo = command::cargo();
         cargo
             .current_dir(workspace::root())
             .args(["build", "--release", "--target", self.target])

@@ -68,9 +68,8 @@ pub(crate) fn surroundings(cluster: &Cluster) -> Result<Surroundings> {
 
 /// Builds `sandbox-manager` as the tests are built, for tests that start it as a process.
 fn build_manager() -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     command::run(
-        Command::new(cargo)
+        command::cargo()
             .args(["build", "--quiet", "--package", "sandbox-manager"])
             .current_dir(workspace::root()),
     )?;
