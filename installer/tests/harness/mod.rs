@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    env,
     fmt::Write as _,
     io::{BufRead, BufReader},
     path::PathBuf,
@@ -60,16 +59,8 @@ impl Harness {
     /// Connects and clears the definitions that other tests leave. `None` when no
     /// cluster is named; on CI that is a failure.
     pub(crate) async fn connect() -> Option<Self> {
-        let Some(path) = env::var_os("SILICA_TEST_KUBECONFIG") else {
-            assert!(
-                env::var("CI").as_deref() != Ok("true"),
-                "SILICA_TEST_KUBECONFIG must be set on CI"
-            );
-            println!("not run: SILICA_TEST_KUBECONFIG does not name a kubeconfig");
-            return None;
-        };
+        let kubeconfig = silica_bare_stage::kubeconfig()?;
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let kubeconfig = PathBuf::from(path);
         let harness = Self {
             cluster: Cluster::read(Some(kubeconfig.clone()), None).await.unwrap(),
             kubeconfig,

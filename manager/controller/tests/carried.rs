@@ -7,24 +7,23 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{env, time::Duration};
+use std::time::Duration;
 
 use k8s_openapi::api::{
     core::v1::{ConfigMap, Namespace, Pod},
     rbac::v1::ClusterRole,
 };
 use kube::{
-    Api, Client, Config, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
-    config::{KubeConfigOptions, Kubeconfig},
+    Api, Client, ResourceExt,
+    api::{DeleteParams, PostParams},
     core::NamespaceResourceScope,
-    runtime::wait::{Condition, await_condition, conditions},
+    runtime::wait::{Condition, await_condition},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use silica_api::{
     carried,
-    crd::{self, Sandbox},
+    crd::Sandbox,
 };
 use silica_controller::{Health, RuntimeSource};
 use silica_core::token::{KEY_LENGTH, TokenKey};
@@ -33,24 +32,6 @@ use tokio::{sync::oneshot, time::timeout};
 const PATIENCE: Duration = Duration::from_mins(1);
 const LOADER: &str = "silica-loader-0123456789ab";
 const CHUNK: &str = "sandbox-runtime-00-ba9876543210";
-
-/// No cluster named is a failure on CI only.
-async fn connect() -> Option<Client> {
-    let Some(path) = env::var_os("SILICA_TEST_KUBECONFIG") else {
-        assert!(
-            env::var("CI").as_deref() != Ok("true"),
-            "SILICA_TEST_KUBECONFIG must be set on CI"
-        );
-        println!("not run: SILICA_TEST_KUBECONFIG does not name a kubeconfig");
-        return None;
-    };
-    let kubeconfig = Kubeconfig::read_from(path).unwrap();
-    let options = KubeConfigOptions::default();
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .unwrap();
-    Some(Client::try_from(config).unwrap())
-}
 
 async fn create<K>(api: &Api<K>, object: Value) -> K
 where
@@ -84,23 +65,11 @@ where
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_runtime_is_copied_where_sandboxes_are_and_goes_with_its_owner() {
-    let Some(client) = connect().await else { return };
-    let definitions = Api::all(client.clone());
-    for definition in crd::all() {
-        let params = PatchParams::apply("carried-test").force();
-        let name = definition.name_any();
-        definitions
-            .patch(&name, &params, &Patch::Apply(&definition))
-            .await
-            .unwrap();
-        timeout(
-            PATIENCE,
-            await_condition(definitions.clone(), &name, conditions::is_crd_established()),
-        )
-        .await
-        .unwrap()
-        .unwrap();
-    }
+    let Some(config) = silica_bare_stage::connect().await else {
+        return;
+    };
+    let client = Client::try_from(config).unwrap();
+    silica_bare_stage::apply_definitions(&client).await;
     let (home, team) = (
         namespace(&client, "carried-home-").await,
         namespace(&client, "carried-team-").await,

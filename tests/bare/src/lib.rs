@@ -13,7 +13,7 @@
 
 mod account;
 
-use std::{env, time::Duration};
+use std::{env, path::PathBuf, time::Duration};
 
 use k8s_openapi::{
     api::{apps::v1::Deployment, core::v1::Namespace},
@@ -31,6 +31,28 @@ use silica_api::names;
 /// Longest wait for a definition.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// The kubeconfig that is named, for tests that need a cluster. `None`, told, when there is none; on
+/// CI that is a failure.
+#[must_use]
+pub fn kubeconfig() -> Option<PathBuf> {
+    let path = env::var_os("SILICA_TEST_KUBECONFIG").map(PathBuf::from);
+    if path.is_none() {
+        assert!(
+            env::var("CI").as_deref() != Ok("true"),
+            "SILICA_TEST_KUBECONFIG must be set on CI"
+        );
+        println!("not run: SILICA_TEST_KUBECONFIG does not name a kubeconfig");
+    }
+    path
+}
+
+/// How to act as the administrator; `None` as with [`kubeconfig`].
+pub async fn connect() -> Option<Config> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig()?).expect("the kubeconfig is readable");
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+    Some(config.expect("the kubeconfig names a cluster and a user"))
+}
+
 /// What a component under test finds.
 pub struct Stage {
     /// Acts as the administrator.
@@ -44,24 +66,12 @@ pub struct Stage {
 
 impl Stage {
     /// Connects, applies the definitions, makes a namespace whose name begins with `name`, and
-    /// gives the component's account there its rights. `None` when no cluster is named; on CI that
-    /// is a failure.
+    /// gives the component's account there its rights. `None` as with [`kubeconfig`].
     pub async fn open(component: &'static str, name: &str) -> Option<Self> {
-        let Some(path) = env::var_os("SILICA_TEST_KUBECONFIG") else {
-            assert!(
-                env::var("CI").as_deref() != Ok("true"),
-                "SILICA_TEST_KUBECONFIG must be set on CI"
-            );
-            println!("not run: SILICA_TEST_KUBECONFIG does not name a kubeconfig");
-            return None;
-        };
+        let config = connect().await?;
         let _ = tracing_subscriber::fmt()
             .with_env_filter(env::var("RUST_LOG").unwrap_or_default())
             .try_init();
-        let kubeconfig = Kubeconfig::read_from(path).expect("the kubeconfig is readable");
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .unwrap();
         let admin = Client::try_from(config.clone()).unwrap();
         refuse_installed_controller(&admin).await;
         apply_definitions(&admin).await;
@@ -105,7 +115,8 @@ async fn refuse_installed_controller(client: &Client) {
     );
 }
 
-async fn apply_definitions(client: &Client) {
+/// Applies the definitions of Silica's kinds and waits until the API server serves them.
+pub async fn apply_definitions(client: &Client) {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     for definition in silica_api::crd::all() {
         let name = definition.name_any();
