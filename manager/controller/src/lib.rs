@@ -11,6 +11,7 @@ mod cache;
 mod config;
 mod context;
 mod daemon;
+mod driver;
 mod event;
 mod health;
 mod lease;

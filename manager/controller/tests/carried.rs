@@ -21,10 +21,7 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use silica_api::{
-    carried,
-    crd::Sandbox,
-};
+use silica_api::{carried, crd::Sandbox};
 use silica_controller::{Health, RuntimeSource};
 use silica_core::token::{KEY_LENGTH, TokenKey};
 use tokio::{sync::oneshot, time::timeout};

@@ -10,25 +10,22 @@ mod image;
 mod observe;
 mod status;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc};
 
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use jiff::Timestamp;
 use kube::{
     Resource, ResourceExt,
-    runtime::controller::{self, Action, ReconcileRequest},
+    runtime::controller::{Action, ReconcileRequest},
 };
 use silica_api::crd::Sandbox;
 
-use crate::context::Context;
+use crate::{
+    context::Context,
+    driver::{self, LONGEST_SLEEP, RETRY, Work},
+};
 pub(crate) use image::put_main_first;
 pub(crate) use status::Conditions;
-
-/// A far deadline is looked at this often, so that a clock that jumps, or a
-/// machine that slept, delays it by no more than this.
-const LONGEST_SLEEP: Duration = Duration::from_mins(1);
-/// Pause before what failed is tried again.
-const RETRY: Duration = Duration::from_secs(5);
 
 /// Why a reconciliation failed; it is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -45,28 +42,13 @@ pub(crate) async fn run(
     queue: impl Stream<Item = Result<ReconcileRequest<Sandbox>, Infallible>>,
     workers: u16,
 ) {
-    let store = context.caches.sandboxes.clone();
-    let config = controller::Config::default().concurrency(workers);
-    controller::applier(
-        |sandbox, context| Box::pin(reconcile(sandbox, context)),
-        |sandbox, error, context| {
-            context.metrics.sandbox_reconcile_errors.increment();
-            tracing::warn!(
-                namespace = sandbox.namespace(),
-                sandbox = sandbox.name_any(),
-                error = error as &dyn std::error::Error,
-                "failed to reconcile",
-            );
-            Action::requeue(RETRY)
-        },
-        context,
-        store,
+    let work = Work {
+        store: context.caches.sandboxes.clone(),
         queue,
-        config,
-    )
-    // Failures are reported above; a missing object is a deleted one.
-    .for_each(|_| async {})
-    .await;
+        workers,
+        errors: |context| &context.metrics.sandbox_reconcile_errors,
+    };
+    driver::run(context, work, reconcile).await;
 }
 
 async fn reconcile(sandbox: Arc<Sandbox>, context: Arc<Context>) -> Result<Action, Error> {

@@ -17,22 +17,17 @@ mod status;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use jiff::Timestamp;
-use kube::{
-    ResourceExt,
-    runtime::controller::{self, Action, ReconcileRequest},
-};
+use kube::runtime::controller::{Action, ReconcileRequest};
 use silica_api::crd::{ClaimPhase, SandboxClaim};
 use silica_core::claim::member_name;
 
-use crate::context::Context;
+use crate::{
+    context::Context,
+    driver::{self, LONGEST_SLEEP, RETRY, Work},
+};
 pub(crate) use memory::Memory;
-
-/// A far deadline is looked at this often, see [`crate::sandbox`].
-const LONGEST_SLEEP: Duration = Duration::from_mins(1);
-/// Pause before what failed is tried again.
-const RETRY: Duration = Duration::from_secs(5);
 
 /// Why a reconciliation failed; it is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -49,28 +44,13 @@ pub(crate) async fn run(
     queue: impl Stream<Item = Result<ReconcileRequest<SandboxClaim>, Infallible>>,
     workers: u16,
 ) {
-    let store = context.caches.claims.clone();
-    let config = controller::Config::default().concurrency(workers);
-    controller::applier(
-        |claim, context| Box::pin(reconcile(claim, context)),
-        |claim, error, context| {
-            context.metrics.claim_reconcile_errors.increment();
-            tracing::warn!(
-                namespace = claim.namespace(),
-                claim = claim.name_any(),
-                error = error as &dyn std::error::Error,
-                "failed to reconcile",
-            );
-            Action::requeue(RETRY)
-        },
-        context,
-        store,
+    let work = Work {
+        store: context.caches.claims.clone(),
         queue,
-        config,
-    )
-    // Failures are reported above; a missing object is a deleted one.
-    .for_each(|_| async {})
-    .await;
+        workers,
+        errors: |context| &context.metrics.claim_reconcile_errors,
+    };
+    driver::run(context, work, reconcile).await;
 }
 
 async fn reconcile(claim: Arc<SandboxClaim>, context: Arc<Context>) -> Result<Action, Error> {

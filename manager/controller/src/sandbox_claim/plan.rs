@@ -10,7 +10,8 @@ use silica_api::crd::{
 };
 use silica_core::claim;
 
-use super::{LONGEST_SLEEP, status};
+use super::status;
+use crate::driver::LONGEST_SLEEP;
 
 /// Sandboxes in the first batch; each batch is as large as all before it together.
 const FIRST_BATCH: usize = 5;

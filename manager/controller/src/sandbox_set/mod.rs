@@ -13,21 +13,18 @@ mod plan;
 mod status;
 mod validate;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc};
 
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use jiff::Timestamp;
-use kube::{
-    ResourceExt,
-    runtime::controller::{self, Action, ReconcileRequest},
-};
+use kube::runtime::controller::{Action, ReconcileRequest};
 use silica_api::crd::SandboxSet;
 
-use crate::context::Context;
+use crate::{
+    context::Context,
+    driver::{self, Work},
+};
 pub(crate) use memory::Memory;
-
-/// Pause before what failed is tried again.
-const RETRY: Duration = Duration::from_secs(5);
 
 /// Why a reconciliation failed; it is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -42,28 +39,13 @@ pub(crate) async fn run(
     queue: impl Stream<Item = Result<ReconcileRequest<SandboxSet>, Infallible>>,
     workers: u16,
 ) {
-    let store = context.caches.sets.clone();
-    let config = controller::Config::default().concurrency(workers);
-    controller::applier(
-        |set, context| Box::pin(reconcile(set, context)),
-        |set, error, context| {
-            context.metrics.set_reconcile_errors.increment();
-            tracing::warn!(
-                namespace = set.namespace(),
-                set = set.name_any(),
-                error = error as &dyn std::error::Error,
-                "failed to reconcile",
-            );
-            Action::requeue(RETRY)
-        },
-        context,
-        store,
+    let work = Work {
+        store: context.caches.sets.clone(),
         queue,
-        config,
-    )
-    // Failures are reported above; a missing object is a deleted one.
-    .for_each(|_| async {})
-    .await;
+        workers,
+        errors: |context| &context.metrics.set_reconcile_errors,
+    };
+    driver::run(context, work, reconcile).await;
 }
 
 async fn reconcile(set: Arc<SandboxSet>, context: Arc<Context>) -> Result<Action, Error> {
