@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     commands::{
         certs, check, completions, config, doctor, env, images, install, man, rbac, render, rotate_certs,
-        status, uninstall, verify_dns, version,
+        status, support, uninstall, verify_dns, version,
     },
     report::Output,
 };
@@ -84,6 +84,8 @@ pub enum Command {
     Status(status::StatusArgs),
     /// Explain an error, or find out what is wrong with the installation
     Doctor(doctor::DoctorArgs),
+    /// Write an archive for whoever helps: state, objects and logs, and nothing secret
+    Support(support::SupportArgs),
     /// Show the parameters, their values and where those come from
     Config(config::ConfigArgs),
     /// Print what `install` would apply
@@ -126,6 +128,7 @@ impl Command {
             Self::Uninstall(args) => args.format.output,
             Self::Status(args) => args.format.output,
             Self::Doctor(args) => args.format.output,
+            Self::Support(args) => args.format.output,
             Self::RotateCerts(args) => args.format.output,
             Self::VerifyDns(args) => args.format.output,
             Self::Version(args) => args.format.output,

@@ -13,6 +13,7 @@ pub mod rbac;
 pub mod render;
 pub mod rotate_certs;
 pub mod status;
+pub mod support;
 pub mod uninstall;
 pub mod verify_dns;
 pub mod version;

@@ -18,7 +18,7 @@ const HASH_DIGITS: usize = 12;
 /// Parts of the names of variables whose values nobody wants on a screen.
 const SECRET_NAMES: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSW", "CREDENTIAL", "AUTH"];
 /// Holds the whole object again, values of Secrets included.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Both versions of one object, without anything that is secret. So it may be
 /// printed, logged and kept.
@@ -77,7 +77,8 @@ fn leave_out_bookkeeping(version: &mut Value) {
     }
 }
 
-fn shorten_data(version: &mut Value) {
+/// Tells long values of a ConfigMap by size and hash.
+pub(crate) fn shorten_data(version: &mut Value) {
     for section in ["data", "binaryData"] {
         let entries = version.get_mut(section).and_then(Value::as_object_mut);
         for value in entries.into_iter().flat_map(|entries| entries.values_mut()) {
@@ -186,7 +187,8 @@ fn place(item: &Value, index: usize) -> String {
     }
 }
 
-fn is_secret(variable: &Value) -> bool {
+/// Whether the name of a variable sounds as if its value were secret.
+pub(crate) fn is_secret(variable: &Value) -> bool {
     let name = variable["name"].as_str().unwrap_or_default().to_ascii_uppercase();
     SECRET_NAMES.iter().any(|part| name.contains(part))
 }

@@ -154,6 +154,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Error> {
         Command::Uninstall(args) => Box::pin(commands::uninstall::run(context, &args)).await,
         Command::Status(args) => commands::status::run(context, &args).await,
         Command::Doctor(args) => Box::pin(commands::doctor::run(context, &args)).await,
+        Command::Support(args) => Box::pin(commands::support::run(context, &args)).await,
         Command::Render(args) => Box::pin(commands::render::run(context, &args)).await,
         Command::Images(args) => commands::images::run(context, &args),
         Command::Rbac(args) => Box::pin(commands::rbac::run(context, &args)).await,

@@ -78,14 +78,9 @@ pub async fn run(context: &Context, args: &DoctorArgs) -> Result<Exit, Error> {
         [dash] if dash == "-" => vec![Finding::new("the given text", read_input()?)],
         words => vec![Finding::new("the given text", words.join(" "))],
     };
-    let explained: Vec<(&Finding, Vec<&Case>)> = findings
-        .iter()
-        .map(|finding| (finding, doctor::recognise(&finding.text)))
-        .collect();
+    let explained = explain(&findings);
     match printer.output() {
-        Output::Json => printer.json(&json!({
-            "findings": explained.iter().map(|(finding, cases)| to_json(finding, cases)).collect::<Vec<_>>(),
-        }))?,
+        Output::Json => printer.json(&all_to_json(&explained))?,
         Output::Text if explained.is_empty() => printer.result("nothing is wrong")?,
         Output::Text => {
             let texts: Vec<String> = explained
@@ -104,6 +99,21 @@ pub async fn run(context: &Context, args: &DoctorArgs) -> Result<Exit, Error> {
     })
 }
 
+/// What is wrong with the installation, as the JSON of `silica doctor`.
+pub(crate) async fn read_json(context: &Context) -> Result<Value, Error> {
+    let findings = examine(context).await?;
+    Ok(all_to_json(&explain(&findings)))
+}
+
+/// What the catalogue knows of each.
+fn explain(findings: &[Finding]) -> Vec<(&Finding, Vec<&'static Case>)> {
+    let recognise = |finding: &'_ Finding| doctor::recognise(&finding.text);
+    findings
+        .iter()
+        .map(|finding| (finding, recognise(finding)))
+        .collect()
+}
+
 fn read_input() -> Result<String, Error> {
     /// The end of a log tells more than its beginning; this is plenty.
     const MOST: u64 = 1 << 20;
@@ -113,6 +123,14 @@ fn read_input() -> Result<String, Error> {
         .read_to_end(&mut bytes)
         .map_err(Error::ReadInput)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn all_to_json(explained: &[(&Finding, Vec<&Case>)]) -> Value {
+    let findings: Vec<Value> = explained
+        .iter()
+        .map(|(finding, cases)| to_json(finding, cases))
+        .collect();
+    json!({ "findings": findings })
 }
 
 fn to_json(finding: &Finding, cases: &[&Case]) -> Value {

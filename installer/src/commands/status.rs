@@ -5,7 +5,7 @@ mod components;
 mod pools;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use silica_api::names;
 use time::OffsetDateTime;
 
@@ -38,42 +38,67 @@ pub struct StatusArgs {
     pub format: Format,
 }
 
+/// What there is to show.
+struct Seen {
+    inventory: Inventory,
+    components: Vec<Component>,
+    routes: Vec<String>,
+    report: Report,
+}
+
 /// Shows the state; exit code 79 when something is wrong.
 pub async fn run(context: &Context, _: &StatusArgs) -> Result<Exit, Error> {
     let printer = &context.printer;
-    let cluster = context.cluster().await?;
-    let inventory = facts::read_installed(&cluster).await?;
-    let existing = facts::read_existing(&cluster).await?;
-    let addresses = Addresses::read(&cluster).await?;
-    let now = OffsetDateTime::now_utc();
-    let components = read_components(&cluster).await?;
-    let report = Report {
-        checks: checks(&cluster, &inventory, &components, &existing, &addresses, now).await?,
-    };
-    let routes: Vec<String> = addresses.routes().iter().map(ToString::to_string).collect();
+    let seen = look(&context.cluster().await?).await?;
     match printer.output() {
-        Output::Json => printer.json(&json!({
-            "version": inventory.version,
-            "silica": env!("CARGO_PKG_VERSION"),
-            "domains": inventory.domains,
-            "components": components,
-            "routes": routes,
-            "verified": inventory.verified,
-            "checks": report.checks,
-        }))?,
+        Output::Json => printer.json(&seen.to_json())?,
         Output::Text => {
-            let mut lines: Vec<String> = report.checks.iter().flat_map(report::lines).collect();
-            if !routes.is_empty() {
-                lines.push(format!("  reachable at {}", routes.join(", ")));
+            let mut lines: Vec<String> = seen.report.checks.iter().flat_map(report::lines).collect();
+            if !seen.routes.is_empty() {
+                lines.push(format!("  reachable at {}", seen.routes.join(", ")));
             }
             printer.result(lines.join("\n"))?;
         }
     }
-    Ok(if report.is_fine() {
+    Ok(if seen.report.is_fine() {
         Exit::Success
     } else {
         Exit::Findings
     })
+}
+
+/// The state as the JSON of `silica status`.
+pub(crate) async fn read_json(cluster: &Cluster) -> Result<Value, Error> {
+    Ok(look(cluster).await?.to_json())
+}
+
+async fn look(cluster: &Cluster) -> Result<Seen, Error> {
+    let inventory = facts::read_installed(cluster).await?;
+    let existing = facts::read_existing(cluster).await?;
+    let addresses = Addresses::read(cluster).await?;
+    let now = OffsetDateTime::now_utc();
+    let components = read_components(cluster).await?;
+    let checks = checks(cluster, &inventory, &components, &existing, &addresses, now).await?;
+    Ok(Seen {
+        inventory,
+        components,
+        routes: addresses.routes().iter().map(ToString::to_string).collect(),
+        report: Report { checks },
+    })
+}
+
+impl Seen {
+    fn to_json(&self) -> Value {
+        json!({
+            "version": self.inventory.version,
+            "silica": env!("CARGO_PKG_VERSION"),
+            "domains": self.inventory.domains,
+            "components": self.components,
+            "routes": self.routes,
+            "verified": self.inventory.verified,
+            "checks": self.report.checks,
+        })
+    }
 }
 
 /// All parts of an installation, and what each of its addresses serves.

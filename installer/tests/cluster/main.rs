@@ -10,6 +10,7 @@
     reason = "a failing helper is a failing test"
 )]
 
+mod archive;
 mod concurrent;
 mod conflicts;
 #[path = "../harness/mod.rs"]
@@ -25,6 +26,7 @@ mod upgrade;
 
 use std::{collections::BTreeMap, process::Output};
 
+use archive::{an_archive_has_the_state_and_nothing_secret, what_may_not_be_read_is_missing_in_the_archive};
 use concurrent::{a_held_lock_is_respected_until_it_expires, two_at_once_end_as_one};
 use conflicts::{all_conflicts_are_told_and_can_be_forced, what_is_adopted_is_ours_from_then_on};
 use harness::{Harness, NO_IMAGES, UNINSTALL};
@@ -88,6 +90,8 @@ async fn installer_on_a_real_api_server() {
     templates_without_their_namespace_are_refused(&harness).await;
     without_rights_all_of_them_are_listed(&harness).await;
     the_printed_role_is_enough(&harness).await;
+    what_may_not_be_read_is_missing_in_the_archive(&harness).await;
+    an_archive_has_the_state_and_nothing_secret(&harness).await;
     let reference = a_second_run_writes_nothing(&harness).await;
     a_version_that_does_not_start_gives_way_to_the_former(&harness, &reference).await;
     killed_in_the_rollout(&harness, &reference).await;
