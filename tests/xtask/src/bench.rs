@@ -53,6 +53,10 @@ enum What {
 /// Sandboxes created at a time in the concurrent part, and in a row in the sequential one:
 /// the size of the pool behind the figures that the design compares with.
 const AT_ONCE: usize = 10;
+/// Size of the pool: one that is emptied is refilled at once, which is not what is timed.
+const POOL: usize = AT_ONCE + 2;
+/// After the last pod has started or gone, the node is busy with it for a while.
+const LULL: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let cluster = Cluster::of_checkout()?;
@@ -78,7 +82,7 @@ async fn sandboxes(cluster: &Cluster, rounds: usize) -> Result<()> {
         .find_map(|(name, value)| (name == "E2B_API_KEY").then_some(value))
         .context("failed to find E2B_API_KEY in target/silica/env")?;
     let api = api::Api::new(key);
-    let pool = pool::Pool::create(cluster, AT_ONCE + 2)?;
+    let pool = pool::Pool::create(cluster, POOL)?;
 
     let write = pool.time_writes(rounds).await?;
     let (mut creates, mut kills) = (Vec::new(), Vec::new());
@@ -102,6 +106,7 @@ async fn sandboxes(cluster: &Cluster, rounds: usize) -> Result<()> {
         api.kill(id).await?;
     }
     let together: Vec<Duration> = made.into_iter().map(|(_, took)| took).collect();
+    let (calm_creates, calm_kills) = at_rest(&api, &pool).await?;
 
     println!("figure                                   p50        max   p50 against one API server write");
     let reference = median(&write);
@@ -110,6 +115,8 @@ async fn sandboxes(cluster: &Cluster, rounds: usize) -> Result<()> {
         ("create from a warm pool, sequential", &creates),
         ("kill, sequential", &kills),
         ("create, 10 at once", &together),
+        ("create, nothing starts or ends", &calm_creates),
+        ("kill, nothing starts or ends", &calm_kills),
     ] {
         let worst = times.iter().max().copied().unwrap_or_default();
         let ratio = median(times).as_secs_f64() / reference.as_secs_f64();
@@ -132,6 +139,22 @@ async fn sandboxes(cluster: &Cluster, rounds: usize) -> Result<()> {
         println!("{name:<36} {size:>9} bytes");
     }
     pool.delete()
+}
+
+/// One sandbox at a time on a node that has nothing else to do: what is left without the work of
+/// starting pods and ending them on the same processors.
+async fn at_rest(api: &api::Api, pool: &pool::Pool) -> Result<(Vec<Duration>, Vec<Duration>)> {
+    let (mut creates, mut kills) = (Vec::new(), Vec::new());
+    for _ in 0..AT_ONCE {
+        pool.wait_for(POOL)?;
+        tokio::time::sleep(LULL).await;
+        let (id, took) = api.create(pool::NAME).await?;
+        creates.push(took);
+        pool.wait_for(POOL)?;
+        tokio::time::sleep(LULL).await;
+        kills.push(api.kill(&id).await?);
+    }
+    Ok((creates, kills))
 }
 
 fn median(times: &[Duration]) -> Duration {
