@@ -4,11 +4,13 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     io::{self, Read},
+    sync::OnceLock,
 };
 
 use ruzstd::decoding::StreamingDecoder;
 use sha2::{Digest, Sha256};
 use silica_api::names;
+use silica_oci::Image;
 
 /// One file of the bundle; empty when the bundle has none.
 macro_rules! embedded {
@@ -95,6 +97,8 @@ pub struct Member {
     /// Image tag: version and the first 12 hex digits of the binary's SHA-256,
     /// so that another binary is always another image.
     pub tag: String,
+    /// The images for a registry, see [`crate::images::build`].
+    pub for_registry: OnceLock<Vec<Image>>,
 }
 
 impl Member {
@@ -108,7 +112,12 @@ impl Member {
             .collect();
         let binaries: Vec<&[u8]> = parts.values().map(|part| part.binary.as_slice()).collect();
         let tag = tag(env!("CARGO_PKG_VERSION"), &binaries);
-        Self { name, parts, tag }
+        Self {
+            name,
+            parts,
+            tag,
+            for_registry: OnceLock::new(),
+        }
     }
 
     fn unpack(name: &'static str, embedded: &Embedded) -> Result<Self, Error> {

@@ -27,13 +27,22 @@ pub enum Error {
 /// the imported one's registry, which does not exist, whether it may.
 const PUSHED: (&str, &str) = ("io.silica.delivery", "registry");
 
-/// The images of a member for a registry, one for each architecture.
-pub fn build(member: &Member) -> Result<Vec<Image>, Error> {
+/// The images of a member for a registry, one for each architecture. They are put together once:
+/// the plan needs their digest, and the registry needs them.
+pub fn build(member: &Member) -> Result<&[Image], Error> {
+    if let Some(images) = member.for_registry.get() {
+        return Ok(images);
+    }
+    let images = build_anew(member)?;
+    Ok(member.for_registry.get_or_init(|| images))
+}
+
+fn build_anew(member: &Member) -> Result<Vec<Image>, Error> {
     member
         .parts
         .iter()
         .map(|(architecture, part)| {
-            let mut image = image(member, *architecture, &part.binary)?;
+            let mut image = image(member, *architecture, &part.binary, Compression::Gzip)?;
             let (name, value) = PUSHED;
             image.config.labels.insert(name.to_owned(), value.to_owned());
             Ok(image)
@@ -43,7 +52,7 @@ pub fn build(member: &Member) -> Result<Vec<Image>, Error> {
 
 /// Digest of what the member's name stands for in a registry.
 pub fn digest(member: &Member) -> Result<Digest, Error> {
-    silica_oci::digest(&member.reference(), &build(member)?).map_err(|source| Error::Build {
+    silica_oci::digest(&member.reference(), build(member)?).map_err(|source| Error::Build {
         reference: member.reference(),
         source,
     })
@@ -54,7 +63,7 @@ pub fn write(members: &[&Member], architecture: Architecture, output: impl Write
     let mut images = Vec::new();
     for member in members {
         if let Some(part) = member.parts.get(&architecture) {
-            images.push(image(member, architecture, &part.binary)?);
+            images.push(image(member, architecture, &part.binary, Compression::None)?);
         }
     }
     let references: Vec<&str> = images.iter().map(|image| image.reference.as_str()).collect();
@@ -74,13 +83,18 @@ pub fn archive(members: &[&Member], architecture: Architecture) -> Result<tempfi
     Ok(file)
 }
 
-fn image(member: &Member, architecture: Architecture, binary: &[u8]) -> Result<Image, Error> {
+fn image(
+    member: &Member,
+    architecture: Architecture,
+    binary: &[u8],
+    compression: Compression,
+) -> Result<Image, Error> {
     let executable = format!("/{}", member.name);
     let mut entries = vec![Entry::file(&executable, 0o755, binary)];
     if member.name == silica_api::names::RUNTIME_IMAGE {
         entries.extend(shell(&executable));
     }
-    let layer = Layer::from_entries(entries, Compression::Gzip).map_err(|source| Error::Build {
+    let layer = Layer::from_entries(entries, compression).map_err(|source| Error::Build {
         reference: member.reference(),
         source,
     })?;
@@ -126,7 +140,8 @@ mod tests {
 
     #[test]
     fn every_architecture_gets_its_image() {
-        let images = build(&member(names::MANAGER_IMAGE)).unwrap();
+        let member = member(names::MANAGER_IMAGE);
+        let images = build(&member).unwrap();
         let architectures: Vec<&str> = images
             .iter()
             .map(|image| image.config.architecture.as_str())
@@ -138,9 +153,9 @@ mod tests {
     #[test]
     fn a_pushed_image_is_another_one_than_an_imported_one() {
         let member = member(names::MANAGER_IMAGE);
-        let imported = image(&member, Architecture::Amd64, b"one").unwrap();
-        let pushed = build(&member).unwrap().remove(0);
-        assert_eq!(imported.layers[0].digest(), pushed.layers[0].digest());
+        let imported = image(&member, Architecture::Amd64, b"one", Compression::None).unwrap();
+        let pushed = &build(&member).unwrap()[0];
+        assert_eq!(imported.layers[0].diff_id(), pushed.layers[0].diff_id());
         assert_ne!(imported.digest().unwrap(), pushed.digest().unwrap());
     }
 

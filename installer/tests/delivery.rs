@@ -11,6 +11,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -34,6 +35,7 @@ fn bundle() -> Bundle {
             name,
             parts: [(Architecture::Amd64, part)].into(),
             tag: "1.2.3-abc".into(),
+            for_registry: OnceLock::new(),
         }
     };
     Bundle {

@@ -211,6 +211,18 @@ mod tests {
     }
 
     #[test]
+    fn the_content_is_the_same_however_it_is_compressed() {
+        let layer = |compression| {
+            Layer::from_entries(vec![Entry::file("/bin/tool", 0o755, [7; 4096])], compression).unwrap()
+        };
+        let (plain, packed) = (layer(Compression::None), layer(Compression::Gzip));
+        assert_eq!(plain.diff_id(), packed.diff_id());
+        assert_eq!(plain.digest(), plain.diff_id(), "nothing was packed");
+        assert!(packed.size() < plain.size());
+        assert_eq!(plain.media_type(), "application/vnd.oci.image.layer.v1.tar");
+    }
+
+    #[test]
     fn path_given_twice_is_refused() {
         let entries = vec![Entry::file("/a", 0o644, *b"1"), Entry::file("a", 0o644, *b"2")];
         let error = Layer::from_entries(entries, Compression::Gzip).unwrap_err();

@@ -2,6 +2,7 @@
 
 mod collect;
 mod collection;
+mod listed;
 mod logs;
 mod objects;
 mod redact;

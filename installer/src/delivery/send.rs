@@ -80,7 +80,7 @@ async fn push(bundle: &Bundle, settings: &RegistrySettings) -> Result<String, Er
     let (mut sent, mut names) = (0, Vec::new());
     for member in [&bundle.manager, &bundle.runtime] {
         let pushed = registry
-            .push(member.name, &member.tag, &images::build(member)?)
+            .push(member.name, &member.tag, images::build(member)?)
             .await?;
         sent += pushed.sent;
         names.push(member.name);

@@ -6,7 +6,6 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{
     Api, Client, ResourceExt,
     api::{DynamicObject, ListParams},
-    core::{ApiResource, GroupVersionKind},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -15,166 +14,22 @@ use tokio::time::timeout;
 
 use super::{
     collection::Collection,
+    listed::{self, Listed, Place},
     redact::{self, Origin},
 };
-use crate::cluster::reason;
+use crate::cluster::{found, reason};
 
 /// Objects of a kind that are kept; more make an archive that nobody reads.
 const MOST: u32 = 500;
 /// A part that takes longer is missing.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Where a kind is looked for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Place {
-    /// It has no namespaces.
-    Cluster,
-    /// The installation's namespace.
-    Own,
-    /// Every namespace: what users made.
-    Everywhere,
-}
-
-/// A kind: group, version, kind, plural, where, and which of them.
-struct Listed(
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static str,
-    Place,
-    &'static str,
-);
-
-const ALL: &str = "";
-const OURS: &str = "app.kubernetes.io/managed-by=silica";
-const PODS_OF_SANDBOXES: &str = "agents.kruise.io/created-by=sandbox";
-
-const LISTED: &[Listed] = &[
-    Listed("", "v1", "Node", "nodes", Place::Cluster, ALL),
-    Listed(
-        "networking.k8s.io",
-        "v1",
-        "IngressClass",
-        "ingressclasses",
-        Place::Cluster,
-        ALL,
-    ),
-    Listed(
-        "apiextensions.k8s.io",
-        "v1",
-        "CustomResourceDefinition",
-        "customresourcedefinitions",
-        Place::Cluster,
-        OURS,
-    ),
-    Listed(
-        "rbac.authorization.k8s.io",
-        "v1",
-        "ClusterRole",
-        "clusterroles",
-        Place::Cluster,
-        OURS,
-    ),
-    Listed(
-        "rbac.authorization.k8s.io",
-        "v1",
-        "ClusterRoleBinding",
-        "clusterrolebindings",
-        Place::Cluster,
-        OURS,
-    ),
-    Listed("", "v1", "ConfigMap", "configmaps", Place::Own, ALL),
-    Listed("", "v1", "Event", "events", Place::Own, ALL),
-    Listed("", "v1", "LimitRange", "limitranges", Place::Own, ALL),
-    Listed("", "v1", "Pod", "pods", Place::Own, ALL),
-    Listed("", "v1", "ResourceQuota", "resourcequotas", Place::Own, ALL),
-    Listed("", "v1", "Service", "services", Place::Own, ALL),
-    Listed("", "v1", "ServiceAccount", "serviceaccounts", Place::Own, ALL),
-    Listed("apps", "v1", "Deployment", "deployments", Place::Own, ALL),
-    Listed("apps", "v1", "ReplicaSet", "replicasets", Place::Own, ALL),
-    Listed("coordination.k8s.io", "v1", "Lease", "leases", Place::Own, ALL),
-    Listed(
-        "discovery.k8s.io",
-        "v1",
-        "EndpointSlice",
-        "endpointslices",
-        Place::Own,
-        ALL,
-    ),
-    Listed(
-        "gateway.networking.k8s.io",
-        "v1",
-        "Gateway",
-        "gateways",
-        Place::Own,
-        ALL,
-    ),
-    Listed(
-        "gateway.networking.k8s.io",
-        "v1",
-        "HTTPRoute",
-        "httproutes",
-        Place::Own,
-        ALL,
-    ),
-    Listed("networking.k8s.io", "v1", "Ingress", "ingresses", Place::Own, ALL),
-    Listed(
-        "networking.k8s.io",
-        "v1",
-        "NetworkPolicy",
-        "networkpolicies",
-        Place::Own,
-        ALL,
-    ),
-    Listed(
-        "policy",
-        "v1",
-        "PodDisruptionBudget",
-        "poddisruptionbudgets",
-        Place::Own,
-        ALL,
-    ),
-    Listed(
-        names::GROUP,
-        names::VERSION,
-        "Sandbox",
-        "sandboxes",
-        Place::Everywhere,
-        ALL,
-    ),
-    Listed(
-        names::GROUP,
-        names::VERSION,
-        "SandboxClaim",
-        "sandboxclaims",
-        Place::Everywhere,
-        ALL,
-    ),
-    Listed(
-        names::GROUP,
-        names::VERSION,
-        "SandboxSet",
-        "sandboxsets",
-        Place::Everywhere,
-        ALL,
-    ),
-    Listed(
-        names::GROUP,
-        names::VERSION,
-        "SandboxTemplate",
-        "sandboxtemplates",
-        Place::Everywhere,
-        ALL,
-    ),
-    Listed("", "v1", "Pod", "pods", Place::Everywhere, PODS_OF_SANDBOXES),
-];
-
 /// Everything but logs. Returns the pods of the installation.
 pub(super) async fn collect(client: &Client, collection: &mut Collection) -> Vec<Pod> {
     let mut namespaces = BTreeSet::new();
-    for listed in LISTED {
+    for listed in &listed::ALL {
         let found = list(client, listed, collection).await;
-        if listed.4 == Place::Everywhere {
+        if listed.place == Place::Everywhere {
             namespaces.extend(found.iter().filter_map(ResourceExt::namespace));
         }
         keep(collection, listed, &found);
@@ -187,14 +42,13 @@ pub(super) async fn collect(client: &Client, collection: &mut Collection) -> Vec
 }
 
 async fn list(client: &Client, listed: &Listed, collection: &mut Collection) -> Vec<DynamicObject> {
-    let Listed(group, version, kind, plural, place, selector) = listed;
-    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
-    let api: Api<DynamicObject> = match place {
+    let resource = listed.resource();
+    let api: Api<DynamicObject> = match listed.place {
         Place::Own => Api::namespaced_with(client.clone(), names::NAMESPACE, &resource),
         Place::Cluster | Place::Everywhere => Api::all_with(client.clone(), &resource),
     };
-    let params = ListParams::default().labels(selector).limit(MOST);
-    read(&format!("{kind} objects"), &api, &params, collection).await
+    let params = ListParams::default().labels(listed.labels).limit(MOST);
+    read(&format!("{} objects", listed.kind), &api, &params, collection).await
 }
 
 /// A kind that the cluster does not have has no objects, which is not missing.
@@ -216,36 +70,25 @@ pub(super) async fn answer<T>(
     request: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<Option<T>, String> {
     match timeout(PATIENCE, request).await {
-        Ok(Ok(answer)) => Ok(Some(answer)),
-        Ok(Err(kube::Error::Api(status))) if status.is_not_found() => Ok(None),
-        Ok(Err(error)) => Err(reason(&error)),
+        Ok(answer) => found(answer).map_err(|error| reason(&error)),
         Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
     }
 }
 
 fn keep(collection: &mut Collection, listed: &Listed, found: &[DynamicObject]) {
-    let Listed(_, _, kind, _, place, _) = listed;
-    let folder = match place {
-        Place::Cluster => "cluster",
-        Place::Own => names::NAMESPACE,
-        Place::Everywhere => "everywhere",
+    let (folder, origin) = match listed.place {
+        Place::Cluster => ("cluster", Origin::Installation),
+        Place::Own => (names::NAMESPACE, Origin::Installation),
+        Place::Everywhere => ("everywhere", Origin::Users),
     };
-    let origin = match place {
-        Place::Everywhere => Origin::Users,
-        Place::Own | Place::Cluster => Origin::Installation,
-    };
-    write(
-        collection,
-        &format!("objects/{folder}/{kind}.json"),
-        found,
-        |value| {
-            if *kind == "ConfigMap" {
-                redact::config_map(value)
-            } else {
-                redact::object(value, origin)
-            }
-        },
-    );
+    let path = format!("objects/{folder}/{}.json", listed.kind);
+    write(collection, &path, found, |value| {
+        if listed.kind == "ConfigMap" {
+            redact::config_map(value)
+        } else {
+            redact::object(value, origin)
+        }
+    });
 }
 
 fn write<K: Serialize>(
@@ -288,31 +131,9 @@ async fn list_warnings(client: &Client, namespace: &str, collection: &mut Collec
     });
 }
 
+/// Those that have logs of ours.
 async fn list_pods(client: &Client, collection: &mut Collection) -> Vec<Pod> {
     let api: Api<Pod> = Api::namespaced(client.clone(), names::NAMESPACE);
-    read(
-        "pods with logs",
-        &api,
-        &ListParams::default().limit(MOST),
-        collection,
-    )
-    .await
-}
-
-#[cfg(test)]
-mod tests {
-    use silica_api::labels;
-
-    use super::*;
-
-    #[test]
-    fn selectors_are_made_of_the_labels_that_objects_carry() {
-        assert_eq!(OURS, format!("{}={}", labels::APP_MANAGED_BY, names::PRODUCT));
-        assert_eq!(PODS_OF_SANDBOXES, format!("{}=sandbox", labels::CREATED_BY));
-    }
-
-    #[test]
-    fn no_secret_is_listed_with_its_values() {
-        assert!(LISTED.iter().all(|Listed(_, _, kind, ..)| *kind != "Secret"));
-    }
+    let params = ListParams::default().labels(listed::OTHER_PODS).limit(MOST);
+    read("pods with logs", &api, &params, collection).await
 }
