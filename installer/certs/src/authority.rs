@@ -147,6 +147,14 @@ impl Authority {
         if !is_writable {
             return Err(Error::Subject { subject: subject() });
         }
+        // IA5String has no others (RFC 5280 section 4.2.1.10), and the encoder panics on one.
+        let mut limits = inspected.permitted_names.iter().flatten();
+        if let Some(name) = limits.find(|name| !name.is_ascii()) {
+            return Err(Error::Limit {
+                subject: subject(),
+                name: name.clone(),
+            });
+        }
         let key = traditional::as_pkcs8(key, &inspected.key)?;
         if load_key(&key)?.subject_public_key_info() != inspected.public_key_info {
             return Err(Error::KeyMismatch { subject: subject() });

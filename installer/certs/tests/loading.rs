@@ -201,3 +201,19 @@ fn authority_whose_subject_repeats_an_attribute_is_refused() {
     let refused = Authority::from_pem(&read("ca.pem"), &read("key.pem")).unwrap_err();
     assert!(matches!(refused, Error::Subject { .. }), "{refused}");
 }
+
+#[test]
+fn a_ca_that_is_limited_to_a_name_outside_of_ascii_is_refused() {
+    let made = authority();
+    let mut der = pem::certificates(made.certificate_pem())
+        .unwrap()
+        .remove(0)
+        .to_vec();
+    let domain = common::DOMAIN.as_bytes();
+    let at = der.windows(domain.len()).position(|part| part == domain).unwrap();
+    // Two letters give way to one of two bytes. A root's own signature is nobody's proof.
+    der[at + 2..at + 4].copy_from_slice("ü".as_bytes());
+    let certificate = pem::encode_certificate(&der);
+    let refused = Authority::from_pem(&certificate, made.key_pem().expose()).unwrap_err();
+    assert!(matches!(refused, Error::Limit { .. }), "{refused}");
+}

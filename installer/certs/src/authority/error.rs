@@ -81,6 +81,16 @@ pub enum Error {
         /// Subject of the certificate.
         subject: String,
     },
+    /// A name that the CA is limited to cannot be written into a certificate again.
+    #[error(
+        "{subject:?} is limited to {name:?}, which is not ASCII; make a CA whose name constraints are in A-label form"
+    )]
+    Limit {
+        /// Subject of the certificate.
+        subject: String,
+        /// The name.
+        name: String,
+    },
     /// Key and certificate do not belong together.
     #[error("the CA private key does not belong to the certificate {subject:?}")]
     KeyMismatch {
