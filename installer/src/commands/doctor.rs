@@ -9,18 +9,17 @@ use k8s_openapi::api::core::v1::Event;
 use kube::{Api, api::ListParams};
 use serde_json::{Value, json};
 use silica_api::{names, types::Domain};
-use time::OffsetDateTime;
 
 use crate::{
     address::Addresses,
     check::Verdict,
     cli::Format,
     cluster::{Cluster, request},
-    commands::status,
+    commands::status::{self, Seen},
     doctor::{self, Case},
     error::Error,
     exit::Exit,
-    facts::{self, Existing},
+    facts::Existing,
     https::{Client, Trust},
     report::Output,
     run::Context,
@@ -74,7 +73,11 @@ pub async fn run(context: &Context, args: &DoctorArgs) -> Result<Exit, Error> {
         return Ok(Exit::Success);
     }
     let findings = match args.text.as_slice() {
-        [] => examine(context).await?,
+        [] => {
+            let cluster = context.cluster().await?;
+            let seen = status::look(&cluster).await?;
+            examine(&cluster, &seen).await?
+        }
         [dash] if dash == "-" => vec![Finding::new("the given text", read_input()?)],
         words => vec![Finding::new("the given text", words.join(" "))],
     };
@@ -99,18 +102,17 @@ pub async fn run(context: &Context, args: &DoctorArgs) -> Result<Exit, Error> {
     })
 }
 
-/// What is wrong with the installation, as the JSON of `silica doctor`.
-pub(crate) async fn read_json(context: &Context) -> Result<Value, Error> {
-    let findings = examine(context).await?;
+/// What is wrong with the installation, as `silica doctor` tells it to programs.
+pub(crate) async fn read_json(cluster: &Cluster, seen: &Seen) -> Result<Value, Error> {
+    let findings = examine(cluster, seen).await?;
     Ok(all_to_json(&explain(&findings)))
 }
 
 /// What the catalogue knows of each.
 fn explain(findings: &[Finding]) -> Vec<(&Finding, Vec<&'static Case>)> {
-    let recognise = |finding: &'_ Finding| doctor::recognise(&finding.text);
     findings
         .iter()
-        .map(|finding| (finding, recognise(finding)))
+        .map(|finding| (finding, doctor::recognise(&finding.text)))
         .collect()
 }
 
@@ -163,41 +165,34 @@ fn to_text(finding: &Finding, cases: &[&Case]) -> String {
 }
 
 /// Looks at everything that can be wrong with an installation, and goes on after a finding.
-async fn examine(context: &Context) -> Result<Vec<Finding>, Error> {
-    let cluster = context.cluster().await?;
-    let inventory = facts::read_installed(&cluster).await?;
-    let existing = facts::read_existing(&cluster).await?;
-    let addresses = Addresses::read(&cluster).await?;
-    let now = OffsetDateTime::now_utc();
-    let components = status::read_components(&cluster).await?;
-    let mut findings: Vec<Finding> =
-        status::checks(&cluster, &inventory, &components, &existing, &addresses, now)
-            .await?
-            .into_iter()
-            .filter(|check| matches!(check.verdict, Verdict::Fail | Verdict::Warn))
-            .map(|check| Finding {
-                place: check.title,
-                text: check.detail,
-                hint: check.hint,
-            })
-            .collect();
+async fn examine(cluster: &Cluster, seen: &Seen) -> Result<Vec<Finding>, Error> {
+    let checks = seen.report.checks.iter();
+    let mut findings: Vec<Finding> = checks
+        .filter(|check| matches!(check.verdict, Verdict::Fail | Verdict::Warn))
+        .map(|check| Finding {
+            place: check.title.clone(),
+            text: check.detail.clone(),
+            hint: check.hint.clone(),
+        })
+        .collect();
     for name in [names::CONTROLLER, names::MANAGER] {
-        let trouble = wait::trouble_of(&cluster, names::NAMESPACE, name).await;
+        let trouble = wait::trouble_of(cluster, names::NAMESPACE, name).await;
         findings.extend(trouble.map(|text| Finding::new(format!("pods of {name}"), text)));
     }
-    let domains: Vec<Domain> = inventory
+    let domains: Vec<Domain> = seen
+        .inventory
         .domains
         .iter()
         .filter_map(|domain| domain.parse().ok())
         .collect();
     if let Some(domain) = domains.first() {
-        findings.extend(ways_in(&cluster, &addresses, domain, &existing).await);
+        findings.extend(ways_in(cluster, &seen.addresses, domain, &seen.existing).await);
     }
     for domain in &domains {
-        findings.extend(dns::look(domain, &addresses).await);
+        findings.extend(dns::look(domain, &seen.addresses).await);
     }
-    findings.extend(pools(&cluster).await?);
-    findings.extend(events(&cluster).await?);
+    findings.extend(pools(cluster).await?);
+    findings.extend(events(cluster).await?);
     Ok(findings)
 }
 

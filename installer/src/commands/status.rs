@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use silica_api::names;
 use time::OffsetDateTime;
 
+pub(crate) use self::pools::read as read_pools;
 use self::{certificates::certificate, components::Component};
-pub(crate) use self::{components::read as read_components, pools::read as read_pools};
 
 use crate::{
     address::Addresses,
@@ -38,12 +38,13 @@ pub struct StatusArgs {
     pub format: Format,
 }
 
-/// What there is to show.
-struct Seen {
-    inventory: Inventory,
+/// What was seen of an installation.
+pub(crate) struct Seen {
+    pub(crate) inventory: Inventory,
+    pub(crate) existing: Existing,
+    pub(crate) addresses: Addresses,
     components: Vec<Component>,
-    routes: Vec<String>,
-    report: Report,
+    pub(crate) report: Report,
 }
 
 /// Shows the state; exit code 79 when something is wrong.
@@ -54,8 +55,9 @@ pub async fn run(context: &Context, _: &StatusArgs) -> Result<Exit, Error> {
         Output::Json => printer.json(&seen.to_json())?,
         Output::Text => {
             let mut lines: Vec<String> = seen.report.checks.iter().flat_map(report::lines).collect();
-            if !seen.routes.is_empty() {
-                lines.push(format!("  reachable at {}", seen.routes.join(", ")));
+            let routes = seen.routes();
+            if !routes.is_empty() {
+                lines.push(format!("  reachable at {}", routes.join(", ")));
             }
             printer.result(lines.join("\n"))?;
         }
@@ -67,34 +69,36 @@ pub async fn run(context: &Context, _: &StatusArgs) -> Result<Exit, Error> {
     })
 }
 
-/// The state as the JSON of `silica status`.
-pub(crate) async fn read_json(cluster: &Cluster) -> Result<Value, Error> {
-    Ok(look(cluster).await?.to_json())
-}
-
-async fn look(cluster: &Cluster) -> Result<Seen, Error> {
+/// Looks at an installation.
+pub(crate) async fn look(cluster: &Cluster) -> Result<Seen, Error> {
     let inventory = facts::read_installed(cluster).await?;
     let existing = facts::read_existing(cluster).await?;
     let addresses = Addresses::read(cluster).await?;
     let now = OffsetDateTime::now_utc();
-    let components = read_components(cluster).await?;
+    let components = components::read(cluster).await?;
     let checks = checks(cluster, &inventory, &components, &existing, &addresses, now).await?;
     Ok(Seen {
         inventory,
+        existing,
+        addresses,
         components,
-        routes: addresses.routes().iter().map(ToString::to_string).collect(),
         report: Report { checks },
     })
 }
 
 impl Seen {
-    fn to_json(&self) -> Value {
+    fn routes(&self) -> Vec<String> {
+        self.addresses.routes().iter().map(ToString::to_string).collect()
+    }
+
+    /// As `silica status` shows it to programs.
+    pub(crate) fn to_json(&self) -> Value {
         json!({
             "version": self.inventory.version,
             "silica": env!("CARGO_PKG_VERSION"),
             "domains": self.inventory.domains,
             "components": self.components,
-            "routes": self.routes,
+            "routes": self.routes(),
             "verified": self.inventory.verified,
             "checks": self.report.checks,
         })
@@ -102,7 +106,7 @@ impl Seen {
 }
 
 /// All parts of an installation, and what each of its addresses serves.
-pub(crate) async fn checks(
+async fn checks(
     cluster: &Cluster,
     inventory: &Inventory,
     components: &[Component],

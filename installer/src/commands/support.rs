@@ -17,6 +17,7 @@ use std::{
 use clap::Args;
 use serde_json::json;
 use silica_oci::{Compression, Layer};
+use tempfile::TempPath;
 use time::{OffsetDateTime, UtcOffset};
 
 use self::collection::Collection;
@@ -51,24 +52,17 @@ pub async fn run(context: &Context, args: &SupportArgs) -> Result<Exit, Error> {
         Some(file) => file.clone(),
         None => default_file(OffsetDateTime::now_utc()),
     };
-    // Before the cluster is asked: minutes of collecting must not end in this.
-    let output = create(&file)?;
-    let collected = collect::all(context, i64::from(args.log_lines)).await;
-    let written = collected.and_then(|collected| {
-        write(&collected, output).map_err(|source| Error::WriteFile {
-            path: file.clone(),
-            source,
-        })?;
-        Ok(collected)
-    });
-    let collected = match written {
-        Ok(collected) => collected,
-        Err(error) => {
-            // Half an archive helps nobody; that it stays is less than why.
-            let _ = fs::remove_file(&file);
-            return Err(error);
-        }
+    let failed = |source| Error::WriteFile {
+        path: file.clone(),
+        source,
     };
+    // Before the cluster is asked: minutes of collecting must not end in this.
+    let output = create(&file).map_err(failed)?;
+    // Half an archive helps nobody: it goes with every early end, an interruption too.
+    let unfinished = TempPath::try_from_path(&file).map_err(failed)?;
+    let collected = collect::all(context, i64::from(args.log_lines)).await?;
+    write(&collected, output).map_err(failed)?;
+    unfinished.keep().map_err(|error| failed(error.error))?;
     let missing = collected.missing();
     for line in missing {
         printer.warn(line);
@@ -103,17 +97,9 @@ fn default_file(now: OffsetDateTime) -> PathBuf {
 }
 
 /// For its owner alone: logs and objects are nobody else's business.
-fn create(file: &Path) -> Result<fs::File, Error> {
+fn create(file: &Path) -> io::Result<fs::File> {
     let mut options = OpenOptions::new();
-    options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file)
-        .map_err(|source| Error::WriteFile {
-            path: file.to_owned(),
-            source,
-        })
+    options.write(true).create_new(true).mode(0o600).open(file)
 }
 
 fn write(collected: &Collection, mut output: fs::File) -> io::Result<()> {
@@ -151,6 +137,6 @@ mod tests {
             "gzip (RFC 1952 section 2.3.1)"
         );
         let refused = create(&path).unwrap_err();
-        assert!(matches!(refused, Error::WriteFile { .. }), "{refused}");
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
     }
 }

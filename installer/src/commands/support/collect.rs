@@ -43,11 +43,12 @@ pub(super) async fn all(context: &Context, log_lines: i64) -> Result<Collection,
     printer.done("read");
 
     printer.start("state and findings");
-    if let Some(state) = collection.take("status", status::read_json(&cluster).await) {
-        collection.add_json("status.json", &state);
-    }
-    if let Some(findings) = collection.take("findings", doctor::read_json(context).await) {
-        collection.add_json("findings.json", &findings);
+    if let Some(seen) = collection.take("status and findings", status::look(&cluster).await) {
+        collection.add_json("status.json", &seen.to_json());
+        let findings = doctor::read_json(&cluster, &seen).await;
+        if let Some(findings) = collection.take("findings", findings) {
+            collection.add_json("findings.json", &findings);
+        }
     }
     printer.done("read");
 

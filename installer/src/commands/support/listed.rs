@@ -1,6 +1,6 @@
 //! Which objects the archive has, and which of each kind.
 
-use kube::core::ApiResource;
+use kube::core::{ApiResource, GroupVersionKind};
 use silica_api::names;
 
 /// Where a kind is looked for.
@@ -29,7 +29,7 @@ pub(super) struct Listed {
 const OURS: &str = "app.kubernetes.io/managed-by=silica";
 const PODS_OF_SANDBOXES: &str = "agents.kruise.io/created-by=sandbox";
 /// Pods that are no sandboxes, should there be some in the installation's own namespace.
-pub(super) const OTHER_PODS: &str = "!agents.kruise.io/created-by";
+const OTHER_PODS: &str = "!agents.kruise.io/created-by";
 
 /// All kinds but Secrets, whose values must not even be asked for.
 pub(super) const ALL: [Listed; 26] = [
@@ -111,19 +111,8 @@ const fn users(kind: &'static str, plural: &'static str) -> Listed {
 impl Listed {
     /// The kind as the API has it.
     pub(super) fn resource(&self) -> ApiResource {
-        let Self { group, version, .. } = self;
-        let api_version = if group.is_empty() {
-            (*version).to_owned()
-        } else {
-            format!("{group}/{version}")
-        };
-        ApiResource {
-            group: (*group).to_owned(),
-            version: (*version).to_owned(),
-            api_version,
-            kind: self.kind.to_owned(),
-            plural: self.plural.to_owned(),
-        }
+        let gvk = GroupVersionKind::gvk(self.group, self.version, self.kind);
+        ApiResource::from_gvk_with_plural(&gvk, self.plural)
     }
 }
 

@@ -26,19 +26,23 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Everything but logs. Returns the pods of the installation.
 pub(super) async fn collect(client: &Client, collection: &mut Collection) -> Vec<Pod> {
-    let mut namespaces = BTreeSet::new();
+    let (mut namespaces, mut pods) = (BTreeSet::new(), Vec::new());
     for listed in &listed::ALL {
         let found = list(client, listed, collection).await;
         if listed.place == Place::Everywhere {
             namespaces.extend(found.iter().filter_map(ResourceExt::namespace));
         }
         keep(collection, listed, &found);
+        if (listed.place, listed.kind) == (Place::Own, "Pod") {
+            let parsed: Result<Vec<Pod>, _> = found.into_iter().map(DynamicObject::try_parse).collect();
+            pods = collection.take("pods with logs", parsed).unwrap_or_default();
+        }
     }
     list_secrets(client, collection).await;
     for namespace in namespaces.iter().filter(|name| *name != names::NAMESPACE) {
         list_warnings(client, namespace, collection).await;
     }
-    list_pods(client, collection).await
+    pods
 }
 
 async fn list(client: &Client, listed: &Listed, collection: &mut Collection) -> Vec<DynamicObject> {
@@ -129,11 +133,4 @@ async fn list_warnings(client: &Client, namespace: &str, collection: &mut Collec
     write(collection, &path, &found, |value| {
         redact::object(value, Origin::Installation)
     });
-}
-
-/// Those that have logs of ours.
-async fn list_pods(client: &Client, collection: &mut Collection) -> Vec<Pod> {
-    let api: Api<Pod> = Api::namespaced(client.clone(), names::NAMESPACE);
-    let params = ListParams::default().labels(listed::OTHER_PODS).limit(MOST);
-    read("pods with logs", &api, &params, collection).await
 }
