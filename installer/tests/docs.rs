@@ -284,7 +284,7 @@ const FOREIGN_TEXTS: [&str; 3] = ["ImagePullBackOff", "ErrImagePull", "CrashLoop
 #[test]
 fn messages_that_are_quoted_exist() {
     let page = document(TROUBLESHOOTING);
-    let (_, table) = page.split_once("## While it runs").unwrap();
+    let (_, table) = page.split_once("## During installation").unwrap();
     let (table, _) = table.split_once("\n## ").unwrap();
     let sources = sources(&root().join("installer/src"));
     let mut checked = 0;
