@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::build::Binaries;
 use crate::layout::{API_PORT, Layout, NODE_ADDRESS, NODE_NAME, POD_CIDR, SERVICE_CIDR};
 use crate::pki;
+use silica_provision::build::Binaries;
 
 /// A program that runs until the cluster goes down.
 #[derive(Clone, Debug)]

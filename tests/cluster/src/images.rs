@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::command::{command, run};
 use crate::layout::Layout;
+use silica_provision::command::{command, run};
 
 /// References of all images on the node.
 pub fn list(layout: &Layout) -> Result<Vec<String>> {

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use silica_provision::cache_dir;
 
 /// The host's end of the veth pair.
 pub const HOST_ADDRESS: Ipv4Addr = Ipv4Addr::new(172, 30, 0, 1);
@@ -44,8 +45,6 @@ pub struct Layout {
     pub kubeconfig: PathBuf,
     /// Held while a cluster is started or removed.
     pub lock: PathBuf,
-    /// Folder with the Go modules.
-    pub go_modules: PathBuf,
 }
 
 impl Layout {
@@ -63,7 +62,6 @@ impl Layout {
             cache: cache_dir()?,
             kubeconfig: target.join("kubeconfig"),
             lock: target.join("cluster.lock"),
-            go_modules: crate_dir.join("go"),
         };
         // The longest of the sockets that kubelet puts below its root directory.
         let socket = layout
@@ -150,17 +148,4 @@ impl Layout {
         })
         .collect()
     }
-}
-
-/// `$SILICA_CACHE`, else `silica` below the user's cache directory.
-fn cache_dir() -> Result<PathBuf> {
-    let variable = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    variable("SILICA_CACHE")
-        .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("silica")))
-        .or_else(|| variable("HOME").map(|home| home.join(".cache/silica")))
-        .context("failed to find a cache directory: set SILICA_CACHE")
 }

@@ -6,9 +6,7 @@
 //! nothing of the machine is changed, a runtime or kubelet it already has is never touched,
 //! and [`Cluster::down`] leaves nothing behind but the caches.
 
-pub mod build;
 mod cgroup;
-mod command;
 mod config;
 mod daemons;
 pub mod forward;
@@ -17,11 +15,9 @@ pub mod images;
 mod kubeconfig;
 pub mod layout;
 mod network;
-pub mod packages;
 pub mod pause;
 mod pki;
 mod process;
-pub mod progress;
 mod record;
 mod start;
 mod teardown;
@@ -35,6 +31,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use silica_provision::{build, packages, progress};
 
 pub use layout::Layout;
 pub use record::{ProcessRecord, Record};
@@ -96,7 +93,7 @@ impl Cluster {
             progress::done("removed what was left of a cluster", started);
         }
         packages::install_missing()?;
-        let binaries = build::build(&self.layout)?;
+        let binaries = build::build(&self.layout.cache)?;
         start::start(&self.layout, &binaries, options).await?;
         Ok(true)
     }
@@ -177,8 +174,9 @@ impl Cluster {
         Ok(file)
     }
 
-    /// Addresses and names exist once per machine, so only one cluster can.
-    fn refuse_foreign_cluster(&self) -> Result<()> {
+    /// Addresses and names exist once per machine, so only one cluster can: an error while there is
+    /// one of another checkout.
+    pub fn refuse_foreign_cluster(&self) -> Result<()> {
         let Ok(owner) = fs::read_to_string(self.layout.owner_file()) else {
             return Ok(());
         };

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::command::{command, ip, run};
 use crate::layout::{HOST_ADDRESS, HOST_LINK, NODE_ADDRESS, NODE_LINK, NODE_NAME, POD_CIDR, SERVICE_CIDR};
+use silica_provision::command::{command, run};
 
 /// Where `ip netns` keeps its namespaces.
 pub(crate) const NAMESPACES: &str = "/run/netns";
@@ -62,4 +62,9 @@ pub(crate) fn destroy() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Runs `ip` with space-separated words.
+fn ip(words: &str) -> Result<()> {
+    run(command(["ip"]).args(words.split(' '))).map(drop)
 }

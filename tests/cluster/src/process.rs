@@ -6,12 +6,12 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result};
 
-use crate::command::command;
 use crate::daemons::Daemon;
 use crate::layout::Layout;
 use crate::network;
-use crate::packages::PATH;
 use crate::record::{ProcessRecord, read_start};
+use silica_provision::command::command;
+use silica_provision::packages::PATH;
 
 /// Which namespaces a daemon runs in.
 #[derive(Clone, Copy, Debug)]

@@ -8,13 +8,14 @@ use anyhow::{Context, Result};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-use crate::build::Binaries;
 use crate::daemons::{self, Daemon};
 use crate::layout::Layout;
 use crate::process::{self, Place};
 use crate::record::{ProcessRecord, Record};
 use crate::wait::{self, Probe};
-use crate::{Options, cgroup, config, forward, holder, images, kubeconfig, network, pause, pki, progress};
+use crate::{Options, cgroup, config, forward, holder, images, kubeconfig, network, pause, pki};
+use silica_provision::build::Binaries;
+use silica_provision::progress;
 
 /// How many daemons a complete cluster has at least (the forwarder is optional).
 pub(crate) const DAEMONS: usize = 9;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::command::{command, run};
 use crate::layout::Layout;
+use silica_provision::command::{command, run};
 
 /// Settings of the kernel that containers and kube-proxy like to change.
 const SETTINGS: [&str; 4] = [

@@ -1,66 +1,85 @@
-//! `cargo xtask`: everything a developer of Silica runs, each as one command.
+//! Starts `cargo xtask`. On a fresh machine this small program runs within seconds: it says what
+//! the task will do, begins what takes longest, and compiles the program that does the rest.
 
-mod bench;
-mod build;
-mod cluster;
-mod command;
-mod down;
-mod elf;
-mod environment;
-mod fuzz;
-mod generate;
-mod images;
-mod load;
-mod python;
-mod rotator;
-mod suites;
-mod test;
-mod up;
-mod workspace;
+mod plan;
+mod prepare;
 
-use std::process::ExitCode;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
 
-use clap::{Parser, Subcommand};
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use silica_provision::command::cargo;
+use silica_provision::progress::Long;
+use silica_provision::timeline::Timeline;
+use xtask::cli::Arguments;
 
-/// Build, run and test Silica on this machine.
-#[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_version_flag = true)]
-struct Arguments {
-    #[command(subcommand)]
-    task: Task,
+use plan::Plan;
+use prepare::Preparation;
+
+/// The program that carries tasks out.
+const PROGRAM: &str = "silica-dev";
+
+fn main() -> ExitCode {
+    let plan = Plan::of(&Arguments::parse().task);
+    run(&plan).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
-#[derive(Debug, Subcommand)]
-enum Task {
-    Up(up::Arguments),
-    Down(down::Arguments),
-    Test(test::Arguments),
-    Bench(bench::Arguments),
-    Build(build::Arguments),
-    Cluster(cluster::Arguments),
-    Images(images::Arguments),
-    Generate(generate::Arguments),
-    Fuzz(fuzz::Arguments),
-}
-
-#[tokio::main]
-async fn main() -> ExitCode {
-    let result = match Arguments::parse().task {
-        Task::Up(arguments) => up::run(&arguments).await,
-        Task::Down(arguments) => down::run(&arguments),
-        Task::Test(arguments) => test::run(&arguments).await,
-        Task::Bench(arguments) => bench::run(&arguments).await,
-        Task::Build(arguments) => build::run(&arguments),
-        Task::Cluster(arguments) => cluster::run(arguments).await,
-        Task::Images(arguments) => images::run(&arguments),
-        Task::Generate(arguments) => generate::run(&arguments),
-        Task::Fuzz(arguments) => fuzz::run(&arguments),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+fn run(plan: &Plan) -> Result<ExitCode> {
+    let timeline = Timeline::begin(root().join("target/silica/timeline"))?;
+    for line in plan.lines()? {
+        println!("{line}");
     }
+    let preparation = plan.needs_node().then(|| Preparation::start(&timeline));
+    let compiled = compile(&timeline, plan.is_long());
+    let code = compiled.and_then(|program| {
+        Command::new(&program)
+            .args(env::args_os().skip(1))
+            .envs([timeline.variable()])
+            .status()
+            .with_context(|| format!("failed to run {}", program.display()))
+    });
+    if let Some(preparation) = preparation {
+        // Whoever needed a part has waited for it; after a failure nobody does.
+        preparation.end(code.as_ref().is_ok_and(std::process::ExitStatus::success))?;
+    }
+    let code = code?;
+    if plan.is_long() {
+        print!(
+            "\ntimeline (minute:second of the start, duration)\n{}",
+            timeline.table()?
+        );
+    }
+    // A program that a signal has ended has no code.
+    let code = code.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// Compiles the program with the features that the whole workspace needs, so that nothing is
+/// compiled again for the tests and for what is installed.
+fn compile(timeline: &Timeline, is_long: bool) -> Result<PathBuf> {
+    let began = Instant::now();
+    let long = is_long.then(|| Long::start("compiling the developer program with Cargo"));
+    let status = cargo()
+        .args(["build", "--quiet", "--workspace", "--bin", PROGRAM])
+        .current_dir(root())
+        .status()
+        .context("failed to run cargo")?;
+    drop(long);
+    ensure!(status.success(), "failed to compile {PROGRAM}: {status}");
+    timeline.add("developer program compiled", began.elapsed());
+    // Cargo has put this program beside it.
+    let here = env::current_exe().context("failed to find this program")?;
+    Ok(here.with_file_name(PROGRAM))
+}
+
+/// The workspace's root directory.
+fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here)
 }
