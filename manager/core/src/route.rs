@@ -6,8 +6,9 @@
 //!   address, `localhost` or the in-cluster Service name
 //! - path: `/kruise/api/...` and `/kruise/<id>/<port>/...` on the same hosts
 //!
-//! Headers count only on hosts that do not name a sandbox themselves; otherwise a
-//! page served by one sandbox could steer requests to another.
+//! Headers count only where neither host nor path name the API or a sandbox. Otherwise a
+//! page served by one sandbox could steer requests to another, and some SDKs send them
+//! with calls of the API as well.
 
 use std::net::IpAddr;
 
@@ -63,6 +64,8 @@ pub struct Request<'a> {
     pub sandbox_port: Option<&'a str>,
 }
 
+/// First segments of the API's paths that a connected SDK calls.
+const API_SEGMENTS: [&str; 4] = ["sandboxes", "snapshots", "templates", "v2"];
 /// Prefix of the path form.
 const PATH_PREFIX: &str = "/kruise";
 
@@ -135,20 +138,16 @@ impl Router {
         domain: Option<&Domain>,
         port: Option<&str>,
     ) -> Route<'a> {
-        let by_path = by_path(request.path);
-        if let Some(by_headers) = by_headers(request) {
-            // A patched SDK sends both forms at once; they then name the same sandbox.
-            return match (by_path, by_headers) {
-                (Some((id, port, path)), Route::Sandbox { id: other, .. }) if id == other => {
-                    Route::Sandbox { id, port, path }
-                }
-                (_, by_headers) => by_headers,
-            };
-        }
-        if let Some((id, port, path)) = by_path {
+        if let Some((id, port, path)) = by_path(request.path) {
             return Route::Sandbox { id, port, path };
         }
         let below_prefix = api_path(request.path);
+        if below_prefix.is_none()
+            && let Some(by_headers) = by_headers(request)
+            && !is_api_call(&by_headers)
+        {
+            return by_headers;
+        }
         let domain = match (domain, below_prefix) {
             (Some(domain), _) => with_port(domain.as_str(), port),
             // The path form works on any host, so clients stay on theirs.
@@ -244,6 +243,16 @@ fn by_headers(request: Request<'_>) -> Option<Route<'_>> {
         }),
         _ => Some(Route::Invalid(Invalid::Headers)),
     }
+}
+
+/// Whether a request that names the runtime's port is one for the API: the runtime serves none of
+/// these paths, and SDKs around 2.8 send the routing headers with every call of a connected sandbox.
+fn is_api_call(route: &Route<'_>) -> bool {
+    let Route::Sandbox { port, path, .. } = route else {
+        return false;
+    };
+    let first = path.split(['/', '?']).nth(1).unwrap_or_default();
+    *port == ports::ENVD.number && API_SEGMENTS.contains(&first)
 }
 
 /// `/kruise/<id>/<port>[/rest]`, on its exact shape only, so that applications

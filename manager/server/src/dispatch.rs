@@ -16,7 +16,7 @@ use silica_core::{
 use tower::ServiceExt as _;
 
 use crate::{
-    proxy::{self, Aborted, Scheme},
+    proxy::{self, Aborted, Failure, Form, Scheme, Stop},
     state::App,
 };
 
@@ -52,32 +52,51 @@ pub(crate) async fn dispatch(
         sandbox_id: text(headers, &HeaderName::from_static(SANDBOX_ID_HEADER)),
         sandbox_port: text(headers, &HeaderName::from_static(SANDBOX_PORT_HEADER)),
     };
-    let response = match app.routes.route(parts) {
+    let form = Form::wanted(headers);
+    let is_preflight = is_preflight(&request);
+    let failure = match app.routes.route(parts) {
         Route::Sandbox { id, port, path } => match target(path) {
             Some(target) => {
                 app.metrics.proxy_requests.increment();
-                return proxy::forward(&app, peer, request, &id, port, target)
-                    .await
-                    .map(share_errors);
+                match proxy::forward(&app, peer, request, &id, port, target).await {
+                    // Sandboxes decide themselves about who reads their answers.
+                    Ok(response) => return Ok(response),
+                    Err(Stop::Aborted) => return Err(Aborted),
+                    Err(Stop::Failure(failure)) => failure,
+                }
             }
-            None => proxy::invalid(route::Invalid::Host),
+            None => Failure::Invalid(route::Invalid::Host),
         },
-        Route::Api { .. } if request.method() == Method::OPTIONS => preflight(),
+        Route::Api { .. } if request.method() == Method::OPTIONS => return Ok(share(preflight())),
         Route::Api { path, domain } => match target(path) {
             Some(target) => {
                 app.metrics.api_requests.increment();
                 *request.uri_mut() = Uri::from(target);
                 request.extensions_mut().insert(RequestDomain(domain));
-                match api.oneshot(request).await {
-                    Ok(response) => response,
+                return match api.oneshot(request).await {
+                    Ok(response) => Ok(share(response)),
                     Err(never) => match never {},
-                }
+                };
             }
-            None => proxy::invalid(route::Invalid::Host),
+            None => Failure::Invalid(route::Invalid::Host),
         },
-        Route::Invalid(reason) => proxy::invalid(reason),
+        Route::Invalid(reason) => Failure::Invalid(reason),
     };
-    Ok(share(response))
+    // A browser asks first, and reads the error only when that question was answered with success.
+    Ok(share(if is_preflight {
+        preflight()
+    } else {
+        failure.render(form)
+    }))
+}
+
+/// Whether a browser asks if a page may send a request (Fetch standard, section 3.3.2).
+fn is_preflight<T>(request: &Request<T>) -> bool {
+    request.method() == Method::OPTIONS
+        && request.headers().contains_key(header::ORIGIN)
+        && request
+            .headers()
+            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
@@ -123,14 +142,4 @@ fn share(mut response: Response<Body>) -> Response<Body> {
         ),
     );
     response
-}
-
-/// Sandboxes decide themselves about who reads their answers; the proxy's own
-/// 502 is for everybody.
-fn share_errors(response: Response<Body>) -> Response<Body> {
-    let own = response.status() == StatusCode::BAD_GATEWAY
-        && !response
-            .headers()
-            .contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN);
-    if own { share(response) } else { response }
 }

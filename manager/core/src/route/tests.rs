@@ -169,9 +169,48 @@ fn applications_keep_their_own_paths_below_kruise() {
     let path = format!("/kruise/{ID}/1/x");
     assert_eq!(router().route(on(&host, &path)), sandbox(8080, &path));
     assert_eq!(
-        router().route(with_headers("localhost", "/kruise/api/x", ID, "80")),
-        sandbox(80, "/kruise/api/x")
+        router().route(with_headers("localhost", "/kruise/apis", ID, "80")),
+        sandbox(80, "/kruise/apis")
     );
+}
+
+#[test]
+fn the_path_wins_over_headers_which_some_sdks_send_with_every_call() {
+    let path = format!("/kruise/api/sandboxes/{ID}/connect");
+    let connect = format!("/sandboxes/{ID}/connect");
+    for host in ["sbx.example.com", "localhost", "10.0.0.1"] {
+        let Route::Api { path, .. } = router().route(with_headers(host, &path, ID, "49983")) else {
+            panic!("{host}: into the sandbox");
+        };
+        assert_eq!(path, connect);
+    }
+    let path = format!("/kruise/{ID}/8080/x");
+    assert_eq!(
+        router().route(with_headers("localhost", &path, "default--other", "49983")),
+        sandbox(8080, "/x")
+    );
+}
+
+#[test]
+fn a_call_of_the_api_is_known_by_its_path_where_the_headers_name_the_runtime() {
+    let connect = format!("/sandboxes/{ID}/connect");
+    for path in [connect.as_str(), "/v2/sandboxes?limit=1", "/snapshots"] {
+        assert_eq!(
+            router().route(with_headers("sbx.example.com", path, ID, "49983")),
+            api(path, "sbx.example.com"),
+        );
+        assert_eq!(
+            router().route(with_headers("sbx.example.com", path, ID, "8080")),
+            sandbox(8080, path),
+            "applications have these paths, too"
+        );
+    }
+    for path in ["/health", "/files?path=/sandboxes", "/metrics"] {
+        assert_eq!(
+            router().route(with_headers("sbx.example.com", path, ID, "49983")),
+            sandbox(49983, path)
+        );
+    }
 }
 
 #[test]

@@ -75,7 +75,7 @@ pub(super) async fn all(
             && template
                 .as_ref()
                 .is_none_or(|template| *entry.template == **template)
-            && started_after.is_none_or(|after| entry.started_at > after);
+            && started_after.is_none_or(|after| entry.started_at >= after);
         matches.then_some((entry, state))
     });
     let (page, next) = cursor::page(matching, |(entry, _)| place(entry), order, after.as_ref(), limit);

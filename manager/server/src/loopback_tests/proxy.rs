@@ -15,6 +15,92 @@ async fn a_port_without_a_listener_says_so() {
     assert_eq!(headers[header::CONTENT_TYPE], "application/json");
 }
 
+/// Asks as a browser does before a page may send a request.
+async fn preflight(address: SocketAddr, host: &str) -> Response<Incoming> {
+    let ask = request(host, "/health")
+        .method("OPTIONS")
+        .header(header::ORIGIN, "https://app.example.org")
+        .header(header::ACCESS_CONTROL_REQUEST_METHOD, "GET")
+        .header(
+            header::ACCESS_CONTROL_REQUEST_HEADERS,
+            "e2b-sandbox-id,x-access-token",
+        );
+    let ask = ask.body(Body::empty()).unwrap();
+    client(address).await.send_request(ask).await.unwrap()
+}
+
+#[tokio::test]
+async fn pages_of_every_origin_read_that_a_sandbox_is_gone_or_a_port_closed() {
+    let fixture = serve(Auth::Off, None).await;
+    add_sandbox(&fixture.app.store, "a", &json!({}));
+    add_sandbox(
+        &fixture.app.store,
+        "private",
+        &json!({ labels::PRIVATE_TRAFFIC: "true" }),
+    );
+    for (host, status) in [
+        (host(49983, "killed"), 502),
+        (host(1, "a"), 502),
+        (host(8080, "private"), 403),
+        ("nonsense.sbx.example.com".to_owned(), 400),
+    ] {
+        let allowed = preflight(fixture.address, &host).await;
+        assert_eq!(allowed.status(), StatusCode::NO_CONTENT, "{host}");
+        for (name, value) in [
+            (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, "*, Authorization"),
+        ] {
+            assert_eq!(allowed.headers()[name], value, "{host}");
+        }
+        let (answer, headers, _) = get(fixture.address, &host, "/health").await;
+        assert_eq!(answer.as_u16(), status, "{host}");
+        assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*", "{host}");
+    }
+}
+
+#[tokio::test]
+async fn applications_answer_preflights_themselves_and_keep_their_own_errors() {
+    let fixture = serve(Auth::Off, None).await;
+    add_sandbox(&fixture.app.store, "a", &json!({}));
+    let (port, _) = upstream(|_| async {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::BAD_GATEWAY;
+        response
+    })
+    .await;
+    let host = host(port, "a");
+    assert_eq!(
+        preflight(fixture.address, &host).await.status(),
+        StatusCode::BAD_GATEWAY
+    );
+    let (_, headers, _) = get(fixture.address, &host, "/").await;
+    assert!(!headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
+}
+
+#[tokio::test]
+async fn a_browser_gets_a_page_in_place_of_json() {
+    let fixture = serve(Auth::Off, None).await;
+    add_sandbox(&fixture.app.store, "a", &json!({}));
+    for (host, said) in [
+        (host(1, "a"), "nothing listens on port 1"),
+        (host(80, "killed"), "The sandbox was not found"),
+        ("x.sbx.example.com".to_owned(), "Invalid host"),
+    ] {
+        let (expected, _, _) = get(fixture.address, &host, "/").await;
+        let ask = request(&host, "/").header(header::ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8");
+        let ask = ask.body(Body::empty()).unwrap();
+        let response = client(fixture.address).await.send_request(ask).await.unwrap();
+        assert_eq!(response.status(), expected, "{host}");
+        assert_eq!(
+            response.headers()[header::CONTENT_TYPE],
+            "text/html; charset=utf-8"
+        );
+        let page = response.into_body().collect().await.unwrap().to_bytes();
+        let page = std::str::from_utf8(&page).unwrap();
+        assert!(page.contains(said), "{page}");
+    }
+}
+
 #[tokio::test]
 async fn clients_cannot_steer_the_proxy_and_applications_see_who_asks() {
     let fixture = serve(Auth::Off, None).await;

@@ -106,6 +106,26 @@ async fn lists_have_pages_totals_and_the_twice_encoded_filter() {
     }
 }
 
+#[tokio::test]
+async fn a_list_of_what_started_after_a_moment_includes_that_moment() {
+    let fixture = serve(Auth::Off, None).await;
+    let started = "2026-01-01T00:00:00.250Z";
+    add_sandbox(
+        &fixture.app.store,
+        "a",
+        &json!({ labels::CLAIM_TIMESTAMP: started }),
+    );
+    for (after, count) in [
+        (started, 1),
+        ("2026-01-01T00:00:00.249Z", 1),
+        ("2026-01-01T00:00:00.251Z", 0),
+    ] {
+        let path = format!("/v2/sandboxes?startedAfter={after}");
+        let (_, _, body) = get(fixture.address, "localhost", &path).await;
+        assert_eq!(json_of(&body).as_array().unwrap().len(), count, "{after}");
+    }
+}
+
 /// The controller takes the deadline away when it pauses; the Kubernetes API is away here, so
 /// an answer of success means that nothing was deleted.
 #[tokio::test]

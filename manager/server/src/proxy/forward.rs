@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use axum::{body::Body, response::IntoResponse as _};
+use axum::body::Body;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{self},
@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::{
     body::{Guarded, Lease},
-    error::{self, Aborted},
+    error::Failure,
     headers, internal,
     loopback::Loopback,
     upgrade::tunnel,
@@ -31,6 +31,21 @@ use crate::{dispatch::Peer, initialise, state::App, store::Entry};
 /// (contract section 6.8).
 const FRESH: SignedDuration = SignedDuration::from_secs(10);
 
+/// Why there is no answer of the sandbox.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The connection of the client has to be reset.
+    Aborted,
+    /// The proxy answers itself.
+    Failure(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
 /// Sends a request to a port of a sandbox and streams the answer back.
 pub(crate) async fn forward(
     app: &Arc<App>,
@@ -39,24 +54,22 @@ pub(crate) async fn forward(
     id: &SandboxId,
     port: u16,
     target: PathAndQuery,
-) -> Result<Response<Body>, Aborted> {
+) -> Result<Response<Body>, Stop> {
+    let not_found = || Failure::NotFound { id: id.to_string() };
+    let broken = || Failure::Broken {
+        id: id.to_string(),
+        port,
+    };
     let now = Timestamp::now();
     let is_reachable = |entry: &Arc<Entry>| entry.is_routable(now) || wake::is_due(entry, now);
     let Some(mut entry) = app.lookup(id).await.filter(is_reachable) else {
-        return Ok(error::not_found(id.as_str()));
+        return Err(not_found().into());
     };
-    if let Some(refusal) = refuse(app, &entry, port, &target, request.headers()) {
-        return Ok(refusal);
-    }
+    check(app, &entry, port, &target, request.headers())?;
     if wake::is_due(&entry, now) {
-        entry = match wake::wake(app, &entry).await {
-            Ok(awake) => awake,
-            Err(error) => return Ok(error.into_response()),
-        };
+        entry = wake::wake(app, &entry).await.map_err(Failure::Asleep)?;
     }
-    let Some(address) = entry.address else {
-        return Ok(error::not_found(id.as_str()));
-    };
+    let address = entry.address.ok_or_else(not_found)?;
     let own = [DAEMON_PORT, INTERPRETER_PORT].contains(&port);
     if own {
         initialise::catch_up(app, &entry).await;
@@ -87,21 +100,24 @@ pub(crate) async fn forward(
     let live = Arc::clone(&entry.live);
     let sent = tokio::select! {
         biased;
-        () = live.gone().cancelled() => return Err(Aborted),
+        () = live.gone().cancelled() => return Err(Stop::Aborted),
         sent = upstream::send(&live, upstream, outgoing) => sent,
     };
     let (mut response, sender) = match sent {
         Ok(sent) => sent,
-        Err(_) if live.is_cut() => return Err(Aborted),
-        Err(upstream::Error::Connect { .. }) => return Ok(error::port_closed(id.as_str(), port)),
+        Err(_) if live.is_cut() => return Err(Stop::Aborted),
+        Err(upstream::Error::Connect { .. }) => {
+            let id = id.to_string();
+            return Err(Failure::PortClosed { id, port }.into());
+        }
         Err(error @ upstream::Error::Exchange { .. }) => {
             tracing::debug!(%error, sandbox = %id, port, "a sandbox broke off");
-            return Ok(error::broken(id.as_str(), port));
+            return Err(broken().into());
         }
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let Some((_, client)) = client_upgrade else {
-            return Ok(error::broken(id.as_str(), port));
+            return Err(broken().into());
         };
         let protocol = response.headers().get(header::UPGRADE).cloned();
         tokio::spawn(tunnel(client, hyper::upgrade::on(&mut response), live));
@@ -122,17 +138,20 @@ pub(crate) async fn forward(
     Ok(Response::from_parts(parts, Body::new(body)))
 }
 
-/// The answer to a request that must not reach the sandbox.
-fn refuse(
+/// Refuses a request that must not reach the sandbox.
+fn check(
     app: &App,
     entry: &Entry,
     port: u16,
     target: &PathAndQuery,
     headers: &HeaderMap,
-) -> Option<Response<Body>> {
+) -> Result<(), Failure> {
     if port == DAEMON_PORT {
-        return internal::is_internal(target.as_str())
-            .then(|| error::forbidden("this route is internal to the sandbox"));
+        return if internal::is_internal(target.as_str()) {
+            Err(Failure::Forbidden("this route is internal to the sandbox"))
+        } else {
+            Ok(())
+        };
     }
     if entry.private_traffic {
         let expected = app.config.token_key.traffic_token(&entry.uid);
@@ -140,10 +159,10 @@ fn refuse(
             .get(TRAFFIC_TOKEN_HEADER)
             .map_or(&b""[..], HeaderValue::as_bytes);
         if !bool::from(expected.as_bytes().ct_eq(given)) {
-            return Some(error::forbidden("the traffic access token is missing or wrong"));
+            return Err(Failure::Forbidden("the traffic access token is missing or wrong"));
         }
     }
-    None
+    Ok(())
 }
 
 fn prepare(

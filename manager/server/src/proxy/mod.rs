@@ -6,11 +6,13 @@ mod forward;
 mod headers;
 mod internal;
 mod loopback;
+mod page;
 mod upgrade;
 mod upstream;
 mod wake;
 
-pub(crate) use error::{Aborted, invalid};
-pub(crate) use forward::forward;
+pub(crate) use error::{Aborted, Failure};
+pub(crate) use forward::{Stop, forward};
 pub(crate) use headers::Scheme;
+pub(crate) use page::Form;
 pub(crate) use upstream::{Connections, DialPatience, Error as UpstreamError, RequestBody, Target, send};
