@@ -14,6 +14,7 @@ use super::language::Language;
 use super::launch::KernelProgram;
 use super::line::Line;
 use super::message::random_hex;
+use crate::blocking::blocking;
 use crate::filesystem::path::resolve;
 use crate::process::compose_env;
 use crate::sandbox::Sandbox;
@@ -112,6 +113,7 @@ impl Interpreter {
         cwd: Option<String>,
     ) -> Result<ContextInfo, KernelError> {
         let context = Context::new(language, cwd, false);
+        self.check_cwd(&context).await?;
         let kernel = self.launch(&context).await?;
         *context.kernel.lock().await = Some(kernel);
         let info = self.info(&context);
@@ -204,6 +206,19 @@ impl Interpreter {
         let kernel = Kernel::launch(plan, settings.env, &self.sandbox.reaper).await?;
         context.set_process(Some(kernel.process()));
         Ok(kernel)
+    }
+
+    /// Refuses a directory that the client named and that does not exist.
+    async fn check_cwd(&self, context: &Context) -> Result<(), KernelError> {
+        let Some(named) = context.cwd.clone().filter(|named| !named.is_empty()) else {
+            return Ok(());
+        };
+        let path = self.cwd(context);
+        if blocking(move || path.is_dir()).await == Ok(true) {
+            Ok(())
+        } else {
+            Err(KernelError::NoDirectory(named))
+        }
     }
 
     fn cwd(&self, context: &Context) -> PathBuf {

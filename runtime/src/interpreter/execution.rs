@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -15,11 +14,14 @@ use super::language::Language;
 use super::line::Line;
 use super::message::{Message, execute_request};
 use super::mime::choose_fields;
+use super::progress::{Progress, render_error};
 
 /// Silence after which a keep-alive is sent.
 pub(super) const KEEPALIVE: Duration = Duration::from_secs(5);
 /// How long an interrupted cell may take to end before its kernel is killed.
 const INTERRUPT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long an idle kernel's reply may be on its way; it comes on a connection of its own.
+const REPLY_PATIENCE: Duration = Duration::from_secs(2);
 /// Repetition of the interrupt: user code may swallow one.
 const INTERRUPT_RETRY: Duration = Duration::from_secs(1);
 
@@ -73,11 +75,20 @@ async fn change_env(kernel: &mut Kernel, language: Language, changes: &Changes) 
         .await?;
     let mut progress = Progress::default();
     while !progress.is_complete() {
-        let message = timeout(INTERRUPT_PATIENCE, kernel.next())
-            .await
-            .map_err(|_| KernelError::Gone)??;
-        if message.parent == id {
-            progress.advance(&message);
+        let patience = if progress.is_idle() {
+            REPLY_PATIENCE
+        } else {
+            INTERRUPT_PATIENCE
+        };
+        match timeout(patience, kernel.next()).await {
+            Ok(message) => {
+                let message = message?;
+                if message.parent == id {
+                    progress.advance(&message);
+                }
+            }
+            Err(_) if progress.is_idle() => break,
+            Err(_) => return Err(KernelError::Gone),
         }
     }
     Ok(())
@@ -89,7 +100,9 @@ async fn run_code(kernel: &mut Kernel, code: &str, lines: &Lines) -> Result<(), 
         .await?;
     let mut progress = Progress::default();
     let mut failed = false;
+    let mut idle_since = None;
     while !progress.is_complete() {
+        let reply_due = idle_since.map(|since| since + REPLY_PATIENCE);
         tokio::select! {
             message = kernel.next() => {
                 let message = message?;
@@ -97,6 +110,9 @@ async fn run_code(kernel: &mut Kernel, code: &str, lines: &Lines) -> Result<(), 
                     continue;
                 }
                 progress.advance(&message);
+                if progress.is_idle() {
+                    idle_since = idle_since.or(Some(Instant::now()));
+                }
                 if let Some(line) = translate(message) {
                     let is_error = matches!(line, Line::Error { .. });
                     // Only the first error counts. A client that is gone is noticed below.
@@ -107,16 +123,23 @@ async fn run_code(kernel: &mut Kernel, code: &str, lines: &Lines) -> Result<(), 
                 }
             }
             () = lines.closed() => return interrupt(kernel, &id, progress).await,
+            () = sleep_until(reply_due.unwrap_or_else(Instant::now)), if reply_due.is_some() => break,
             () = sleep_until(Instant::now() + KEEPALIVE) => {
                 let _ = lines.send(Line::Keepalive.render()).await;
             }
         }
+    }
+    if !failed && let Some(line) = progress.failure() {
+        let _ = lines.send(line.render()).await;
     }
     Ok(())
 }
 
 /// Brings the kernel to rest after its client went away.
 async fn interrupt(kernel: &mut Kernel, id: &str, mut progress: Progress) -> Result<(), KernelError> {
+    if progress.is_idle() {
+        return Ok(());
+    }
     let deadline = Instant::now() + INTERRUPT_PATIENCE;
     while Instant::now() < deadline {
         kernel.process().interrupt();
@@ -126,33 +149,12 @@ async fn interrupt(kernel: &mut Kernel, id: &str, mut progress: Progress) -> Res
             if message.parent == id {
                 progress.advance(&message);
             }
-            if progress.is_complete() {
+            if progress.is_idle() {
                 return Ok(());
             }
         }
     }
     Err(KernelError::Gone)
-}
-
-/// A request is done when its reply has come and the kernel is idle again, in whatever order.
-#[derive(Debug, Default, Clone, Copy)]
-struct Progress {
-    replied: bool,
-    idle: bool,
-}
-
-impl Progress {
-    fn advance(&mut self, message: &Message) {
-        match message.kind.as_str() {
-            "execute_reply" => self.replied = true,
-            "status" => self.idle |= message.content["execution_state"] == "idle",
-            _ => {}
-        }
-    }
-
-    fn is_complete(self) -> bool {
-        self.replied && self.idle
-    }
 }
 
 /// The lines that a message of the kernel stands for.
@@ -171,26 +173,14 @@ fn translate(message: Message) -> Option<Line> {
             fields: choose_fields(&content["data"]),
             is_main: false,
         },
-        "error" => {
-            let frames = content["traceback"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str);
-            let traceback = frames.collect::<Vec<_>>().join("\n");
-            Line::Error {
-                name: text("ename"),
-                value: text("evalue"),
-                traceback,
-            }
-        }
+        "error" => render_error(&content),
         _ => return None,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -222,15 +212,5 @@ mod tests {
             })
         );
         assert_eq!(translate(message("clear_output", json!({}))), None);
-    }
-
-    #[test]
-    fn reply_and_idle_complete_a_request_in_any_order() {
-        let mut progress = Progress::default();
-        progress.advance(&message("status", json!({"execution_state": "busy"})));
-        progress.advance(&message("execute_reply", json!({})));
-        assert!(!progress.is_complete());
-        progress.advance(&message("status", json!({"execution_state": "idle"})));
-        assert!(progress.is_complete());
     }
 }

@@ -40,6 +40,9 @@ pub(super) enum KernelError {
     /// The user to run it as cannot be used.
     #[error("failed to find the user of the kernel: {0}")]
     Account(#[from] crate::account::AccountError),
+    /// The directory to start it in, as the client named it.
+    #[error("cwd '{0}' is not a directory of this sandbox")]
+    NoDirectory(String),
     /// The process did not start.
     #[error("failed to start the kernel: {0}")]
     Spawn(io::Error),

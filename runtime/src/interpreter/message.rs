@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use super::lossy;
+
 const DELIMITER: &[u8] = b"<IDS|MSG>";
 
 /// Signs and numbers the messages of one client.
@@ -76,7 +78,7 @@ impl Session {
                 .and_then(Value::as_str)
                 .unwrap_or_default()
                 .to_owned(),
-            content: serde_json::from_slice(&parts[3]).ok()?,
+            content: lossy::parse(&parts[3])?,
         })
     }
 

@@ -3,7 +3,7 @@
 //! * [`routes`] is the HTTP surface,
 //! * [`contexts`] knows the contexts that clients can name,
 //! * [`kernel`] owns one kernel process, speaking [`zmtp`] and [`message`],
-//! * [`execution`] drives one cell, [`line`], [`mime`] and [`env`] are its pure parts.
+//! * [`execution`] drives one cell, [`progress`], [`line`], [`mime`], [`lossy`] and [`env`] are its pure parts.
 
 mod contexts;
 mod env;
@@ -12,8 +12,10 @@ mod kernel;
 mod language;
 mod launch;
 mod line;
+mod lossy;
 mod message;
 mod mime;
+mod progress;
 mod routes;
 mod zmtp;
 

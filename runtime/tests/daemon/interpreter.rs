@@ -65,7 +65,7 @@ fn run(daemon: &Daemon, language: &str, code: &str) -> Vec<String> {
 #[test]
 fn node_is_all_that_javascript_needs() {
     let daemon = Daemon::start_interpreter(&[]);
-    let cells: [(&str, &[&str]); 9] = [
+    let cells: [(&str, &[&str]); 11] = [
         ("const a = 20; console.log('h\u{e9}')", &["stdout h\u{e9}\n"]),
         ("a + 22", &["result 42"]),
         (
@@ -84,6 +84,8 @@ fn node_is_all_that_javascript_needs() {
             &["stderr 0\n", "stderr 1\n"],
         ),
         ("(a, i)", &["result 2"]),
+        ("throw new Error('a\\ud800b')", &["error a\u{fffd}b"]),
+        ("console.log('a\\ud800b')", &["stdout a\u{fffd}b\n"]),
     ];
     for (code, expected) in cells {
         assert_eq!(run(&daemon, "js", code), expected, "{code}");
@@ -124,6 +126,58 @@ fn install_kernel(root: &Path, script: &str) {
     // The kernel runs as another user where the test runs as root.
     let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     std::fs::set_permissions(root, permissions).unwrap();
+}
+
+#[test]
+fn a_failed_cell_never_looks_successful_and_never_hangs() {
+    let root = tempfile::tempdir().unwrap();
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let [kernel, wire] = ["tests/daemon/odd_kernel.js", "src/interpreter/javascript/wire.js"]
+        .map(|file| sources.join(file).to_str().unwrap().to_owned());
+    for source in [&kernel, &wire] {
+        std::fs::copy(source, root.path().join(Path::new(source).file_name().unwrap())).unwrap();
+    }
+    // The kernel's user need not be allowed to read the sources.
+    let path = root.path().to_str().unwrap();
+    install_kernel(
+        root.path(),
+        &format!("exec node {path}/odd_kernel.js \"$1\" {path}/wire.js"),
+    );
+    let daemon = Daemon::start_interpreter(&[("JUPYTER_PATH", path)]);
+    let told = "error only the reply knows";
+    let cells: [(&str, &[&str]); 5] = [
+        ("print and fail", &["stderr UsageError", told]),
+        ("tell twice", &[told]),
+        ("abort", &["error the kernel did not run the cell"]),
+        (
+            "never reply",
+            &["error the kernel ended the cell without saying how"],
+        ),
+        ("succeed", &[]),
+    ];
+    for (code, expected) in cells {
+        assert_eq!(run(&daemon, "bash", code), expected, "{code}");
+    }
+}
+
+#[test]
+fn a_context_starts_in_its_directory_or_not_at_all() {
+    let daemon = Daemon::start_interpreter(&[]);
+    for cwd in ["/nonexistent", "/etc/passwd"] {
+        let (status, text) = post(
+            &daemon,
+            "/contexts",
+            &json!({"language": "javascript", "cwd": cwd}),
+        );
+        let expected = format!("cwd '{cwd}' is not a directory of this sandbox");
+        assert_eq!((status, text), (400, expected));
+    }
+    let (status, text) = post(
+        &daemon,
+        "/contexts",
+        &json!({"language": "javascript", "cwd": "/usr"}),
+    );
+    assert_eq!(status, 200, "{text}");
 }
 
 #[test]

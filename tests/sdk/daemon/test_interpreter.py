@@ -106,6 +106,48 @@ def test_charts(sandbox):
     assert not result.is_main_result
 
 
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("plt.boxplot([[1, 2, 3, 4], [2, 3, 9]], tick_labels=['a', 'b'])", "box_and_whisker"),
+        ("plt.boxplot([[1, 2, 3, 4], [2, 3, 9]], tick_labels=['a', 'b'], patch_artist=True)", "box_and_whisker"),
+        ("plt.bar(['a', 'b'], [1, 2], yerr=[0.1, 0.2], capsize=3)", "bar"),
+        ("plt.plot(np.arange(3), np.arange(3))", "line"),
+        ("plt.plot([0, 1, 1, 0, 0], [0, 0, 1, 1, 0])", "line"),
+        ("plt.errorbar([1, 2], [1, 3], yerr=[0.1, 0.2], capsize=3)", "line"),
+    ],
+)
+def test_kinds_of_charts(sandbox, code, kind):
+    execution = sandbox.run_code(f"import matplotlib.pyplot as plt, numpy as np\n{code}; plt.show()")
+    assert execution.error is None
+    assert execution.logs.stderr == []
+    assert execution.results[0].chart.type == kind
+    assert execution.results[0].chart.elements
+
+
+@pytest.mark.parametrize("surrogate", ["\\udcff", "\\ud800"])
+def test_text_that_is_not_unicode(sandbox, surrogate):
+    error = sandbox.run_code(f"raise ValueError('bad {surrogate} name')").error
+    assert (error.name, error.value) == ("ValueError", "bad \ufffd name")
+    assert "".join(sandbox.run_code(f"print('bad {surrogate} name')").logs.stdout) == "bad \ufffd name\n"
+
+
+def test_failures_that_ipython_only_prints(sandbox):
+    group = (
+        "import asyncio\n"
+        "async def fail(): raise ValueError('inner')\n"
+        "async with asyncio.TaskGroup() as group: group.create_task(fail())"
+    )
+    # In a kernel of its own: the first failure of a kernel is the one that got no reply.
+    context = sandbox.create_code_context()
+    error = sandbox.run_code(group, context=context, timeout=20).error
+    assert error.name == "ExceptionGroup"
+    assert "ValueError: inner" in error.traceback
+    sandbox.remove_code_context(context)
+    error = sandbox.run_code("%nothing").error
+    assert (error.name, "%nothing" in error.value) == ("UsageError", True)
+
+
 def test_display_and_html(sandbox):
     execution = sandbox.run_code(
         "from IPython.display import HTML, display\ndisplay(HTML('<b>x</b>'))\n5"
