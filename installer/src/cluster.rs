@@ -9,6 +9,8 @@ use kube::{
     core::{ApiResource, Status},
 };
 
+use crate::yaml;
+
 /// Why the API did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -236,13 +238,15 @@ impl Cluster {
             None if options.context.is_some() => Config::from_kubeconfig(&options)
                 .await
                 .map_err(|error| failed(kubeconfig_reason(&error)))?,
-            None => Config::infer().await.map_err(|error| failed(reason(&error)))?,
+            None => Config::infer()
+                .await
+                .map_err(|error| failed(inferred_reason(&error)))?,
         };
         if let Some(identity) = identity {
             identity.put_on(&mut config);
         }
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        let client = Client::try_from(config).map_err(|error| failed(reason(&error)))?;
+        let client = Client::try_from(config).map_err(|error| failed(client_reason(&error)))?;
         Ok(Self { client, server })
     }
 
@@ -255,11 +259,36 @@ impl Cluster {
     }
 }
 
+/// What is wrong with the kubeconfig, without a word of it: it holds tokens and keys.
 fn kubeconfig_reason(error: &KubeconfigError) -> String {
-    match error.source() {
-        Some(source) => reason(source),
-        None => error.to_string(),
+    match error {
+        KubeconfigError::Parse(error) => yaml::place(error),
+        KubeconfigError::ParseCertificates(_) => "a certificate in it is not PEM".to_owned(),
+        error => match error.source() {
+            Some(source) => reason(source),
+            None => error.to_string(),
+        },
     }
+}
+
+/// The same where no file was named.
+fn inferred_reason(error: &(dyn std::error::Error + 'static)) -> String {
+    match error.source().and_then(|source| source.downcast_ref()) {
+        Some(kubeconfig) => kubeconfig_reason(kubeconfig),
+        None => reason(error),
+    }
+}
+
+/// Why there is no client, without the lines of a key or certificate that cannot be read.
+fn client_reason(error: &kube::Error) -> String {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(one) = cause {
+        if one.is::<rustls_pki_types::pem::Error>() {
+            return "the client certificate or its key is not PEM, or is damaged".to_owned();
+        }
+        cause = one.source();
+    }
+    reason(error)
 }
 
 #[cfg(test)]

@@ -47,3 +47,4 @@ pub mod settings;
 pub mod signal;
 pub mod verify;
 pub mod wait;
+mod yaml;

@@ -26,9 +26,7 @@ pub(crate) fn open(der: &[u8], password: &[u8]) -> Result<SecretDocument, Error>
         if is_well_formed(der) {
             Error::foreign_encryption()
         } else {
-            Error::Malformed {
-                reason: "the encrypted key is damaged".to_owned(),
-            }
+            Error::Sealed
         }
     })?;
     let parameters = sealed

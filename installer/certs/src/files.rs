@@ -16,6 +16,7 @@ use self::publish::Wanted;
 use crate::authority::{self, Authority};
 use crate::inspect;
 use crate::leaf::Leaf;
+use crate::pem;
 use crate::secret::PrivateKeyPem;
 
 /// Server certificate, as the server sends it.
@@ -41,6 +42,15 @@ pub enum Error {
         /// What the system said.
         #[source]
         source: io::Error,
+    },
+    /// A file is not PEM.
+    #[error("failed to read {}", path.display())]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: pem::Error,
     },
     /// A file or the folder cannot be written.
     #[error("failed to write {}", path.display())]
@@ -117,7 +127,7 @@ pub fn load_authority(certificate: &Path, key: &Path, password: Option<&[u8]>) -
             source: io::ErrorKind::NotFound.into(),
         })
     };
-    let (certificate_pem, key_pem) = (needed(certificate)?, Zeroizing::new(needed(key)?));
+    let (certificate_pem, key_pem) = (needed(certificate)?, needed(key)?);
     load(&certificate_pem, &key_pem, password).map_err(|source| Error::GivenAuthority {
         certificate: certificate.to_owned(),
         key: key.to_owned(),
@@ -134,12 +144,15 @@ fn load(
     Authority::from_parts(certificate_pem, key)
 }
 
+/// Certificate and key as text.
+type Pair = (Zeroizing<String>, Zeroizing<String>);
+
 /// The texts of the CA's two files.
-fn read_pair(folder: &Path) -> Result<Option<(String, Zeroizing<String>)>, Error> {
+fn read_pair(folder: &Path) -> Result<Option<Pair>, Error> {
     let (certificate, key) = (folder.join(CA_FULLCHAIN), folder.join(CA_PRIVKEY));
     match (read(&certificate)?, read(&key)?) {
         (None, None) => Ok(None),
-        (Some(certificate_pem), Some(key_pem)) => Ok(Some((certificate_pem, Zeroizing::new(key_pem)))),
+        (Some(certificate_pem), Some(key_pem)) => Ok(Some((certificate_pem, key_pem))),
         (Some(_), None) => Err(Error::HalfAuthority {
             found: certificate,
             missing: key,
@@ -212,9 +225,17 @@ pub fn write_private(folder: &Path, name: &str, text: &str) -> Result<PathBuf, E
     Ok(folder.join(name))
 }
 
-fn read(path: &Path) -> Result<Option<String>, Error> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+/// The text of a PEM file; `None` when it does not exist.
+pub fn read(path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
+    match fs::read(path) {
+        Ok(bytes) => {
+            let bytes = Zeroizing::new(bytes);
+            let text = pem::text(&bytes).map_err(|source| Error::Pem {
+                path: path.to_owned(),
+                source,
+            })?;
+            Ok(Some(text))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Error::Read {
             path: path.to_owned(),

@@ -391,7 +391,7 @@ mod tests {
     fn garbage_is_refused() {
         assert!(matches!(
             parse_chain("nothing"),
-            Err(Error::Pem(pem::Error::NoCertificate))
+            Err(Error::Pem(pem::Error::NoCertificate(_)))
         ));
         let garbage = pem::encode_certificate(&[1, 2, 3]);
         assert!(matches!(parse_chain(&garbage), Err(Error::Parse { .. })));

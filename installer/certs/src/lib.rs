@@ -26,6 +26,7 @@ pub mod key;
 pub mod leaf;
 pub mod names;
 pub mod pem;
+mod pkcs8_form;
 mod profile;
 pub mod request;
 pub mod rotation;

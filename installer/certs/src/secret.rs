@@ -6,7 +6,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls_pki_types::PrivateKeyDer;
 use zeroize::Zeroizing;
 
-use crate::pem;
+use crate::pem::{self, Label};
+use crate::pkcs8_form;
 
 /// One unencrypted private key in PEM. Its memory is overwritten when it is
 /// dropped, and `Debug` shows nothing of it.
@@ -17,12 +18,17 @@ impl PrivateKeyPem {
     /// Takes PEM text with exactly one unencrypted private key: PKCS#8, SEC1 or
     /// PKCS#1.
     pub fn parse(text: &str) -> Result<Self, pem::Error> {
-        // The section must decode; the text is what is kept.
-        pem::private_key(text)?;
-        let mut owned = Zeroizing::new(String::with_capacity(text.len() + 1));
-        owned.push_str(text.trim());
-        owned.push('\n');
-        Ok(Self(owned))
+        // Ingress and gateway controllers refuse what people have around a key: parameters of the
+        // curve, attributes, other line ends. One section is kept, in PKCS#8 where that is certain.
+        let der = pem::private_key(text)?;
+        if let Some(converted) = pkcs8_form::convert(&der, None) {
+            return Ok(Self::from_pkcs8(&converted));
+        }
+        Ok(match &*der {
+            PrivateKeyDer::Sec1(key) => Self::section(Label::EcPrivateKey, key.secret_sec1_der()),
+            PrivateKeyDer::Pkcs1(key) => Self::section(Label::RsaPrivateKey, key.secret_pkcs1_der()),
+            other => Self::from_pkcs8(other.secret_der()),
+        })
     }
 
     /// Takes PEM text as [`PrivateKeyPem::parse`] does, or with one PKCS#8 key that
@@ -41,11 +47,15 @@ impl PrivateKeyPem {
 
     /// Writes a PKCS#8 key as PEM.
     pub(crate) fn from_pkcs8(der: &[u8]) -> Self {
+        Self::section(Label::PrivateKey, der)
+    }
+
+    fn section(label: Label, der: &[u8]) -> Self {
         let encoded = Zeroizing::new(STANDARD.encode(der));
         // Room for the text and its line ends, so that no copy stays behind in
         // memory that a growing String gave up.
         let mut text = Zeroizing::new(String::with_capacity(encoded.len() + encoded.len() / 64 + 64));
-        pem::wrap("PRIVATE KEY", &encoded, &mut text);
+        pem::wrap(label, &encoded, &mut text);
         Self(text)
     }
 

@@ -91,7 +91,7 @@ pub fn chain(chain_pem: &str, roots_pem: &str, name: &str, now: OffsetDateTime) 
     let roots = pem::certificates(roots_pem).map_err(Error::RootsPem)?;
     let (leaf, intermediates) = chain
         .split_first()
-        .ok_or(Error::ChainPem(pem::Error::NoCertificate))?;
+        .ok_or(Error::ChainPem(pem::Error::NoCertificate(pem::Shape::Empty)))?;
     path(leaf, intermediates, &roots, now)?;
     let host = match name.strip_prefix("*.") {
         Some(parent) => format!("any-label.{parent}"),
@@ -186,7 +186,9 @@ pub(crate) fn path(
 /// is of a kind that a rustls server can use.
 pub fn key_matches(chain_pem: &str, key_pem: &str) -> Result<(), Error> {
     let chain = pem::certificates(chain_pem).map_err(Error::ChainPem)?;
-    let leaf = chain.first().ok_or(Error::ChainPem(pem::Error::NoCertificate))?;
+    let leaf = chain
+        .first()
+        .ok_or(Error::ChainPem(pem::Error::NoCertificate(pem::Shape::Empty)))?;
     let leaf = inspect::parse_der(leaf)?;
     let key = pem::private_key(key_pem).map_err(Error::KeyPem)?;
     let key = rustls::crypto::ring::sign::any_supported_type(&key).map_err(Error::KeyKind)?;

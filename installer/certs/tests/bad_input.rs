@@ -37,7 +37,10 @@ fn truncated_pem_is_refused_at_every_line() {
             matches!(
                 Authority::from_pem(&certificate[..line], key),
                 Err(Error::CertificatePem(
-                    pem::Error::Malformed { .. } | pem::Error::NoCertificate
+                    pem::Error::NoEnd { .. }
+                        | pem::Error::Begin { .. }
+                        | pem::Error::Base64 { .. }
+                        | pem::Error::NoCertificate(_)
                 ))
             ),
             "{line}"
@@ -47,7 +50,7 @@ fn truncated_pem_is_refused_at_every_line() {
         assert!(
             matches!(
                 Authority::from_pem(certificate, &key[..line]),
-                Err(Error::KeyPem(pem::Error::Malformed { .. }))
+                Err(Error::KeyPem(pem::Error::Base64 { .. }))
             ),
             "{line}"
         );

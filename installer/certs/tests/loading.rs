@@ -63,11 +63,11 @@ fn wrong_material_is_refused_with_its_reason() {
     assert!(matches!(load(&two, key), Error::SeveralCertificates { count: 2 }));
     assert!(matches!(
         load("", key),
-        Error::CertificatePem(pem::Error::NoCertificate)
+        Error::CertificatePem(pem::Error::NoCertificate(_))
     ));
     assert!(matches!(
         load(certificate, ""),
-        Error::KeyPem(pem::Error::NoPrivateKey)
+        Error::KeyPem(pem::Error::NoPrivateKey(_))
     ));
 }
 

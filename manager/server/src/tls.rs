@@ -9,7 +9,7 @@ use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use silica_certs::pem;
 
 use crate::secret::Data;
 
@@ -20,8 +20,14 @@ pub(crate) enum Error {
     #[error("the entry {0:?} is missing")]
     Missing(&'static str),
     /// An entry is no PEM of its kind.
-    #[error("the entry {0:?} holds no readable PEM")]
-    Pem(&'static str),
+    #[error("failed to read the entry {entry:?}")]
+    Pem {
+        /// Its name.
+        entry: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: pem::Error,
+    },
     /// The key does not belong to the certificate, or is of an unknown kind.
     #[error("the certificate and the key do not fit")]
     Pair(#[source] rustls::Error),
@@ -52,14 +58,16 @@ impl ResolvesServerCert for Certificates {
 
 fn read_pair(data: &Data) -> Result<CertifiedKey, Error> {
     let entry = |name| data.get(name).ok_or(Error::Missing(name));
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(entry("tls.crt")?)
-        .collect::<Result<_, _>>()
-        .map_err(|_| Error::Pem("tls.crt"))?;
-    if chain.is_empty() {
-        return Err(Error::Pem("tls.crt"));
-    }
-    let key = PrivateKeyDer::from_pem_slice(entry("tls.key")?).map_err(|_| Error::Pem("tls.key"))?;
-    CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(Error::Pair)
+    // By the reader that judges and writes the Secret, so that no command calls a certificate good
+    // that is not served.
+    let bad = |entry| move |source| Error::Pem { entry, source };
+    let chain = pem::text(entry("tls.crt")?)
+        .and_then(|text| pem::certificates(&text))
+        .map_err(bad("tls.crt"))?;
+    let key = pem::text(entry("tls.key")?)
+        .and_then(|text| pem::private_key(&text))
+        .map_err(bad("tls.key"))?;
+    CertifiedKey::from_der(chain, key.clone_key(), &ring::default_provider()).map_err(Error::Pair)
 }
 
 /// Settings of the TLS listener.

@@ -102,7 +102,7 @@ pub(super) fn check(
         Some(roots) => match pem::certificates(roots) {
             Ok(roots) => verify::path(leaf, above, &roots, now),
             // There is no CA on this machine at all.
-            Err(pem::Error::NoCertificate) => Err(verify::Error::UnknownIssuer),
+            Err(pem::Error::NoCertificate(_)) => Err(verify::Error::UnknownIssuer),
             Err(error) => Err(verify::Error::RootsPem(error)),
         },
         None => match above.split_last() {

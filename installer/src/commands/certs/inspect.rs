@@ -107,11 +107,10 @@ pub(super) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'stati
         path: path.to_owned(),
         source,
     };
-    // An ASN.1 sequence, which no PEM text starts with.
-    if bytes.first() == Some(&0x30) {
-        return Ok(vec![CertificateDer::from(bytes)]);
-    }
-    let text = String::from_utf8_lossy(&bytes);
+    let text = match pem::text(&bytes) {
+        Err(pem::Error::Der) => return Ok(vec![CertificateDer::from(bytes)]),
+        text => text.map_err(|error| unusable(inspect::Error::Pem(error)))?,
+    };
     Ok(pem::certificates(&text).map_err(|error| unusable(inspect::Error::Pem(error)))?)
 }
 

@@ -2,13 +2,13 @@
 
 use kube::ResourceExt;
 use silica_api::{labels, names};
-use silica_certs::inspect;
+use silica_certs::{authority::Authority, inspect, pem, verify, whole_text};
 use time::OffsetDateTime;
 
 use crate::{
     check::Check,
     facts::Existing,
-    secrets::{CERTIFICATE, entry, is_ours},
+    secrets::{CERTIFICATE, PRIVATE_KEY, entry, is_ours},
 };
 
 /// Days before its end from which on a certificate is worth a warning.
@@ -16,12 +16,20 @@ const SOON_DAYS: i64 = 14;
 
 /// The certificate of one Secret; `None` when there is none.
 pub(super) fn certificate(existing: &Existing, name: &str, what: &str, now: OffsetDateTime) -> Option<Check> {
-    let pem = std::str::from_utf8(entry(existing, name, CERTIFICATE)?).ok()?;
+    let bytes = entry(existing, name, CERTIFICATE)?;
     let id = "certificate";
     let hint = renewal(existing, name);
-    let Ok(chain) = inspect::parse_chain(pem) else {
-        return Some(Check::fail(id, format!("{what} in Secret {name}"), "it cannot be read").hint(hint));
+    let place = format!("{what} in Secret {name}");
+    let read = pem::text(bytes)
+        .map_err(inspect::Error::from)
+        .and_then(|text| Ok((inspect::parse_chain(&text)?, text)));
+    let (chain, text) = match read {
+        Ok(read) => read,
+        Err(error) => return Some(Check::fail(id, place, whole_text(&error)).hint(hint)),
     };
+    if let Err(why) = usable(existing, name, &text) {
+        return Some(Check::fail(id, format!("{place} cannot be used"), why).hint(hint));
+    }
     let first = chain.first()?;
     let days = (first.not_after - now).whole_days();
     let title = format!("{what}: {days} days left, until {}", first.not_after.date());
@@ -32,6 +40,27 @@ pub(super) fn certificate(existing: &Existing, name: &str, what: &str, now: Offs
     } else {
         Check::pass(id, title)
     })
+}
+
+/// Loads certificate and key as whoever uses them does: the controller signs with the CA, the manager
+/// serves the other. A CA of the user's may be without its key, and then signs nothing.
+fn usable(existing: &Existing, name: &str, chain: &str) -> Result<(), String> {
+    let is_authority = name == names::CA_SECRET;
+    let Some(bytes) = entry(existing, name, PRIVATE_KEY) else {
+        let may_lack = is_authority && !existing.secrets.get(name).is_some_and(is_ours);
+        return if may_lack {
+            Ok(())
+        } else {
+            Err(format!("the entry {PRIVATE_KEY} is missing"))
+        };
+    };
+    let key = pem::text(bytes).map_err(|error| format!("{PRIVATE_KEY}: {}", whole_text(&error)))?;
+    if is_authority {
+        let loaded = Authority::from_pem(chain, &key);
+        loaded.map(drop).map_err(|error| whole_text(&error))
+    } else {
+        verify::key_matches(chain, &key).map_err(|error| whole_text(&error))
+    }
 }
 
 /// What renews a certificate: that depends on who issued it.
@@ -74,8 +103,16 @@ mod tests {
         let mut secret = Secret::default();
         secret.metadata.labels =
             Some([(labels::APP_MANAGED_BY.to_owned(), names::PRODUCT.to_owned())].into());
-        let pem = ByteString(leaf.chain_pem().as_bytes().to_vec());
-        secret.data = Some(BTreeMap::from([(CERTIFICATE.to_owned(), pem)]));
+        let (chain, key) = if name == names::CA_SECRET {
+            (authority.certificate_pem(), authority.key_pem())
+        } else {
+            (leaf.chain_pem(), leaf.key_pem())
+        };
+        let entry = |text: &str| ByteString(text.as_bytes().to_vec());
+        secret.data = Some(BTreeMap::from([
+            (CERTIFICATE.to_owned(), entry(chain)),
+            (PRIVATE_KEY.to_owned(), entry(key.expose())),
+        ]));
         change(&mut secret);
         Existing {
             secrets: [(name.to_owned(), secret)].into(),
@@ -84,7 +121,9 @@ mod tests {
     }
 
     fn hint(name: &str, change: impl FnOnce(&mut Secret)) -> String {
-        let check = certificate(&existing(name, change), name, "c", OffsetDateTime::now_utc()).unwrap();
+        // Long after both have ended.
+        let later = OffsetDateTime::now_utc() + time::Duration::weeks(52 * 30);
+        let check = certificate(&existing(name, change), name, "c", later).unwrap();
         assert_eq!(check.verdict, Verdict::Fail);
         check.hint.unwrap()
     }
@@ -102,5 +141,42 @@ mod tests {
                 .insert(labels::ACME_FINGERPRINT.to_owned(), "f".to_owned());
         });
         assert!(official.contains("silica certs issue"), "{official}");
+    }
+
+    /// What the check says after a change of the key.
+    fn with_key(name: &str, change: impl FnOnce(&str) -> Vec<u8>) -> Check {
+        let now = OffsetDateTime::now_utc() - time::Duration::days(364);
+        let existing = existing(name, |secret| {
+            let data = secret.data.as_mut().unwrap();
+            let key = String::from_utf8(data[PRIVATE_KEY].0.clone()).unwrap();
+            data.insert(PRIVATE_KEY.to_owned(), ByteString(change(&key)));
+        });
+        certificate(&existing, name, "c", now).unwrap()
+    }
+
+    #[test]
+    fn key_that_cannot_be_used_is_a_finding() {
+        let foreign = silica_certs::key::ServerKey::p256().unwrap();
+        for name in [names::TLS_SECRET, names::CA_SECRET] {
+            let good = with_key(name, |key| key.as_bytes().to_vec());
+            assert_eq!(good.verdict, Verdict::Pass, "{}", good.detail);
+            let other = with_key(name, |_| foreign.pem().expose().as_bytes().to_vec());
+            assert_eq!(other.verdict, Verdict::Fail, "{name}");
+            let garbage = with_key(name, |_| b"garbage".to_vec());
+            assert_eq!(garbage.verdict, Verdict::Fail, "{name}");
+            assert!(
+                garbage.detail.contains("no private key found"),
+                "{}",
+                garbage.detail
+            );
+        }
+    }
+
+    #[test]
+    fn key_with_lost_line_ends_is_read_as_the_manager_reads_it() {
+        for name in [names::TLS_SECRET, names::CA_SECRET] {
+            let check = with_key(name, |key| key.replace('\n', "\\n").into_bytes());
+            assert_eq!(check.verdict, Verdict::Pass, "{}", check.detail);
+        }
     }
 }

@@ -63,12 +63,16 @@ impl Reader {
                 return None;
             }
         };
-        let text = std::str::from_utf8(&bytes).ok().map(ToOwned::to_owned);
-        let text = text.filter(|text| !is_der(&bytes) || text.contains("-----BEGIN "));
-        if text.is_none() {
-            self.reasons.push(not_pem(path, &bytes, command).to_string());
+        let path = path.to_owned();
+        match pem::text(&bytes) {
+            Ok(text) => return Some(text),
+            Err(pem::Error::Der) => self
+                .reasons
+                .push(CertsError::NotPem { path, command }.to_string()),
+            Err(pem::Error::Pkcs12) => self.reasons.push(CertsError::Pkcs12 { path }.to_string()),
+            Err(error) => self.refuse(&path, whole_text(&error)),
         }
-        text.map(Zeroizing::new)
+        None
     }
 
     /// The text of a file with certificates.
@@ -100,23 +104,5 @@ impl Reader {
 
     fn refuse(&mut self, path: &Path, reason: impl Display) {
         self.reasons.push(format!("{}: {reason}", path.display()));
-    }
-}
-
-/// Whether it begins as an ASN.1 sequence does.
-fn is_der(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&0x30)
-}
-
-/// What to tell of a file that is not PEM.
-fn not_pem(path: &Path, bytes: &[u8], command: &'static str) -> CertsError {
-    // RFC 7292 section 4: a file of PKCS#12 begins with its version, 3, as no
-    // certificate and no key does. The sequence around it has up to 5 bytes.
-    let head = bytes.get(2..8).unwrap_or_default();
-    let path = path.to_owned();
-    if is_der(bytes) && head.windows(3).any(|part| part == [2, 1, 3]) {
-        CertsError::Pkcs12 { path }
-    } else {
-        CertsError::NotPem { path, command }
     }
 }
