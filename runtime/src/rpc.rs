@@ -1,44 +1,23 @@
-//! What the two Connect services have in common: the acting user, intervals and errors.
+//! What the two Connect services have in common: the acting user and intervals.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use connectrpc::{ConnectError, ConnectRpcService, DeadlinePolicy, Limits, RequestContext, Router};
+use connectrpc::{ConnectError, RequestContext};
 use silica_runtime_api::KEEPALIVE_HEADER;
 
 use crate::account::{Account, AccountError};
-use crate::filesystem::service::FilesystemService;
-use crate::process::service::ProcessService;
-use crate::proto::filesystem::FilesystemExt as _;
-use crate::proto::process::ProcessExt as _;
 use crate::sandbox::Sandbox;
 
 /// Keep-alive interval when the client gives none, or a useless one.
 const DEFAULT_KEEPALIVE: Duration = Duration::from_secs(90);
-/// Largest request message: bounds what one input chunk may carry.
-const MESSAGE_LIMIT: usize = 64 * 1024 * 1024;
-
 /// Accepts padded and unpadded base64.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-
-/// Both services, as something that serves HTTP requests.
-pub fn service(sandbox: &Arc<Sandbox>) -> ConnectRpcService<Router> {
-    let router = Arc::new(ProcessService::new(Arc::clone(sandbox))).register(Router::new());
-    let router = Arc::new(FilesystemService::new(Arc::clone(sandbox))).register(router);
-    let limits = Limits::default()
-        .with_max_request_body_size(MESSAGE_LIMIT)
-        .with_max_message_size(MESSAGE_LIMIT);
-    // The deadline of a stream ends the stream itself, not only its setup.
-    ConnectRpcService::new(router)
-        .with_limits(limits)
-        .with_deadline_policy(DeadlinePolicy::new().with_enforce_on_streams(true))
-}
 
 /// The user that a request acts as.
 pub fn acting_account(sandbox: &Sandbox, context: &RequestContext) -> Result<Account, ConnectError> {

@@ -8,10 +8,12 @@ mod address;
 pub mod credentials;
 mod error;
 mod push;
+mod registry;
 mod session;
 mod token;
 
 pub use address::{Address, AddressError};
 pub use credentials::Credentials;
 pub use error::Error;
-pub use push::{Pushed, Registry, Transport};
+pub use push::Pushed;
+pub use registry::{Registry, Transport};

@@ -10,7 +10,7 @@ use oci_client::{
 use crate::{
     Credentials, Error, Registry,
     error::{Attempt, status},
-    push::{CONNECT, SILENCE},
+    registry::{CONNECT, SILENCE},
     token::{self, Login},
 };
 

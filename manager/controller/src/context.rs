@@ -6,8 +6,12 @@ use kube::Client;
 use silica_core::token::TokenKey;
 
 use crate::{
-    Config, RuntimeSource, cache::Caches, event, metrics::Metrics, runtime_source::Copies, sandbox_claim,
-    sandbox_set,
+    Config, RuntimeSource,
+    cache::Caches,
+    event,
+    memory::{Claims, Pools},
+    metrics::Metrics,
+    runtime_source::Copies,
 };
 
 /// Shared by all reconciliations of one term of leadership.
@@ -20,11 +24,11 @@ pub(crate) struct Context {
     /// The runtime in the namespaces of sandboxes.
     pub(crate) copies: Copies,
     /// What the pools did that the caches may not show yet.
-    pub(crate) memory: Mutex<sandbox_set::Memory>,
+    pub(crate) pools: Mutex<Pools>,
     /// Random id of this term.
     pub(crate) term: String,
     /// What was written about claims that the cache may not show yet.
-    pub(crate) claims: Mutex<sandbox_claim::Memory>,
+    pub(crate) claims: Mutex<Claims>,
 }
 
 /// Settings that shape pods.
@@ -49,7 +53,7 @@ impl Context {
             },
             events: events.counting(Arc::clone(&metrics)),
             metrics,
-            memory: Mutex::default(),
+            pools: Mutex::default(),
             term: format!("{:016x}", rand::random::<u64>()),
             claims: Mutex::default(),
         }

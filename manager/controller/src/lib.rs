@@ -15,6 +15,7 @@ mod driver;
 mod event;
 mod health;
 mod lease;
+mod memory;
 mod metrics;
 mod orphan;
 mod queue;

@@ -1,6 +1,6 @@
 //! Decides for each request whether it belongs to the API or to a sandbox.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{Router, body::Body};
 use http::{
@@ -16,18 +16,9 @@ use silica_core::{
 use tower::ServiceExt as _;
 
 use crate::{
-    proxy::{self, Aborted, Failure, Form, Scheme, Stop},
+    proxy::{self, Aborted, Failure, Form, Peer, Stop},
     state::App,
 };
-
-/// The other end of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer {
-    /// Its address.
-    pub(crate) address: IpAddr,
-    /// What it speaks.
-    pub(crate) scheme: Scheme,
-}
 
 /// Domain that answers hand to the client, as an extension of API requests.
 #[derive(Clone, Debug)]

@@ -19,8 +19,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    dispatch::{Peer, dispatch},
-    proxy::Scheme,
+    dispatch::dispatch,
+    proxy::{Peer, Scheme},
     state::App,
 };
 

@@ -7,11 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kube::Api;
+use kube::{Api, Client};
 use silica_api::{crd::Sandbox, types::SandboxId};
 use tokio::sync::Semaphore;
 
-use crate::{state::App, store::Entry};
+use crate::store::{Entry, Store};
 
 /// How long a sandbox that does not exist is not asked for again. Longer than the
 /// way of a watch event, short for a client that was told an id by another.
@@ -51,37 +51,40 @@ impl Lookups {
             missing.insert(id.into(), Instant::now());
         }
     }
-}
 
-impl App {
     /// The sandbox with this id, from the view, else from the API server.
-    pub(crate) async fn lookup(&self, id: &SandboxId) -> Option<Arc<Entry>> {
+    pub(crate) async fn find(
+        &self,
+        client: &Client,
+        store: &Arc<Store>,
+        id: &SandboxId,
+    ) -> Option<Arc<Entry>> {
         // A known sandbox that is gone stays gone; one in a pool may just have left it.
-        if let Some(known) = self.store.find(id.as_str()).filter(|entry| !entry.unclaimed) {
+        if let Some(known) = store.find(id.as_str()).filter(|entry| !entry.unclaimed) {
             return Some(known);
         }
-        if self.lookups.is_missing(id.as_str()) {
+        if self.is_missing(id.as_str()) {
             return None;
         }
-        let _slot = self.lookups.slots.acquire().await.ok()?;
-        if let Some(known) = self.store.find(id.as_str()).filter(|entry| !entry.unclaimed) {
+        let _slot = self.slots.acquire().await.ok()?;
+        if let Some(known) = store.find(id.as_str()).filter(|entry| !entry.unclaimed) {
             return Some(known);
         }
-        if self.lookups.is_missing(id.as_str()) {
+        if self.is_missing(id.as_str()) {
             return None;
         }
-        let api: Api<Sandbox> = Api::namespaced(self.client.clone(), id.namespace());
+        let api: Api<Sandbox> = Api::namespaced(client.clone(), id.namespace());
         match api.get_opt(id.name()).await {
             Ok(Some(object)) => {
-                let entry = self.store.apply(Entry::new(object)?);
+                let entry = store.apply(Entry::new(object)?);
                 if entry.unclaimed {
-                    self.lookups.remember(id.as_str());
+                    self.remember(id.as_str());
                     return None;
                 }
                 Some(entry)
             }
             Ok(None) => {
-                self.lookups.remember(id.as_str());
+                self.remember(id.as_str());
                 None
             }
             Err(error) => {

@@ -4,9 +4,16 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use kube::Client;
+use silica_api::types::SandboxId;
 use silica_core::{api_key::KeyRing, route::Router};
 
-use crate::{Config, locks::Locks, lookup::Lookups, metrics::Metrics, store::Store};
+use crate::{
+    Config,
+    locks::Locks,
+    lookup::Lookups,
+    metrics::Metrics,
+    store::{Entry, Store},
+};
 
 /// What every request can reach.
 pub(crate) struct App {
@@ -38,5 +45,9 @@ impl App {
             resumptions: Locks::default(),
             metrics: Metrics::default(),
         }
+    }
+    /// The sandbox with this id, from the view, else from the API server.
+    pub(crate) async fn lookup(&self, id: &SandboxId) -> Option<Arc<Entry>> {
+        self.lookups.find(&self.client, &self.store, id).await
     }
 }

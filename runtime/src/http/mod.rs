@@ -8,6 +8,7 @@ mod idle;
 mod init;
 mod loopback;
 mod metrics;
+mod services;
 
 use std::sync::Arc;
 
@@ -30,12 +31,11 @@ use silica_runtime_api::{
 pub use error::ApiError;
 pub(crate) use idle::{IDLE_LIMIT, Impatient};
 
-use crate::rpc;
 use crate::sandbox::Sandbox;
 
 /// All routes of the daemon's main port.
 pub fn router(sandbox: Arc<Sandbox>) -> Router {
-    let services = rpc::service(&sandbox);
+    let services = services::connect(&sandbox);
     let protected = Router::new()
         .route(METRICS_PATH, get(metrics::serve))
         .route(METRICS_HISTORY_PATH, get(metrics::serve_history))

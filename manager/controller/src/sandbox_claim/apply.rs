@@ -12,7 +12,7 @@ use silica_api::{
     names,
 };
 
-use super::memory;
+use super::observe;
 use crate::{context::Context, status_patch};
 
 /// Why a write failed.
@@ -56,7 +56,7 @@ pub(super) async fn status(
         .await
     {
         Ok(newer) => {
-            memory::note(&newer, context);
+            observe::note(&newer, context);
             Ok(Some(Arc::new(newer)))
         }
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(None),

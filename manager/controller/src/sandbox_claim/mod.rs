@@ -7,7 +7,6 @@
 //! ledger first: no entry of the former controller can follow that.
 
 mod apply;
-mod memory;
 mod observe;
 mod order;
 mod plan;
@@ -27,7 +26,6 @@ use crate::{
     context::Context,
     driver::{self, LONGEST_SLEEP, RETRY, Work},
 };
-pub(crate) use memory::Memory;
 
 /// Why a reconciliation failed; it is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +54,7 @@ pub(crate) async fn run(
 async fn reconcile(claim: Arc<SandboxClaim>, context: Arc<Context>) -> Result<Action, Error> {
     context.metrics.claim_reconciles.increment();
     // A watch event that is under way brings the newer version.
-    if claim.metadata.deletion_timestamp.is_some() || memory::is_behind(&claim, &context) {
+    if claim.metadata.deletion_timestamp.is_some() || observe::is_behind(&claim, &context) {
         return Ok(Action::await_change());
     }
     let now = Timestamp::now();

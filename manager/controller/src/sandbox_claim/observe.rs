@@ -1,6 +1,6 @@
 //! Reads what a claim needs from the caches, and from the API server where they may be behind.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use kube::{Api, ResourceExt, api::ListParams, runtime::reflector::ObjectRef};
 use silica_api::{
@@ -19,6 +19,19 @@ pub(crate) enum Error {
     Owned(#[source] Box<kube::Error>),
     #[error("failed to read the SandboxSet")]
     Set(#[source] Box<kube::Error>),
+}
+
+/// Whether the cache has not shown the last write yet.
+pub(super) fn is_behind(claim: &SandboxClaim, context: &Context) -> bool {
+    let mut memory = context.claims.lock().unwrap_or_else(PoisonError::into_inner);
+    memory.is_behind(claim)
+}
+
+/// Remembers what was written.
+pub(super) fn note(claim: &SandboxClaim, context: &Context) {
+    let mut memory = context.claims.lock().unwrap_or_else(PoisonError::into_inner);
+    memory.forget_all_but(&context.caches.claims);
+    memory.note(claim);
 }
 
 /// Names of the sandboxes that the claim has already, for a claim without a status: it is new,

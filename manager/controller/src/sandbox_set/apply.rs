@@ -14,11 +14,10 @@ use silica_api::{
 
 use super::{
     desired,
-    memory::PoolMemory,
     plan::{Plan, Removal},
     validate::Pool,
 };
-use crate::{context::Context, status_patch};
+use crate::{context::Context, memory::PoolMemory, status_patch};
 
 /// Requests at a time per set.
 const CONCURRENCY: usize = 16;

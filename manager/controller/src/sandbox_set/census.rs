@@ -9,7 +9,7 @@ use silica_api::{
     labels,
 };
 
-use super::memory::PoolMemory;
+use crate::memory::PoolMemory;
 
 /// One unused member.
 #[derive(Clone, Debug)]
@@ -34,6 +34,13 @@ impl Census {
     /// Members that nobody has claimed, with those that the cache is about to show.
     pub(super) fn unused(&self, memory: &PoolMemory) -> usize {
         self.creating.len() + memory.pending() + self.available.len()
+    }
+
+    /// Why the first of the dead members died.
+    pub(super) fn failure(&self) -> Option<&str> {
+        let status = self.dead.first()?.status.as_ref();
+        let message = status.and_then(|status| status.message.as_deref());
+        Some(message.unwrap_or("the sandbox failed"))
     }
 }
 

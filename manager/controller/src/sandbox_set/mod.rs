@@ -2,12 +2,9 @@
 //! on its newest template. Claimed sandboxes are never touched.
 
 mod apply;
-mod backoff;
 mod budget;
-mod burst;
 mod census;
 mod desired;
-mod memory;
 mod observe;
 mod plan;
 mod status;
@@ -24,7 +21,6 @@ use crate::{
     context::Context,
     driver::{self, Work},
 };
-pub(crate) use memory::Memory;
 
 /// Why a reconciliation failed; it is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +67,9 @@ async fn reconcile(set: Arc<SandboxSet>, context: Arc<Context>) -> Result<Action
     memory.settle(&members, &pool.revision, now);
     // (pure) who is creating, available, dead
     let census = census::take(&members, &pool.revision, &memory, now);
-    memory.backoff.observe(&census, now);
+    memory
+        .backoff
+        .observe(census.newest_available, census.failure(), now);
     memory.burst.observe(census.unused(&memory), now);
     // (pure) what to create and what to delete
     let plan = plan::plan(&census, &pool.limits, &memory, now);

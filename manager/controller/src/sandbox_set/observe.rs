@@ -5,9 +5,9 @@ use std::sync::{Arc, PoisonError};
 use kube::ResourceExt;
 use silica_api::crd::{Sandbox, SandboxSet};
 
-use super::memory::PoolMemory;
 use crate::{
     context::Context,
+    memory::PoolMemory,
     template::{self, Blueprint},
 };
 
@@ -30,16 +30,12 @@ pub(super) fn pool(
 
 /// What is remembered of the set; one set is reconciled by one task at a time.
 pub(super) fn memory(set: &SandboxSet, context: &Context) -> PoolMemory {
-    let mut memory = context.memory.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut memory = context.pools.lock().unwrap_or_else(PoisonError::into_inner);
     memory.forget_all_but(&context.caches.sets);
-    memory
-        .pools
-        .get(&set.uid().unwrap_or_default())
-        .cloned()
-        .unwrap_or_default()
+    memory.of(&set.uid().unwrap_or_default())
 }
 
 pub(super) fn remember(set: &SandboxSet, pool: PoolMemory, context: &Context) {
-    let mut memory = context.memory.lock().unwrap_or_else(PoisonError::into_inner);
-    memory.pools.insert(set.uid().unwrap_or_default(), pool);
+    let mut memory = context.pools.lock().unwrap_or_else(PoisonError::into_inner);
+    memory.keep(set.uid().unwrap_or_default(), pool);
 }

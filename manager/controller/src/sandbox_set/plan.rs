@@ -5,10 +5,8 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use silica_api::crd::Sandbox;
 
-use super::{
-    census::{Census, Member},
-    memory::PoolMemory,
-};
+use super::census::{Census, Member};
+use crate::memory::PoolMemory;
 
 /// Creations planned at a time; the next look plans the rest.
 const BATCH: usize = 100;
@@ -304,7 +302,9 @@ mod tests {
         )];
         let mut memory = PoolMemory::default();
         let census = census::take(&members, NEW, &memory, at(100));
-        memory.backoff.observe(&census, at(100));
+        memory
+            .backoff
+            .observe(census.newest_available, census.failure(), at(100));
         let first = plan(&census, &limits(2), &memory, at(100));
         assert_eq!((first.create, first.delete.len()), (0, 1));
         assert_eq!(first.retry_after(&memory, at(100)), Some(Duration::from_secs(1)));

@@ -9,10 +9,9 @@ use silica_api::{
 
 use super::{
     census::{self, Census, Member},
-    memory::PoolMemory,
     validate::{self, Pool},
 };
-use crate::sandbox::Conditions;
+use crate::{memory::PoolMemory, sandbox::Conditions};
 
 /// Reasons of a member's false `Ready` condition that somebody should know.
 const TROUBLE: [&str; 5] = [

@@ -21,11 +21,12 @@ use super::{
     error::Failure,
     headers, internal,
     loopback::Loopback,
+    peer::Peer,
     upgrade::tunnel,
     upstream::{self, DialPatience, Target},
     wake,
 };
-use crate::{dispatch::Peer, initialise, state::App, store::Entry};
+use crate::{initialise, state::App, store::Entry};
 
 /// How long after the claim, or after the latest start, a refused connection is tried again
 /// (contract section 6.8).

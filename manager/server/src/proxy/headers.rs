@@ -8,14 +8,7 @@ use http::{
 };
 use silica_core::contract::TRAFFIC_TOKEN_HEADER;
 
-/// Whether the client spoke TLS to this process.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Scheme {
-    /// Plain; a proxy in front may have ended TLS and says so.
-    Http,
-    /// TLS ended here.
-    Https,
-}
+use super::peer::Scheme;
 
 /// Hop-by-hop fields besides those that `Connection` names (RFC 9110 section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 8] = [

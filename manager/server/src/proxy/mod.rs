@@ -7,12 +7,13 @@ mod headers;
 mod internal;
 mod loopback;
 mod page;
+mod peer;
 mod upgrade;
 mod upstream;
 mod wake;
 
 pub(crate) use error::{Aborted, Failure};
 pub(crate) use forward::{Stop, forward};
-pub(crate) use headers::Scheme;
 pub(crate) use page::Form;
+pub(crate) use peer::{Peer, Scheme};
 pub(crate) use upstream::{Connections, DialPatience, Error as UpstreamError, RequestBody, Target, send};

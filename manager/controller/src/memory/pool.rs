@@ -15,17 +15,27 @@ use silica_api::crd::{Sandbox, SandboxSet};
 use super::{backoff::Backoff, burst::Burst};
 
 /// What the watch has not shown by then is believed to be lost.
-pub(super) const EXPIRY: SignedDuration = SignedDuration::from_secs(60);
+pub(crate) const EXPIRY: SignedDuration = SignedDuration::from_secs(60);
 
 /// The memory of all pools, by UID of the set.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
-    pub(super) pools: HashMap<String, PoolMemory>,
+pub(crate) struct Pools {
+    pools: HashMap<String, PoolMemory>,
 }
 
-impl Memory {
+impl Pools {
+    /// What is remembered of the set with this UID.
+    pub(crate) fn of(&self, uid: &str) -> PoolMemory {
+        self.pools.get(uid).cloned().unwrap_or_default()
+    }
+
+    /// Remembers it.
+    pub(crate) fn keep(&mut self, uid: String, pool: PoolMemory) {
+        self.pools.insert(uid, pool);
+    }
+
     /// Drops deleted sets, now and then.
-    pub(super) fn forget_all_but(&mut self, sets: &Store<SandboxSet>) {
+    pub(crate) fn forget_all_but(&mut self, sets: &Store<SandboxSet>) {
         if self.pools.len() > 2 * sets.len() + 16 {
             let alive: HashSet<String> = sets.state().iter().filter_map(|set| set.uid()).collect();
             self.pools.retain(|uid, _| alive.contains(uid));
@@ -42,20 +52,20 @@ pub(crate) struct PoolMemory {
     deleted: HashMap<String, Timestamp>,
     /// Revision that `backoff` is about.
     revision: String,
-    pub(super) backoff: Backoff,
-    pub(super) burst: Burst,
+    pub(crate) backoff: Backoff,
+    pub(crate) burst: Burst,
 }
 
 impl PoolMemory {
-    pub(super) fn note_created(&mut self, name: String, now: Timestamp) {
+    pub(crate) fn note_created(&mut self, name: String, now: Timestamp) {
         self.created.insert(name, now);
     }
 
-    pub(super) fn note_deleted(&mut self, uid: String, now: Timestamp) {
+    pub(crate) fn note_deleted(&mut self, uid: String, now: Timestamp) {
         self.deleted.insert(uid, now);
     }
 
-    pub(super) fn is_deleted(&self, sandbox: &Sandbox) -> bool {
+    pub(crate) fn is_deleted(&self, sandbox: &Sandbox) -> bool {
         sandbox
             .metadata
             .uid
@@ -64,12 +74,12 @@ impl PoolMemory {
     }
 
     /// Sandboxes on their way into the cache.
-    pub(super) fn pending(&self) -> usize {
+    pub(crate) fn pending(&self) -> usize {
         self.created.len()
     }
 
     /// When the oldest of [`Self::pending`] is given up.
-    pub(super) fn next_expiry(&self) -> Option<Timestamp> {
+    pub(crate) fn next_expiry(&self) -> Option<Timestamp> {
         self.created
             .values()
             .min()
@@ -78,7 +88,7 @@ impl PoolMemory {
 
     /// Forgets what the cache shows by now, and what it never will. A new
     /// revision starts without the failures of the old one.
-    pub(super) fn settle(&mut self, members: &[Arc<Sandbox>], revision: &str, now: Timestamp) {
+    pub(crate) fn settle(&mut self, members: &[Arc<Sandbox>], revision: &str, now: Timestamp) {
         let names: HashSet<&str> = members
             .iter()
             .filter_map(|member| member.metadata.name.as_deref())

@@ -24,7 +24,7 @@ pub(crate) struct Burst {
 
 impl Burst {
     /// Compares the unused members, in creation or available, with those of the last look.
-    pub(super) fn observe(&mut self, unused: usize, now: Timestamp) {
+    pub(crate) fn observe(&mut self, unused: usize, now: Timestamp) {
         if unused < self.unused {
             if self.last.is_none_or(|last| now.duration_since(last) >= LULL) {
                 self.began = Some(now);
@@ -36,20 +36,20 @@ impl Burst {
 
     /// The earliest time for a refill; none when nothing is to wait for, or when the pool has
     /// nothing left for the next claim.
-    pub(super) fn not_before(&self, available: usize) -> Option<Timestamp> {
+    pub(crate) fn not_before(&self, available: usize) -> Option<Timestamp> {
         let (began, last) = (self.began?, self.last?);
         let later = |time: Timestamp, pause| time.saturating_add(pause).unwrap_or(time);
         (available > 0).then(|| later(last, LULL).min(later(began, LONGEST)))
     }
 
     /// How long a refill still waits, if it does.
-    pub(super) fn pause(&self, available: usize, now: Timestamp) -> Option<Duration> {
+    pub(crate) fn pause(&self, available: usize, now: Timestamp) -> Option<Duration> {
         let left = self.not_before(available)?.duration_since(now);
         Duration::try_from(left).ok().filter(|left| !left.is_zero())
     }
 
     /// The pool was refilled.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.began = None;
         self.last = None;
     }

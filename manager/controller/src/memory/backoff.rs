@@ -3,8 +3,6 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::census::Census;
-
 /// Pause after the first failure; doubles with each further one.
 const FIRST: SignedDuration = SignedDuration::from_secs(1);
 /// Longest pause.
@@ -21,30 +19,34 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// Counts dead members once each (they are deleted right after) and resets
-    /// when a sandbox became available since the last failure.
-    pub(super) fn observe(&mut self, census: &Census, now: Timestamp) {
+    /// Counts `dead`, the message of a member that failed (it is deleted right after),
+    /// and starts over when a sandbox became available since the last failure.
+    pub(crate) fn observe(
+        &mut self,
+        newest_available: Option<Timestamp>,
+        dead: Option<&str>,
+        now: Timestamp,
+    ) {
         if self
             .last
-            .is_some_and(|last| census.newest_available.is_some_and(|available| available > last))
+            .is_some_and(|last| newest_available.is_some_and(|available| available > last))
         {
             *self = Self::default();
         }
-        if let Some(dead) = census.dead.first() {
-            let message = dead.status.as_ref().and_then(|status| status.message.as_deref());
-            self.fail(message.unwrap_or("the sandbox failed"), now);
+        if let Some(message) = dead {
+            self.fail(message, now);
         }
     }
 
     /// Counts one failure.
-    pub(super) fn fail(&mut self, message: &str, now: Timestamp) {
+    pub(crate) fn fail(&mut self, message: &str, now: Timestamp) {
         self.failures = self.failures.saturating_add(1);
         self.last = Some(now);
         message.clone_into(&mut self.message);
     }
 
     /// The earliest time for the next creation.
-    pub(super) fn not_before(&self) -> Option<Timestamp> {
+    pub(crate) fn not_before(&self) -> Option<Timestamp> {
         let doublings = self.failures.saturating_sub(1).min(16);
         let pause = FIRST.saturating_mul(1 << doublings).min(LONGEST);
         self.last
@@ -53,12 +55,12 @@ impl Backoff {
     }
 
     /// Whether so much failed that one sandbox at a time is enough.
-    pub(super) fn is_probing(&self) -> bool {
+    pub(crate) fn is_probing(&self) -> bool {
         self.failures >= PROBE_AFTER
     }
 
     /// Failures in a row and the last one's message.
-    pub(super) fn report(&self) -> Option<(u32, &str)> {
+    pub(crate) fn report(&self) -> Option<(u32, &str)> {
         (self.failures > 0).then_some((self.failures, self.message.as_str()))
     }
 }
@@ -88,17 +90,19 @@ mod tests {
     fn only_a_sandbox_that_came_up_after_the_failure_resets() {
         let mut backoff = Backoff::default();
         backoff.fail("x", at(10));
-        let before = Census {
-            newest_available: Some(at(9)),
-            ..Census::default()
-        };
-        backoff.observe(&before, at(11));
+        backoff.observe(Some(at(9)), None, at(11));
         assert_eq!(backoff.report(), Some((1, "x")));
-        let after = Census {
-            newest_available: Some(at(12)),
-            ..Census::default()
-        };
-        backoff.observe(&after, at(12));
+        backoff.observe(Some(at(12)), None, at(12));
         assert_eq!(backoff, Backoff::default());
+    }
+
+    #[test]
+    fn a_dead_member_counts_after_the_ones_that_came_up_before_it() {
+        let mut backoff = Backoff::default();
+        backoff.fail("x", at(10));
+        backoff.observe(None, Some("y"), at(11));
+        assert_eq!(backoff.report(), Some((2, "y")));
+        backoff.observe(Some(at(12)), Some("z"), at(13));
+        assert_eq!(backoff.report(), Some((1, "z")));
     }
 }

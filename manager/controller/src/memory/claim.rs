@@ -3,29 +3,25 @@
 //! A watch is a little behind. A reconciliation of a version before the last write would do
 //! again what is done, only to be refused when it writes that down.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::PoisonError,
-};
+use std::collections::{HashMap, HashSet};
 
-use kube::ResourceExt;
+use kube::{ResourceExt, runtime::reflector::Store};
 use silica_api::crd::SandboxClaim;
-
-use crate::context::Context;
 
 /// Written versions by UID of the claim.
 #[derive(Debug, Default)]
-pub(crate) struct Memory(HashMap<String, u64>);
+pub(crate) struct Claims(HashMap<String, u64>);
 
-impl Memory {
-    fn note(&mut self, claim: &SandboxClaim) {
+impl Claims {
+    /// Remembers what was written.
+    pub(crate) fn note(&mut self, claim: &SandboxClaim) {
         if let (Some(uid), Some(version)) = (claim.uid(), version(claim)) {
             self.0.insert(uid, version);
         }
     }
 
     /// Whether this is a version before the last write. Once it is not, nothing has to be known.
-    fn is_behind(&mut self, claim: &SandboxClaim) -> bool {
+    pub(crate) fn is_behind(&mut self, claim: &SandboxClaim) -> bool {
         let (Some(uid), Some(version)) = (claim.uid(), version(claim)) else {
             return false;
         };
@@ -35,23 +31,14 @@ impl Memory {
         }
         is_behind
     }
-}
 
-/// Remembers what was written.
-pub(super) fn note(claim: &SandboxClaim, context: &Context) {
-    let mut memory = context.claims.lock().unwrap_or_else(PoisonError::into_inner);
-    let claims = &context.caches.claims;
-    if memory.0.len() > 2 * claims.len() + 16 {
-        let alive: HashSet<String> = claims.state().iter().filter_map(|claim| claim.uid()).collect();
-        memory.0.retain(|uid, _| alive.contains(uid));
+    /// Drops deleted claims, now and then.
+    pub(crate) fn forget_all_but(&mut self, claims: &Store<SandboxClaim>) {
+        if self.0.len() > 2 * claims.len() + 16 {
+            let alive: HashSet<String> = claims.state().iter().filter_map(|claim| claim.uid()).collect();
+            self.0.retain(|uid, _| alive.contains(uid));
+        }
     }
-    memory.note(claim);
-}
-
-/// Whether the cache has not shown the last write yet.
-pub(super) fn is_behind(claim: &SandboxClaim, context: &Context) -> bool {
-    let mut memory = context.claims.lock().unwrap_or_else(PoisonError::into_inner);
-    memory.is_behind(claim)
 }
 
 /// Versions can be compared (KEP-5504); one that is no number is taken for the newest.
@@ -64,14 +51,17 @@ mod tests {
     use super::*;
 
     fn claim(version: &str) -> SandboxClaim {
-        let mut claim = super::super::order::tests::claim(&serde_json::json!({}));
-        claim.metadata.resource_version = Some(version.to_owned());
-        claim
+        serde_json::from_value(serde_json::json!({
+            "apiVersion": "agents.kruise.io/v1alpha1", "kind": "SandboxClaim",
+            "metadata": {"name": "claim", "namespace": "ns", "uid": "u-1", "resourceVersion": version},
+            "spec": {"templateName": "pool"},
+        }))
+        .unwrap()
     }
 
     #[test]
     fn only_versions_before_the_last_write_are_behind() {
-        let mut memory = Memory::default();
+        let mut memory = Claims::default();
         assert!(!memory.is_behind(&claim("9")));
         memory.note(&claim("10"));
         assert!(memory.is_behind(&claim("9")));
