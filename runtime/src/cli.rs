@@ -23,6 +23,12 @@ pub(crate) enum Command {
     Serve(Listen),
     /// Start the daemon in the background and return once it answers
     Start(Listen),
+    /// Run a command as process 1 does: collect orphans, pass signals on, end with its code
+    Init {
+        /// The command and its arguments
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
     /// Copy this executable and its start script to a directory
     Install {
         /// Target directory

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::middleware::from_fn_with_state;
 use silica_runtime_api::{ACCESS_TOKEN_SHA256_ENV, DEFAULT_USER_ENV};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -62,9 +63,13 @@ pub async fn serve(ports: Ports) -> Result<(), DaemonError> {
     tokio::spawn(main);
     if let Some(port) = ports.interpreter {
         let listener = listen(port)?;
-        let interpreter = Arc::new(Interpreter::new(sandbox));
+        let interpreter = Arc::new(Interpreter::new(Arc::clone(&sandbox)));
         interpreter.prestart();
-        tokio::spawn(listen::serve(listener, interpreter::router(interpreter)));
+        let awake = from_fn_with_state(Arc::clone(&sandbox), http::refuse_while_frozen);
+        tokio::spawn(listen::serve(
+            listener,
+            interpreter::router(interpreter).layer(awake),
+        ));
     }
     let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Setup)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Setup)?;
@@ -72,6 +77,8 @@ pub async fn serve(ports: Ports) -> Result<(), DaemonError> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    // Whoever is frozen takes its own signal only when it goes on.
+    sandbox.freezer.thaw();
     Ok(())
 }
 

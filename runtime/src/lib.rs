@@ -8,6 +8,8 @@
 //! * [`process`] and [`filesystem`] implement the two Connect services,
 //! * [`http`] the plain HTTP routes next to them,
 //! * [`interpreter`] the code interpreter on its own port,
+//! * [`freeze`] stops everything and continues it,
+//! * [`init`] is process 1 around the user's command,
 //! * [`sandbox`] holds the state that they share,
 //! * [`os`] is the only place with unsafe code.
 
@@ -16,7 +18,9 @@ pub mod account;
 pub mod blocking;
 pub mod daemon;
 pub mod filesystem;
+pub mod freeze;
 pub mod http;
+pub mod init;
 pub mod install;
 pub mod interpreter;
 mod listen;

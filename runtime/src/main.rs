@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::Parser;
 use cli::{Cli, Command, Listen, is_entry_script};
 use sandbox_runtime::daemon::{self, Ports};
+use sandbox_runtime::init;
 use sandbox_runtime::install::{default_directory, install, stay};
 use sandbox_runtime::os::memory::limit_allocator;
 use sandbox_runtime::start::start;
@@ -34,7 +35,10 @@ fn main() -> ExitCode {
     let result = if is_entry_script(&arguments) {
         run_install(&default_directory(), true)
     } else {
-        run(Cli::parse().command)
+        match Cli::parse().command {
+            Command::Init { command } => return ExitCode::from(init::run(&command)),
+            command => run(command),
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,6 +62,8 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
             runtime.shutdown_timeout(LAST_WRITES);
             Ok(result?)
         }
+        // Ends with a code of its own, see `main`.
+        Command::Init { .. } => Ok(()),
         Command::Start(listen) => Ok(start(ports(&listen))?),
         Command::Install { directory, stay } => run_install(&directory, stay),
     }

@@ -8,6 +8,7 @@ use silica_runtime_api::{InitRequest, SANDBOX_USER};
 
 use crate::access::Access;
 use crate::account::{Account, AccountError, account_exists};
+use crate::freeze::Freezer;
 use crate::process::{Processes, Reaper};
 use crate::usage::Recorder;
 
@@ -19,6 +20,8 @@ pub struct Sandbox {
     pub processes: Processes,
     /// Starts children and collects their exits.
     pub reaper: Arc<Reaper>,
+    /// Stops and continues everything.
+    pub freezer: Arc<Freezer>,
     /// What the sandbox uses.
     pub usage: Recorder,
     /// User of requests that name none, from the daemon's environment.
@@ -52,6 +55,7 @@ impl Sandbox {
             access,
             processes: Processes::default(),
             reaper,
+            freezer: Arc::default(),
             usage: Recorder::default(),
             boot_user,
             settings,

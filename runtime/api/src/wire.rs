@@ -34,6 +34,10 @@ pub const COMPOSE_PATH: &str = "/files/compose";
 pub const LOOPBACK_PATH: &str = "/loopback/";
 /// Protocol that a request for [`LOOPBACK_PATH`] wants to `Upgrade` to: plain bytes.
 pub const LOOPBACK_PROTOCOL: &str = "tcp";
+/// Stops every process of the sandbox (POST), answered with [`Frozen`](crate::Frozen). For the manager, not for clients.
+pub const FREEZE_PATH: &str = "/freeze";
+/// Continues what [`FREEZE_PATH`] has stopped (POST), answered with [`Thawed`](crate::Thawed). For the manager.
+pub const THAW_PATH: &str = "/thaw";
 
 /// Environment variable of the daemon: lower-case hex SHA-256 of the access
 /// token. When set, the token is required from the first request on.

@@ -4,6 +4,7 @@ mod auth;
 mod error;
 mod extract;
 mod files;
+mod freeze;
 mod idle;
 mod init;
 mod loopback;
@@ -24,11 +25,12 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use silica_runtime_api::{
-    COMPOSE_PATH, ENVS_PATH, FILES_PATH, HEALTH_PATH, INIT_PATH, LOOPBACK_PATH, METRICS_HISTORY_PATH,
-    METRICS_PATH,
+    COMPOSE_PATH, ENVS_PATH, FILES_PATH, FREEZE_PATH, HEALTH_PATH, INIT_PATH, LOOPBACK_PATH,
+    METRICS_HISTORY_PATH, METRICS_PATH, THAW_PATH,
 };
 
 pub use error::ApiError;
+pub(crate) use freeze::refuse_while_frozen;
 pub(crate) use idle::{IDLE_LIMIT, Impatient};
 
 use crate::sandbox::Sandbox;
@@ -36,19 +38,34 @@ use crate::sandbox::Sandbox;
 /// All routes of the daemon's main port.
 pub fn router(sandbox: Arc<Sandbox>) -> Router {
     let services = services::connect(&sandbox);
-    let protected = Router::new()
+    let always = Router::new()
         .route(METRICS_PATH, get(metrics::serve))
         .route(METRICS_HISTORY_PATH, get(metrics::serve_history))
+        .route(FREEZE_PATH, post(freeze::freeze))
+        .route(THAW_PATH, post(freeze::thaw));
+    let awake = Router::new()
         .route(ENVS_PATH, get(serve_envs))
         .route(COMPOSE_PATH, post(files::compose))
         .route(&format!("{LOOPBACK_PATH}{{port}}"), get(loopback::serve))
         .route_service("/process.Process/{method}", services.clone())
         .route_service("/filesystem.Filesystem/{method}", services)
+        .layer(from_fn_with_state(
+            Arc::clone(&sandbox),
+            freeze::refuse_while_frozen,
+        ));
+    let files = Router::new()
+        .route(FILES_PATH, get(files::download).post(files::upload))
+        .layer(from_fn_with_state(
+            Arc::clone(&sandbox),
+            freeze::refuse_while_frozen,
+        ));
+    let protected = always
+        .merge(awake)
         .layer(from_fn_with_state(Arc::clone(&sandbox), auth::require_token));
     Router::new()
         .route(HEALTH_PATH, get(serve_health))
         .route(INIT_PATH, post(init::serve))
-        .route(FILES_PATH, get(files::download).post(files::upload))
+        .merge(files)
         .merge(protected)
         .fallback(serve_nothing)
         .method_not_allowed_fallback(refuse_method)

@@ -5,6 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use nix::fcntl::{OFlag, open};
+use nix::sys::signal::SigSet;
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, setgid, setgroups, setsid, setuid, write};
 
@@ -67,6 +68,15 @@ pub fn isolate(command: &mut Command, isolation: Isolation) {
 /// Makes `command` start in a session of its own, so that it survives the end of the caller's.
 pub fn detach(command: &mut Command) {
     isolate(command, Isolation::default());
+}
+
+/// Makes `command` start with no signal blocked, whatever the calling thread blocks.
+#[expect(unsafe_code, reason = "pre_exec is the only hook between fork and exec")]
+pub fn unblock_signals(command: &mut Command) {
+    // SAFETY: the hook makes one async-signal-safe system call.
+    unsafe {
+        command.pre_exec(|| Ok(SigSet::empty().thread_set_mask()?));
+    }
 }
 
 /// Protects (or exposes) the calling process against the out-of-memory killer, as far as permitted.

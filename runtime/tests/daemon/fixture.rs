@@ -11,6 +11,20 @@ use silica_free_ports::free_port;
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// The executable.
+pub(crate) const DAEMON: &str = env!("CARGO_BIN_EXE_sandbox-runtime");
+
+/// A command that runs `first` as process 1 of a PID namespace, which ends with it.
+pub(crate) fn isolated(first: &[&str]) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child", "--mount-proc"]);
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.arg("--").args(first);
+    command
+}
+
 pub(crate) struct Daemon {
     process: Child,
     port: u16,
@@ -37,13 +51,27 @@ impl Daemon {
         Self::spawn(interpreter, &arguments, env)
     }
 
+    /// Starts a daemon in a PID namespace of its own, as in a container, with `first` as its process 1.
+    /// `first` gets the daemon's command line as arguments.
+    pub(crate) fn start_isolated(first: &[&str]) -> Self {
+        let port = free_port();
+        let mut command = isolated(first);
+        let port_text = port.to_string();
+        command.args([DAEMON, "serve", "--no-interpreter", "--port", &port_text]);
+        Self::adopt(command.spawn().unwrap(), port)
+    }
+
     fn spawn(port: u16, arguments: &[&str], env: &[(&str, &str)]) -> Self {
-        let process = Command::new(env!("CARGO_BIN_EXE_sandbox-runtime"))
+        let process = Command::new(DAEMON)
             .arg("serve")
             .args(arguments)
             .envs(env.iter().copied())
             .spawn()
             .unwrap();
+        Self::adopt(process, port)
+    }
+
+    fn adopt(process: Child, port: u16) -> Self {
         let mut daemon = Self { process, port };
         let begin = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {

@@ -4,6 +4,8 @@
 
 mod binary_codec;
 mod fixture;
+mod freeze;
+mod init;
 mod interpreter;
 mod loopback;
 mod memory;
