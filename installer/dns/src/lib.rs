@@ -10,7 +10,7 @@
 //! - [`probe`] chooses the names to ask for
 //! - [`exchange`] asks one server, [`view`] asks through one kind of eyes
 //! - [`answer`] reads, [`verdict`] judges one answer, `compare` all of them
-//! - [`check`] puts these together, [`wait`] repeats it until all is right
+//! - [`check`] puts these together, [`mod@wait`] repeats it until all is right
 //! - [`records`] says what to create, [`caa`] who may issue certificates
 //! - [`report`] is the outcome, for people and as JSON
 

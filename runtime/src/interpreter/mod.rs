@@ -3,7 +3,7 @@
 //! * [`routes`] is the HTTP surface,
 //! * [`contexts`] knows the contexts that clients can name,
 //! * [`kernel`] owns one kernel process, speaking [`zmtp`] and [`message`],
-//! * [`execution`] drives one cell, [`progress`], [`line`], [`mime`], [`lossy`] and [`env`] are its pure parts.
+//! * [`execution`] drives one cell, [`progress`], [`mod@line`], [`mime`], [`lossy`] and [`mod@env`] are its pure parts.
 
 mod contexts;
 mod env;

@@ -14,6 +14,7 @@ mod load;
 mod python;
 mod rotator;
 mod test;
+mod tidy;
 mod up;
 mod workspace;
 
@@ -33,6 +34,7 @@ async fn main() -> ExitCode {
         Task::Cluster(arguments) => cluster::run(arguments).await,
         Task::Images => images::run(),
         Task::Generate { check } => generate::run(check),
+        Task::Tidy => tidy::run(),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
     };
     match result {

@@ -44,7 +44,7 @@ impl Plan {
                 what: "compile the release executables",
                 node: false,
             },
-            Task::Down | Task::Images | Task::Generate { .. } | Task::Fuzz(_) => Self::default(),
+            Task::Down | Task::Images | Task::Generate { .. } | Task::Tidy | Task::Fuzz(_) => Self::default(),
         }
     }
 

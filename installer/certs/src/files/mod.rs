@@ -97,7 +97,7 @@ pub enum Error {
     },
 }
 
-/// What [`write`] did.
+/// What [`write()`] did.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Written {
     /// The files written, in their order.

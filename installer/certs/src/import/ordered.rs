@@ -8,7 +8,7 @@ use crate::pem;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Ordered {
     /// The server's certificate, then each issuer behind what it signed. What
-    /// could not be linked comes last, for [`review`] to name it.
+    /// could not be linked comes last, for [`review`](super::review) to name it.
     pub served: String,
     /// The self-signed root, when it came along; clients have it.
     pub root: Option<String>,

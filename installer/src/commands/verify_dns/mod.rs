@@ -58,8 +58,8 @@ pub struct VerifyDnsArgs {
         value_delimiter = ','
     )]
     pub expect: Vec<String>,
-    /// Ask this resolver too, as IP, IP:PORT or [IPv6]:PORT; may be repeated
-    #[arg(long, value_name = "ADDRESS", value_parser = resolver)]
+    // Not a doc comment: brackets would be links there.
+    #[arg(help = "Ask this resolver too, as IP, IP:PORT or [IPv6]:PORT; may be repeated", long, value_name = "ADDRESS", value_parser = resolver)]
     pub resolver: Vec<SocketAddr>,
     /// Ask well-known public resolvers too: 1.1.1.1, 8.8.8.8 and 9.9.9.9
     #[arg(long)]

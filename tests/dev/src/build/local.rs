@@ -40,13 +40,20 @@ pub(super) fn build() -> Result<PathBuf> {
     Ok(silica)
 }
 
-/// Cargo with everything selected and the executables in the bundle, so that artifacts, tests and
-/// lints share what they compile.
+/// Cargo with the executables in the bundle, once they are there, so that artifacts, tests and lints
+/// share what they compile.
 pub(super) fn cargo() -> Command {
     let mut cargo = silica_provision::command::cargo();
-    cargo
-        .current_dir(workspace::root())
-        .env(super::BUNDLE_VARIABLE, bundle());
+    cargo.current_dir(workspace::root());
+    let bundle = bundle();
+    if MEMBERS
+        .iter()
+        .all(|name| bundle.join(format!("{name}.zst")).exists())
+    {
+        cargo.env(super::BUNDLE_VARIABLE, bundle);
+    } else {
+        cargo.env_remove(super::BUNDLE_VARIABLE);
+    }
     cargo
 }
 

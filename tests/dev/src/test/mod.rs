@@ -21,7 +21,7 @@ use xtask::cli::suites::Suite;
 use xtask::cli::test::Arguments;
 
 use crate::build::Profile;
-use crate::{down, generate, up};
+use crate::{down, generate, tidy, up};
 
 use outcome::{Outcome, begin, conclude, end, timed};
 pub(crate) use ownership::{disown, mark};
@@ -53,6 +53,9 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     preparation.wait().await?;
     if suites.contains(&Suite::Lint) {
         outcomes.push(timed(Suite::Lint, || cargo::run(Suite::Lint, &[])));
+    }
+    if suites.contains(&Suite::Tidy) {
+        outcomes.push(timed(Suite::Tidy, tidy::check));
     }
     if suites.contains(&Suite::Node) {
         let began = begin(Suite::Node);

@@ -55,6 +55,13 @@ Examples:
         #[arg(long)]
         check: bool,
     },
+    /// Check the rules that the compiler does not know: dependencies, structure, documentation
+    #[command(after_help = "\
+Example:
+  cargo xtask tidy
+
+The rules are in tests/dev/src/tidy/rules.rs and deny.toml.")]
+    Tidy,
     /// Fuzz the readers of certificates and keys for a limited time
     Fuzz(fuzz::Arguments),
 }

@@ -9,6 +9,8 @@ pub enum Suite {
     Format,
     /// Clippy with all its warnings as errors
     Lint,
+    /// Rules of the repository's structure, and cargo-deny
+    Tidy,
     /// The committed YAML is fresh
     Generated,
     /// The local cluster itself, killed at each step of its start

@@ -34,8 +34,12 @@ clients of the installation refuse.")]
 pub struct InspectArgs {
     #[command(flatten)]
     pub format: Format,
-    /// Certificate file (PEM or DER), or HOST[:PORT] to ask for its certificate
-    #[arg(value_name = "FILE|HOST[:PORT]", required_unless_present = "cluster")]
+    // Not a doc comment: brackets would be links there.
+    #[arg(
+        help = "Certificate file (PEM or DER), or HOST[:PORT] to ask for its certificate",
+        value_name = "FILE|HOST[:PORT]",
+        required_unless_present = "cluster"
+    )]
     pub target: Option<String>,
     /// Show the certificates of the installation
     #[arg(long, conflicts_with_all = ["target", "ca", "connect"])]
