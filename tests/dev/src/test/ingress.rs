@@ -213,7 +213,7 @@ impl Ingress<'_> {
 /// The definitions of the Gateway API's standard channel, from the module that Traefik is
 /// built with.
 fn gateway_definitions() -> Result<PathBuf> {
-    let folder = workspace::root().join("tests/cluster/go/traefik");
+    let folder = Tool::Traefik.folder();
     let told = command::read(
         Command::new("go")
             .args(["mod", "download", "-json", "sigs.k8s.io/gateway-api"])

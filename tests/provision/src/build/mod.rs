@@ -38,7 +38,7 @@ pub fn is_built(cache: &Path) -> Result<bool> {
 /// Builds a tool unless the cache holds it, and returns its path.
 pub fn build_tool(cache: &Path, tool: Tool) -> Result<PathBuf> {
     let module = Module {
-        folder: modules().join(tool.name()),
+        folder: tool.folder(),
         package: tool.package(),
         name: tool.name(),
         link_flags: String::new(),

@@ -1,5 +1,9 @@
 //! Real servers and independent judges for tests.
 
+use std::path::PathBuf;
+
+use super::module::modules;
+
 /// A real server or an independent judge that tests run by themselves, outside the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
@@ -39,6 +43,11 @@ impl Tool {
             Self::Mkcert => "SILICA_MKCERT",
             Self::Traefik => "SILICA_TRAEFIK",
         }
+    }
+
+    /// The folder of its Go module.
+    pub fn folder(self) -> PathBuf {
+        modules().join(self.name())
     }
 
     pub(super) const fn package(self) -> &'static str {
