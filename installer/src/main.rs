@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use silica::{cli::Cli, exit::Exit, run};
+use silica::cli::{Cli, context as run, exit::Exit};
 
 fn main() -> ExitCode {
     match Cli::try_parse() {

@@ -5,10 +5,12 @@ use silica_manifests::{Images, Objects, Options, Phase, objects};
 use time::OffsetDateTime;
 
 use crate::{
-    bundle::{self, Bundle},
-    delivery::pack::Packing,
+    cluster::inventory::{Entry, Inventory, State},
+    delivery::{
+        bundle::{self, Bundle},
+        pack::Packing,
+    },
     facts::ClusterFacts,
-    inventory::{Entry, Inventory, State},
     secrets::{self, SecretPlan},
     settings::Settings,
 };

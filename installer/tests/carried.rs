@@ -10,9 +10,11 @@ use kube::{
 };
 use serde_json::json;
 use silica::{
-    apply::{self, Action, Conflicts},
-    bundle::sha256,
-    cluster::Cluster,
+    cluster::{
+        Cluster,
+        apply::{self, Action, Conflicts},
+    },
+    delivery::bundle::sha256,
 };
 use silica_api::carried::{CHUNK_BYTES, CONFIG_MAP_BYTES};
 use silica_manifests::{Carried, Images, Object, Options, Packed, Phase, objects};

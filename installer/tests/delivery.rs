@@ -15,10 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use silica::{
+use silica::delivery::{
+    Target, Tool,
     bundle::{Architecture, Bundle, Member, Part},
-    delivery::{Target, Tool, send},
-    images,
+    images, send,
 };
 use silica_api::names;
 

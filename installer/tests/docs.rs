@@ -10,10 +10,12 @@ use std::{
 
 use clap::{Command, CommandFactory};
 use silica::{
-    check::{PREFLIGHT, TROUBLESHOOTING},
-    cli::Cli,
+    cli::{
+        Cli,
+        check::{PREFLIGHT, TROUBLESHOOTING},
+        exit::Exit,
+    },
     delivery::by_hand,
-    exit::Exit,
     settings::parameter,
 };
 

@@ -4,7 +4,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::install::InstallArgs;
-use crate::{error::Error, exit::Exit, pipeline::Examined, report::Output, run::Context};
+use crate::{
+    cli::{context::Context, error::Error, exit::Exit, report::Output},
+    pipeline::Examined,
+};
 
 /// Flags of `silica check`: those of `silica install`.
 #[derive(Args, Clone, Debug)]

@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use crate::{cli::Cli, error::Error, exit::Exit, run::Context};
+use crate::cli::{Cli, context::Context, error::Error, exit::Exit};
 
 /// Flags of `silica completions`.
 #[derive(Args, Clone, Debug)]

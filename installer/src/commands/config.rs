@@ -5,12 +5,14 @@ use serde_json::Value;
 
 use super::install::InstallArgs;
 use crate::{
-    error::Error,
-    exit::Exit,
+    cli::{
+        context::Context,
+        error::Error,
+        exit::Exit,
+        report::{Output, ReportForm},
+    },
     facts,
     pipeline::read_resolved,
-    report::{Output, ReportForm},
-    run::Context,
     settings::{Layer, Said, parameter},
 };
 

@@ -6,12 +6,10 @@ use clap::Args;
 use silica_api::names;
 
 use crate::{
+    certificates::env_block::EnvBlock,
+    cli::{context::Context, error::Error, exit::Exit},
     commands::certs::export,
-    env_block::EnvBlock,
-    error::Error,
-    exit::Exit,
     facts,
-    run::Context,
     secrets::{client_roots, entry, owned_text},
 };
 

@@ -9,12 +9,11 @@ use std::{
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::{
-    bundle::{self, Architecture},
-    delivery::by_hand,
-    error::Error,
-    exit::Exit,
-    images,
-    run::Context,
+    cli::{context::Context, error::Error, exit::Exit},
+    delivery::{
+        bundle::{self, Architecture},
+        by_hand, images,
+    },
 };
 
 /// Flags of `silica images`.

@@ -5,16 +5,17 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::{
+    certificates::env_block::{self, EnvBlock},
+    cli::{
+        context::Context,
+        error::Error,
+        exit::Exit,
+        report::{Output, ReportForm},
+    },
+    cluster::inventory::Entry,
     commands::certs::export,
-    env,
-    env_block::{self, EnvBlock},
-    error::Error,
-    exit::Exit,
-    inventory::Entry,
     pipeline::{Prepared, Verified},
-    report::{Output, ReportForm},
-    run::Context,
-    settings::Flags,
+    settings::{Flags, env},
 };
 
 const EXAMPLES: &str = "\

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Command, CommandFactory};
 use clap_mangen::Man;
 
-use crate::{cli::Cli, error::Error, exit::Exit, run::Context};
+use crate::cli::{Cli, context::Context, error::Error, exit::Exit};
 
 /// Flags of `silica man`.
 #[derive(Args, Clone, Debug)]

@@ -8,12 +8,10 @@ use silica_manifests::{Images, Object, Phase, documents, objects};
 
 use super::install::InstallArgs;
 use crate::{
-    bundle,
-    delivery::{self, pack::Packing},
-    error::Error,
-    exit::Exit,
-    facts, plan, rights, role,
-    run::Context,
+    cli::{context::Context, error::Error, exit::Exit},
+    delivery::{self, bundle, pack::Packing},
+    facts, plan,
+    rights::{self, role},
     settings::{self, ImageDelivery, Said, Settings, layer},
 };
 

@@ -6,15 +6,11 @@ use silica_manifests::{Images, documents, objects};
 
 use super::install::InstallArgs;
 use crate::{
-    bundle,
-    check::Verdict,
+    cli::{check::Verdict, context::Context, error::Error, exit::Exit},
     cluster::Cluster,
-    delivery::{self, Delivery, pack::Packing},
-    error::Error,
-    exit::Exit,
+    delivery::{self, Delivery, bundle, pack::Packing},
     pipeline::read_resolved,
     plan,
-    run::Context,
     settings::{Layer, Said, Settings},
 };
 

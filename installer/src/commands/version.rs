@@ -3,7 +3,11 @@
 use clap::Args;
 use serde_json::json;
 
-use crate::{bundle, cli::Format, error::Error, exit::Exit, facts, report::Output, run::Context};
+use crate::{
+    cli::{Format, context::Context, error::Error, exit::Exit, report::Output},
+    delivery::bundle,
+    facts,
+};
 
 /// Flags of `silica version`.
 #[derive(Args, Clone, Debug)]

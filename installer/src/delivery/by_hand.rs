@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use crate::env_block::quote;
+use crate::certificates::env_block::quote;
 
 /// Name of the archive in examples.
 pub const ARCHIVE: &str = "silica-images.tar";

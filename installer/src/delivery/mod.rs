@@ -9,8 +9,10 @@
 //! | [`Target::Carried`] | an image that every node has already |
 //! | [`Target::Nowhere`] | nodes that have the images, or pull them |
 
+pub mod bundle;
 pub mod by_hand;
 pub mod choose;
+pub mod images;
 pub mod machine;
 pub mod nodes;
 pub mod pack;
@@ -22,13 +24,16 @@ use std::path::PathBuf;
 use silica_manifests::Images;
 use silica_registry::{Address, Transport};
 
-use self::{choose::Situation, machine::Machine, pack::Packing};
+use self::{
+    bundle::{Architecture, Bundle},
+    choose::Situation,
+    machine::Machine,
+    pack::Packing,
+};
 use crate::{
-    bundle::{self, Architecture, Bundle},
-    check::Check,
+    cli::{check::Check, error::Error},
     cluster::Cluster,
-    error::Error,
-    placement::Placement,
+    facts::placement::Placement,
     plan,
     settings::{self, ChosenImages, ImageDelivery, Settings},
 };

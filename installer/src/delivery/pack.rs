@@ -4,7 +4,7 @@ use silica_api::carried::CONFIG_MAP_BYTES;
 use silica_manifests::{Carried, Images, Packed};
 
 use super::Target;
-use crate::{
+use crate::delivery::{
     bundle::{self, Architecture, Bundle, Member, sha256},
     images,
 };

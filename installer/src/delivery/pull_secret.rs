@@ -7,8 +7,8 @@ use silica_manifests::Object;
 
 use super::{RegistrySettings, send};
 use crate::{
+    cli::error::Error,
     cluster::{self, Cluster, request},
-    error::Error,
 };
 
 /// Type and key that kubelets look for.

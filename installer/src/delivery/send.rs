@@ -10,7 +10,7 @@ use silica_registry::{Credentials, Registry, credentials};
 use tokio::process::Command;
 
 use super::{RegistrySettings, Target, machine::is_on_path};
-use crate::{
+use crate::delivery::{
     bundle::{Architecture, Bundle, Member},
     images,
 };

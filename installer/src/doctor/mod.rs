@@ -95,8 +95,13 @@ mod tests {
 
     use super::*;
     use crate::{
-        apply::{Field, Objection, Why},
-        cluster, error, lock, wait,
+        cli::error,
+        cluster::{
+            self,
+            apply::{Field, Objection, Why},
+            lock,
+        },
+        pipeline::wait,
     };
 
     fn first(text: &str) -> Option<&'static str> {

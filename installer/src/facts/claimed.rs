@@ -8,9 +8,10 @@ use super::{
     definitions::{Owner, owner},
     is_ours,
 };
-use crate::{
-    cluster::{Cluster, Error, found, request},
+use crate::cluster::{
+    Cluster, Error, found,
     inventory::{Entry, Inventory},
+    request,
 };
 
 /// An object that the plan would write, and that somebody else made.

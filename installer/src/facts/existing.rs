@@ -10,9 +10,8 @@ use silica_manifests::secret_requests;
 
 use super::CONCURRENCY;
 use crate::{
-    cluster::{Cluster, Error, request},
-    error,
-    inventory::Inventory,
+    cli::error,
+    cluster::{Cluster, Error, inventory::Inventory, request},
 };
 
 /// Secrets and bundle of an earlier installation. No `Debug`: it holds keys.

@@ -8,11 +8,7 @@ use std::{
 use kube::{ResourceExt, core::ObjectMeta};
 use silica_api::{labels, names};
 
-use crate::{
-    cluster::{Cluster, Error, request},
-    inventory::Inventory,
-    lock,
-};
+use crate::cluster::{Cluster, Error, inventory::Inventory, lock, request};
 
 mod claimed;
 pub(crate) mod clock;
@@ -21,6 +17,7 @@ mod existing;
 mod ingress_classes;
 mod namespace;
 pub mod nodes;
+pub mod placement;
 mod strangers;
 pub mod templates;
 pub mod way_in;

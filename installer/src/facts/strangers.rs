@@ -15,8 +15,7 @@ use silica_certs::inspect;
 
 use super::{CONCURRENCY, is_ours};
 use crate::{
-    cluster::{Cluster, Error, request},
-    inventory::Entry,
+    cluster::{Cluster, Error, inventory::Entry, request},
     secrets::CERTIFICATE,
 };
 

@@ -15,9 +15,9 @@ use silica_manifests::{
 
 use super::IngressClassFact;
 use crate::{
-    address::is_ready,
     cluster::{Cluster, Error, found, request},
-    placement::Placement,
+    exposure::address::is_ready,
+    facts::placement::Placement,
 };
 
 /// How many objects are looked at for a sign of life.

@@ -9,17 +9,17 @@ use tokio::time::Instant;
 
 use super::{Ready, Verified, settled::verify_unchanged};
 use crate::{
-    address::Addresses,
-    cluster::Cluster,
-    error::Error,
-    inventory::{Entry, Inventory, State},
-    lock,
+    cli::{context::Context, error::Error},
+    cluster::{
+        Cluster,
+        inventory::{Entry, Inventory, State},
+        lock,
+    },
+    exposure::address::Addresses,
+    pipeline::{rollback::Snapshot, wait},
     plan::Plan,
-    rollback::Snapshot,
-    run::Context,
     secrets::contents,
     settings::Settings,
-    wait,
 };
 
 /// How long an address from the outside world is waited for; after that the

@@ -8,11 +8,12 @@ use silica_manifests::{Object, Phase};
 
 use super::Prepared;
 use crate::{
-    apply::{Action, Change, Conflicts},
-    error::Error,
-    inventory::{Entry, Inventory, State},
-    report,
-    rollback::Snapshot,
+    cli::{error::Error, report},
+    cluster::{
+        apply::{Action, Change, Conflicts},
+        inventory::{Entry, Inventory, State},
+    },
+    pipeline::rollback::Snapshot,
     secrets::Decision,
     settings::{ValueChange, show},
 };

@@ -3,9 +3,14 @@
 
 mod applied;
 mod compared;
+pub mod connect;
+pub(crate) mod owned_fields;
 mod prepared;
 mod ready;
+pub mod rollback;
 mod settled;
+pub mod verify;
+pub mod wait;
 mod writing;
 
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -22,9 +27,10 @@ pub use self::{
     ready::{Ready, Verified},
 };
 pub(crate) use self::{prepared::read_resolved, settled::former};
-use crate::{
-    cluster::{self, Cluster, request},
+use crate::cluster::{
+    self, Cluster,
     inventory::{Entry, Inventory},
+    request,
 };
 
 /// Writes the inventory.

@@ -8,24 +8,25 @@ use time::OffsetDateTime;
 
 use super::Compared;
 use crate::{
-    apply::{self, Conflicts},
-    bundle::{self, Bundle},
-    check::Report,
-    cluster::{self, Cluster},
+    cli::{check::Report, context::Context, error::Error, report::ReportForm},
+    cluster::{
+        self, Cluster,
+        apply::{self, Conflicts},
+        inventory::Entry,
+    },
     commands::install::InstallArgs,
-    delivery::{Delivery, Target, pull_secret::PullSecret},
-    error::Error,
+    delivery::{
+        Delivery, Target,
+        bundle::{self, Bundle},
+        pull_secret::PullSecret,
+    },
     facts::{
         self, ClusterFacts,
         way_in::{ControllerFact, WayIn},
     },
-    inventory::Entry,
+    pipeline::rollback::Snapshot,
     plan::{self, Plan},
-    preflight,
-    report::ReportForm,
-    rights,
-    rollback::Snapshot,
-    run::Context,
+    preflight, rights,
     settings::{self, Layer, Said, Settings, layer},
 };
 

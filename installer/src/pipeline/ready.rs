@@ -12,19 +12,20 @@ use tokio::time::Instant;
 
 use super::Applied;
 use crate::{
-    address::{Addresses, Route},
-    check::Verdict,
-    cluster::{Cluster, request},
+    cli::{check::Verdict, context::Context, error::Error},
+    cluster::{Cluster, inventory::Verification, request},
     commands::verify_dns,
-    error::Error,
-    exposed::{self, Wanted},
+    exposure::{
+        address::{Addresses, Route},
+        exposed::{self, Wanted},
+        https::{Client, Trust},
+    },
     facts,
-    https::{Client, Trust},
-    inventory::Verification,
+    pipeline::{
+        verify::{self, Proof},
+        wait,
+    },
     plan::Plan,
-    run::Context,
-    verify::{self, Proof},
-    wait,
 };
 
 /// How long the API may take to answer once its pods are ready.

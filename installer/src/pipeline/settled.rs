@@ -5,12 +5,13 @@ use silica_api::names;
 
 use super::{Applied, delete, write_inventory};
 use crate::{
-    cluster::Cluster,
-    error::Error,
+    cli::{context::Context, error::Error},
+    cluster::{
+        Cluster,
+        inventory::{Entry, Inventory, State, Verification},
+        lock,
+    },
     facts,
-    inventory::{Entry, Inventory, State, Verification},
-    lock,
-    run::Context,
 };
 
 impl Applied {

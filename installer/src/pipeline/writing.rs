@@ -5,18 +5,17 @@ use silica_manifests::Phase;
 
 use super::{Applied, Compared, Prepared, write_inventory};
 use crate::{
-    apply::{self, Action, Conflicts},
-    bundle::Bundle,
-    cluster::Cluster,
-    delivery::{Target, send},
-    error::Error,
-    inventory::{Inventory, State},
-    lock,
+    cli::{context::Context, error::Error},
+    cluster::{
+        Cluster,
+        apply::{self, Action, Conflicts},
+        inventory::{Inventory, State},
+        lock,
+    },
+    delivery::{Target, bundle::Bundle, send},
+    pipeline::{rollback::Snapshot, wait},
     plan::phase_title,
-    rollback::Snapshot,
-    run::Context,
     secrets::contents,
-    wait,
 };
 
 impl Compared {

@@ -6,9 +6,8 @@ use silica_manifests::{Compute, Options};
 
 use super::MINOR_FLOOR;
 use crate::{
-    check::Check,
-    facts::{Amounts, Known, NodeFact, nodes::milli},
-    placement::Placement,
+    cli::check::Check,
+    facts::{Amounts, Known, NodeFact, nodes::milli, placement::Placement},
 };
 
 /// Native sidecars, which the templates of users rely on, are the kubelet's work.
@@ -132,7 +131,7 @@ mod tests {
     use silica_manifests::Images;
 
     use super::*;
-    use crate::check::Verdict;
+    use crate::cli::check::Verdict;
 
     fn options() -> Options {
         let images = Images {

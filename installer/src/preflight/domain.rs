@@ -2,7 +2,7 @@
 
 use silica_api::types::Domain;
 
-use crate::check::Check;
+use crate::cli::check::Check;
 
 /// Judges all domains.
 pub(super) fn check(domains: &[Domain]) -> Check {
@@ -74,7 +74,7 @@ fn suffix(domain: &str) -> Suffix {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Verdict;
+    use crate::cli::check::Verdict;
 
     fn judged(names: &[&str]) -> Check {
         let domains: Vec<Domain> = names.iter().map(|name| name.parse().unwrap()).collect();

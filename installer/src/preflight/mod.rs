@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use silica_api::{crd, names};
 
 use crate::{
-    check::{Check, Report},
+    cli::check::{Check, Report},
     facts::{Claimed, ClusterFacts, CrdFact, Known, NamespaceFact, Owner, Timings, Version, way_in::WayIn},
     rights::{self, Right},
     settings::Settings,
@@ -228,7 +228,7 @@ fn way_out(owner: &Owner) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Verdict;
+    use crate::cli::check::Verdict;
 
     #[test]
     fn old_kubernetes_is_refused() {

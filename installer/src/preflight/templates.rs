@@ -1,7 +1,7 @@
 //! Judges whether the default templates have a place to go to.
 
 use crate::{
-    check::Check,
+    cli::check::Check,
     facts::{
         Known,
         templates::{NamespaceState, TemplateNamespace},
@@ -32,7 +32,7 @@ pub(crate) fn template_namespace(fact: &TemplateNamespace) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Verdict;
+    use crate::cli::check::Verdict;
 
     #[test]
     fn templates_need_a_namespace_that_stays() {

@@ -4,7 +4,7 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
 
-use crate::{check::Check, facts::CrdFact};
+use crate::{cli::check::Check, facts::CrdFact};
 
 /// Judges every definition at once.
 pub(super) fn judge(live: &[CrdFact], wanted: &[CustomResourceDefinition]) -> Check {
@@ -62,7 +62,7 @@ mod tests {
     use silica_api::crd;
 
     use super::*;
-    use crate::{check::Verdict, facts::Owner};
+    use crate::{cli::check::Verdict, facts::Owner};
 
     fn live(scope: &str, stored: &[&str]) -> Vec<CrdFact> {
         vec![CrdFact {

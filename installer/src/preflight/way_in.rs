@@ -3,7 +3,7 @@
 use silica_manifests::{GatewayOptions, Options, gateway};
 
 use crate::{
-    check::Check,
+    cli::check::Check,
     facts::{
         IngressClassFact,
         way_in::{ControllerFact, GatewayFact, WayIn},
@@ -157,7 +157,7 @@ fn host_ports(replicas: u32, nodes: usize) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Verdict;
+    use crate::cli::check::Verdict;
 
     fn class(name: &str) -> IngressClassFact {
         IngressClassFact {

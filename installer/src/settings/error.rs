@@ -8,7 +8,7 @@ use silica_core::api_key;
 use silica_registry::AddressError;
 
 use super::layer::Origin;
-use crate::address;
+use crate::exposure::address;
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]

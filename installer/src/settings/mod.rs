@@ -12,9 +12,10 @@ use silica_core::api_key::ApiKey;
 use silica_manifests::Options;
 
 use self::{options::options, registry::registry};
-use crate::{address, commands::install::InstallArgs, delivery::RegistrySettings, env};
+use crate::{commands::install::InstallArgs, delivery::RegistrySettings, exposure::address};
 
 mod conflicts;
+pub mod env;
 mod error;
 mod flags;
 mod kind;

@@ -8,7 +8,7 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
-use silica::lock;
+use silica::cluster::lock;
 use silica_api::names;
 
 use crate::{

@@ -23,8 +23,8 @@ use kube::{
     core::ApiResource,
 };
 use serde_json::{Value, json};
-use silica::{
-    cluster::Cluster,
+use silica::cluster::{
+    Cluster,
     inventory::{Entry, Inventory},
 };
 use silica_api::{crd, labels, names};

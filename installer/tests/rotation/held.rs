@@ -21,7 +21,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
 };
 use serde_json::json;
-use silica::https;
+use silica::exposure::https;
 use silica_api::{crd::Sandbox, labels};
 use silica_certs::inspect;
 use tokio::{

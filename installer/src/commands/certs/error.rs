@@ -12,7 +12,7 @@ use silica_certs::{
 };
 
 use super::{import, issue, password, trust::store};
-use crate::exit::Exit;
+use crate::cli::exit::Exit;
 
 /// Why a certificate command failed.
 #[derive(Debug, thiserror::Error)]

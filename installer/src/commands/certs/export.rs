@@ -7,13 +7,10 @@ use clap::Args;
 
 use super::error::Error as CertsError;
 use crate::{
-    client_roots::{self, ClientRoots},
+    certificates::client_roots::{self, ClientRoots},
+    cli::{context::Context, error::Error, exit::Exit},
     cluster::Cluster,
-    error::Error,
-    exit::Exit,
-    facts,
-    run::Context,
-    secrets,
+    facts, secrets,
 };
 
 /// The file with our CA alone, in the folder.

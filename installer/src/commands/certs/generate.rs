@@ -15,9 +15,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::{error::Error as CertsError, password};
 use crate::{
-    error::Error,
-    exit::Exit,
-    run::Context,
+    cli::{context::Context, error::Error, exit::Exit},
     secrets::{self, served_names},
     settings,
 };

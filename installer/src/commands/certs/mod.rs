@@ -14,7 +14,7 @@ use std::time::Duration as StdDuration;
 
 use clap::{Args, Subcommand};
 
-use crate::{error::Error, exit::Exit, report::Output, run::Context};
+use crate::cli::{context::Context, error::Error, exit::Exit, report::Output};
 
 /// Flags of `silica certs`.
 #[derive(Args, Clone, Debug)]

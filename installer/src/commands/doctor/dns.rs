@@ -6,7 +6,7 @@ use silica_api::types::Domain;
 use silica_dns::{Report, Severity, Verdict};
 
 use super::Finding;
-use crate::{address::Addresses, cluster::reason, commands::verify_dns};
+use crate::{cluster::reason, commands::verify_dns, exposure::address::Addresses};
 
 /// What is wrong with the names of a domain, if anything.
 pub(super) async fn look(domain: &Domain, addresses: &Addresses) -> Option<Finding> {

@@ -11,19 +11,17 @@ use serde_json::{Value, json};
 use silica_api::{names, types::Domain};
 
 use crate::{
-    address::Addresses,
-    check::Verdict,
-    cli::Format,
+    cli::{Format, check::Verdict, context::Context, error::Error, exit::Exit, report::Output},
     cluster::{Cluster, request},
     commands::status::{self, Seen},
     doctor::{self, Case},
-    error::Error,
-    exit::Exit,
+    exposure::{
+        address::Addresses,
+        https::{Client, Trust},
+    },
     facts::Existing,
-    https::{Client, Trust},
-    report::Output,
-    run::Context,
-    secrets, wait,
+    pipeline::wait,
+    secrets,
 };
 
 /// Flags of `silica doctor`.

@@ -29,12 +29,14 @@ use super::{
     fingerprint_of, query,
 };
 use crate::{
-    apply::{self, Conflicts},
-    cluster::{Cluster, found, request},
+    cli::{context::Context, error::Error},
+    cluster::{
+        Cluster,
+        apply::{self, Conflicts},
+        found, request,
+    },
     commands::certs::error::Error as CertsError,
-    error::Error,
     facts::{self, Existing},
-    run::Context,
     secrets::{self, CERTIFICATE, PRIVATE_KEY, contents, owned_text, pair, served_names},
 };
 

@@ -23,17 +23,11 @@ use time::OffsetDateTime;
 
 use self::{authority::Rotation, deliver::Change, query::Status};
 use crate::{
-    check::Verdict,
-    cli::{self, Format},
-    cluster::Cluster,
+    cli::{self, Format, check::Verdict, context::Context, error::Error, exit::Exit, report::Output},
+    cluster::{Cluster, inventory::Inventory, lock},
     commands::certs::error::Error as CertsError,
-    error::Error,
-    exit::Exit,
     facts::{self, Existing, clock},
-    inventory::Inventory,
-    lock, preflight,
-    report::Output,
-    run::Context,
+    preflight,
     secrets::{self, Decision, contents},
     settings,
 };

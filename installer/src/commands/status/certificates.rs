@@ -6,7 +6,7 @@ use silica_certs::{authority::Authority, inspect, pem, verify, whole_text};
 use time::OffsetDateTime;
 
 use crate::{
-    check::Check,
+    cli::check::Check,
     facts::Existing,
     secrets::{CERTIFICATE, PRIVATE_KEY, entry, is_ours},
 };
@@ -91,7 +91,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::check::Verdict;
+    use crate::cli::check::Verdict;
 
     /// A Secret with a certificate of a year ago.
     fn existing(name: &str, change: impl FnOnce(&mut Secret)) -> Existing {

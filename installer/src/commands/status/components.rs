@@ -6,9 +6,8 @@ use serde::Serialize;
 use silica_api::names;
 
 use crate::{
-    check::Check,
+    cli::{check::Check, error::Error},
     cluster::{Cluster, request},
-    error::Error,
 };
 
 /// One Deployment.
@@ -102,7 +101,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::check::Verdict;
+    use crate::cli::check::Verdict;
 
     fn component(available: i32, updated: i32) -> Component {
         let deployment = serde_json::from_value(json!({

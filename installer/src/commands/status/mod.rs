@@ -13,18 +13,24 @@ pub(crate) use self::pools::read as read_pools;
 use self::{certificates::certificate, components::Component};
 
 use crate::{
-    address::Addresses,
-    check::{Check, Report},
-    cli::Format,
-    cluster::Cluster,
-    error::Error,
-    exit::Exit,
-    exposed::{self, Wanted},
+    cli::{
+        Format,
+        check::{Check, Report},
+        context::Context,
+        error::Error,
+        exit::Exit,
+        report::{self, Output},
+    },
+    cluster::{
+        Cluster,
+        inventory::{Inventory, State, Verification},
+    },
+    exposure::{
+        address::Addresses,
+        exposed::{self, Wanted},
+        gateway::{self, GatewayState},
+    },
     facts::{self, Existing},
-    gateway::{self, GatewayState},
-    inventory::{Inventory, State, Verification},
-    report::{self, Output},
-    run::Context,
 };
 
 /// Flags of `silica status`.
@@ -197,7 +203,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::check::Verdict;
+    use crate::cli::check::Verdict;
 
     #[test]
     fn another_version_of_silica_is_told() {

@@ -4,9 +4,8 @@ use kube::{Api, api::ListParams};
 use silica_api::{crd::SandboxSet, names};
 
 use crate::{
-    check::Check,
+    cli::{check::Check, error::Error},
     cluster::{Cluster, found, request},
-    error::Error,
 };
 
 /// Every pool; `None` when their definition is missing.
@@ -42,7 +41,7 @@ pub(super) fn check(sets: Option<&[SandboxSet]>) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Verdict;
+    use crate::cli::check::Verdict;
 
     #[test]
     fn missing_definitions_are_a_finding_and_no_templates_are_none() {

@@ -4,10 +4,9 @@ use serde_json::json;
 
 use super::{collection::Collection, logs, objects};
 use crate::{
+    cli::{context::Context, error::Error},
     cluster::request,
     commands::{doctor, status},
-    error::Error,
-    run::Context,
 };
 
 const README: &str = "\

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use silica_api::labels;
 
-use crate::diff::{LAST_APPLIED, is_secret, shorten_data};
+use crate::cluster::diff::{LAST_APPLIED, is_secret, shorten_data};
 
 /// Stands where something was.
 const HIDDEN: &str = "(hidden)";

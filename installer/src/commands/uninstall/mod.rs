@@ -20,16 +20,14 @@ use self::{
     remove::remove,
 };
 use crate::{
-    cli::Format,
-    cluster::Cluster,
-    error::Error,
-    exit::Exit,
+    cli::{Format, context::Context, error::Error, exit::Exit, report::Output},
+    cluster::{
+        Cluster,
+        inventory::{Entry, Inventory, State},
+        lock,
+    },
     facts::{ClusterFacts, NamespaceFact, Strangers, read_strangers},
-    inventory::{Entry, Inventory, State},
-    lock,
     pipeline::write_inventory,
-    report::Output,
-    run::Context,
 };
 
 /// Names shown in a refusal.

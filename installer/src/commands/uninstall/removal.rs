@@ -7,8 +7,8 @@ use silica_api::names;
 
 use super::UninstallArgs;
 use crate::{
+    cluster::inventory::Entry,
     facts::{ClusterFacts, CrdFact, Existing, NamespaceFact, Strangers},
-    inventory::Entry,
     pipeline::former,
     secrets,
 };

@@ -4,7 +4,11 @@ use std::fmt;
 
 use kube::api::DeleteParams;
 
-use crate::{cluster::Cluster, error::Error, inventory::Entry, pipeline::delete, run::Context, wait};
+use crate::{
+    cli::{context::Context, error::Error},
+    cluster::{Cluster, inventory::Entry},
+    pipeline::{delete, wait},
+};
 
 /// Kinds that are deleted only after what they own is gone.
 const OWNERS: [&str; 2] = ["Deployment", "SandboxSet"];

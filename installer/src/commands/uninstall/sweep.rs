@@ -13,9 +13,8 @@ use tokio::time::{Instant, sleep};
 
 use super::remove::Left;
 use crate::{
-    cluster::{Cluster, Error, request},
+    cluster::{Cluster, Error, inventory::Entry, request},
     facts::{CONCURRENCY, is_ours},
-    inventory::Entry,
 };
 
 /// Every kind of which the product makes objects: group, version, kind, plural.

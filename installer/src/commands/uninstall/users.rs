@@ -9,9 +9,8 @@ use silica_api::{
 };
 
 use crate::{
-    cluster::{Cluster, request},
-    error::Error,
-    inventory::Entry,
+    cli::error::Error,
+    cluster::{Cluster, inventory::Entry, request},
 };
 
 /// What users made: every custom object that neither the inventory lists nor

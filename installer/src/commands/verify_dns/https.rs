@@ -8,14 +8,15 @@ use tokio::time::timeout;
 
 use super::{Target, VerifyDnsArgs};
 use crate::{
-    address::Route,
-    check::Check,
+    cli::{check::Check, error::Error},
     cluster::Cluster,
-    error::Error,
-    exposed::{self, Wanted},
-    facts, health,
-    probe::Roots,
-    settings,
+    exposure::{
+        address::Route,
+        exposed::{self, Wanted},
+        health,
+        probe::Roots,
+    },
+    facts, settings,
 };
 
 /// How long the connections may take.

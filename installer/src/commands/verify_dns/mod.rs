@@ -16,17 +16,20 @@ use serde_json::{Value, json};
 use silica_dns::{ClusterDns, Expected, PUBLIC, Progress, Report, Request, ViewKind, probe::is_localhost};
 
 use crate::{
-    address::{self, Addresses},
-    check::{Check, Verdict},
-    cli::{self, Format},
+    cli::{
+        self, Format,
+        check::{Check, Verdict},
+        context::Context,
+        error::Error,
+        exit::Exit,
+        report::Output,
+    },
     cluster::Cluster,
-    cluster_dns::ServiceDns,
-    error::Error,
-    exit::Exit,
-    facts,
-    report::Output,
-    run::Context,
-    settings,
+    exposure::{
+        address::{self, Addresses},
+        cluster_dns::ServiceDns,
+    },
+    facts, settings,
 };
 
 const DNS_PORT: u16 = 53;

@@ -4,7 +4,7 @@
 use silica_dns::{Finding, ProbeReport, Report, Severity, ViewReport};
 
 use super::{Outcome, RecordForm, is_local};
-use crate::{check::Check, error::Error, report::Printer};
+use crate::cli::{check::Check, error::Error, report::Printer};
 
 pub(super) fn outcome(
     printer: &Printer,

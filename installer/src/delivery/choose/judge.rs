@@ -2,9 +2,8 @@
 
 use super::{ARCHITECTURE_LABEL, Choice, Refusal, Situation, by_hand, importer, list, names};
 use crate::{
-    bundle::Architecture,
-    check::Check,
-    delivery::{Target, nodes::NodeFact},
+    cli::check::Check,
+    delivery::{Target, bundle::Architecture, nodes::NodeFact},
 };
 
 /// Name of the check.

@@ -11,7 +11,7 @@ use super::{
     machine::{Machine, SOCKETS},
     nodes::{NodeFact, common_image},
 };
-use crate::{bundle::Architecture, placement::Placement, settings::ImageDelivery};
+use crate::{delivery::bundle::Architecture, facts::placement::Placement, settings::ImageDelivery};
 
 /// Label of the processor architecture on nodes.
 const ARCHITECTURE_LABEL: &str = "kubernetes.io/arch";

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Taint, Toleration};
 use silica_manifests::Options;
 
 use super::*;
-use crate::check::Verdict;
+use crate::cli::check::Verdict;
 
 fn node_of(name: &str, architecture: &str) -> NodeFact {
     NodeFact {

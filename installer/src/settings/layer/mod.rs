@@ -70,7 +70,7 @@ pub fn of_file(path: &Path, text: &str) -> Result<Layer, Error> {
     let tree: Node = serde_saphyr::from_str::<Option<Node>>(text)
         .map_err(|error| Error::ParseFile {
             path: path.to_owned(),
-            why: crate::yaml::place(&error),
+            why: crate::cluster::yaml::place(&error),
         })?
         .unwrap_or(Node::Map(Vec::new()));
     let mut layer = Layer::new();

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::env;
+use crate::settings::env;
 
 /// `images`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

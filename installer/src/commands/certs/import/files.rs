@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 
 use super::{Given, ImportArgs, Measure};
 use crate::{
+    cli::error::Error,
     commands::certs::{error::Error as CertsError, password},
-    error::Error,
 };
 
 /// Reads the files; all that are damaged are named at once.

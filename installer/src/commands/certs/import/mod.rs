@@ -22,20 +22,14 @@ use self::{
 };
 use super::{error::Error as CertsError, inspect::system_roots, password::KeyPasswordArgs};
 use crate::{
-    cli::Format,
-    cluster::Cluster,
+    cli::{Format, context::Context, error::Error, exit::Exit, report::Output},
+    cluster::{Cluster, inventory::Entry, lock},
     commands::rotate_certs::{
         deliver::{self, Change},
         fingerprint_of, installed_domains, leave_to_cert_manager,
     },
-    error::Error,
-    exit::Exit,
     facts,
-    inventory::Entry,
-    lock,
     pipeline::write_inventory,
-    report::Output,
-    run::Context,
     secrets::{CERTIFICATE, PRIVATE_KEY, contents::CA_CERTIFICATE},
 };
 

@@ -10,14 +10,16 @@ use time::{Duration, OffsetDateTime};
 
 use super::{Given, Measure};
 use crate::{
-    cluster::Cluster,
+    cli::error::Error,
+    cluster::{
+        Cluster,
+        inventory::{Entry, Inventory},
+    },
     commands::{
         certs::{error::Error as CertsError, inspect::system_roots},
         rotate_certs::installed_domains,
     },
-    error::Error,
     facts::clock,
-    inventory::{Entry, Inventory},
 };
 
 /// Who ends the TLS connections.

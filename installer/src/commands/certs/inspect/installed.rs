@@ -8,10 +8,9 @@ use time::OffsetDateTime;
 
 use super::{Group, system_roots};
 use crate::{
+    cli::{context::Context, error::Error},
     cluster::{Cluster, request},
-    error::Error,
     facts::{self, Existing},
-    run::Context,
     secrets::{self, client_roots, pair},
 };
 

@@ -17,7 +17,10 @@ use time::OffsetDateTime;
 
 use self::show::{describe, to_json};
 use super::error::Error as CertsError;
-use crate::{cli::Format, error::Error, exit::Exit, https, report::Output, run::Context};
+use crate::{
+    cli::{Format, context::Context, error::Error, exit::Exit, report::Output},
+    exposure::https,
+};
 
 /// Flags of `silica certs inspect`.
 #[derive(Args, Clone, Debug)]

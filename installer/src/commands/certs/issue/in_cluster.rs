@@ -6,14 +6,13 @@ use time::OffsetDateTime;
 
 use super::{IssueArgs, kept::Place, order, pending::Pending, read, settings, tell_end};
 use crate::{
+    cli::{context::Context, error::Error, exit::Exit},
+    cluster::lock,
     commands::{
         certs::import::{self, Given, Measure, Origin},
         rotate_certs::{deliver, installed_domains, leave_to_cert_manager},
     },
-    error::Error,
-    exit::Exit,
-    facts, lock,
-    run::Context,
+    facts,
 };
 
 /// Orders for the installed domains, and serves what came.

@@ -11,10 +11,13 @@ use silica_certs::files;
 use silica_manifests::Object;
 
 use crate::{
-    apply::{self, Conflicts},
-    cluster::{Cluster, request},
+    cli::error::Error,
+    cluster::{
+        Cluster,
+        apply::{self, Conflicts},
+        request,
+    },
     commands::certs::error::Error as CertsError,
-    error::Error,
 };
 
 /// File with the account, readable by its owner only.

@@ -21,7 +21,10 @@ use silica_certs::{files, inspect};
 use zeroize::Zeroizing;
 
 use super::error::Error as CertsError;
-use crate::{cli::duration, error::Error, exit::Exit, run::Context, secrets};
+use crate::{
+    cli::{context::Context, duration, error::Error, exit::Exit},
+    secrets,
+};
 use kept::{Kept, Place};
 use swept::Swept;
 

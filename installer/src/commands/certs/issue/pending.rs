@@ -14,7 +14,7 @@ use silica_certs::{files, inspect, secret::PrivateKeyPem, verify};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use crate::error::Error;
+use crate::cli::error::Error;
 
 /// Where the certificate of one order waits.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use silica_acme::{Settings, provider::tsig, settings::Provider};
 use zeroize::Zeroizing;
 
 use super::{DnsArg, IssueArgs, WAIT, WAIT_FOR_PERSON, read};
-use crate::{commands::certs::error::Error as CertsError, error};
+use crate::{cli::error, commands::certs::error::Error as CertsError};
 
 /// Why an order cannot be placed.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use silica_acme::{Dns01, TxtRecord, provider::Error};
 
-use crate::report::Printer;
+use crate::cli::report::Printer;
 
 /// A provider whose removal of records is shown.
 pub(super) struct Swept<P> {

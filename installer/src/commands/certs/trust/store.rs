@@ -9,7 +9,7 @@ use std::{
 
 use silica_certs::inspect::Inspected;
 
-use crate::env_block;
+use crate::certificates::env_block;
 
 /// Where an administrator puts CAs, below the root.
 const ADDED: &str = "usr/local/share/ca-certificates";
@@ -40,7 +40,7 @@ pub enum Error {
     },
     /// The CA's file could not be written.
     #[error(transparent)]
-    Write(#[from] Box<crate::error::Error>),
+    Write(#[from] Box<crate::cli::error::Error>),
     /// The store's program failed; files and bundle are as before.
     #[error("{PROGRAM} failed: {said}")]
     Update {
@@ -63,7 +63,7 @@ impl Error {
         let source = match self {
             Self::File { source, .. } => source,
             Self::Write(error) => match &**error {
-                crate::error::Error::WriteFile { source, .. } => source,
+                crate::cli::error::Error::WriteFile { source, .. } => source,
                 _ => return false,
             },
             _ => return false,

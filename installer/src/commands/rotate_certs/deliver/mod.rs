@@ -18,12 +18,15 @@ use tokio::time::timeout_at;
 use self::take_back::Undo;
 pub use self::ways::Ways;
 use crate::{
-    address::{self, Route},
-    apply::{self, Conflicts},
-    cluster::Cluster,
-    error::Error,
-    https::{Client, Trust},
-    run::Context,
+    cli::{context::Context, error::Error},
+    cluster::{
+        Cluster,
+        apply::{self, Conflicts},
+    },
+    exposure::{
+        address::{self, Route},
+        https::{Client, Trust},
+    },
 };
 
 const PAUSE: Duration = Duration::from_millis(100);

@@ -14,11 +14,13 @@ use tokio::{
 
 use super::Change;
 use crate::{
-    apply::{self, Conflicts},
-    cluster::{self, Cluster, request},
+    cli::{error::Error, report::Printer},
+    cluster::{
+        self, Cluster,
+        apply::{self, Conflicts},
+        request,
+    },
     commands::rotate_certs::fingerprint_of,
-    error::Error,
-    report::Printer,
     secrets::{self, CERTIFICATE},
 };
 

@@ -5,9 +5,9 @@ use silica_api::types::Domain;
 
 use super::served;
 use crate::{
-    address::{Addresses, Route},
+    cli::error::Error,
     cluster::Cluster,
-    error::Error,
+    exposure::address::{Addresses, Route},
 };
 
 /// The ways in, and how far they got. What decides here is pure.
