@@ -12,7 +12,8 @@ use args::{Cli, ControllerArgs, Role, ServerArgs};
 use clap::Parser as _;
 use silica_controller::RuntimeSource;
 use silica_core::token::TokenKey;
-use silica_server::{Auth, Readiness, Shutdown, everywhere};
+use silica_listen::everywhere;
+use silica_server::{Auth, Readiness, Shutdown};
 
 /// Most worker threads: a proxy of this size does not profit from more, and each
 /// one costs memory on machines with many cores.

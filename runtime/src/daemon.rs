@@ -92,5 +92,6 @@ async fn release_memory() {
 }
 
 fn listen(port: u16) -> Result<tokio::net::TcpListener, DaemonError> {
-    listen::listen(port).map_err(|source| DaemonError::Listen { port, source })
+    silica_listen::listen(silica_listen::everywhere(port))
+        .map_err(|source| DaemonError::Listen { port, source })
 }

@@ -17,12 +17,7 @@ impl Digest {
 
     /// The 64 lower-case hex digits without the algorithm's name.
     pub fn hex(&self) -> String {
-        self.0.iter().fold(String::with_capacity(64), |mut hex, byte| {
-            for nibble in [byte >> 4, byte & 0xf] {
-                hex.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-            }
-            hex
-        })
+        hex::encode(self.0)
     }
 }
 

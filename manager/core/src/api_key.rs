@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::token::{hex, hmac_sha256};
+use crate::token::hmac_sha256;
 
 /// The team that sees every namespace; the generated admin key belongs to it.
 pub const ADMIN_TEAM: &str = "admin";
@@ -42,7 +42,7 @@ impl ApiKey {
     /// A key made from 160 random bits: `e2b_` and 40 lower-case hexadecimal
     /// digits, the only form that every E2B SDK accepts (contract section 1.2).
     pub fn from_random(random: [u8; 20]) -> Self {
-        Self(format!("e2b_{}", hex(&random)))
+        Self(format!("e2b_{}", hex::encode(random)))
     }
 
     /// The key itself, to hand to its owner.
@@ -70,7 +70,7 @@ pub struct StoredKey {
 /// What is stored of a key: lower-case hex HMAC-SHA256 under the pepper. The
 /// pepper makes stored hashes of short, chosen keys useless outside the cluster.
 pub fn hash(pepper: &[u8], key: &str) -> String {
-    hex(&hmac_sha256(pepper, &[key.as_bytes()]))
+    hex::encode(hmac_sha256(pepper, &[key.as_bytes()]))
 }
 
 /// The stored keys, ready for look-ups.

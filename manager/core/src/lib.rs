@@ -13,7 +13,6 @@ pub mod cursor;
 pub mod image;
 pub mod init;
 pub mod metadata;
-pub mod percent;
 pub mod resources;
 pub mod route;
 pub mod sealed;

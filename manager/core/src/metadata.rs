@@ -3,11 +3,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use percent_encoding::percent_decode_str;
 use silica_api::{crd::PersistentMount, labels::EXTENSION_PREFIX};
 
 use crate::{
     image::{self, ImageReference},
-    percent,
     volume::{self, Mounts},
 };
 
@@ -236,10 +236,10 @@ impl Filter {
     /// Reads the `metadata` parameter after ordinary query decoding. What is left
     /// is a form whose keys and values are percent-encoded once more.
     pub fn parse(parameter: &str) -> Self {
-        let decoded = |text: String| percent::decode(&text).into_owned();
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         Self(
-            percent::form_pairs(parameter)
-                .map(|(key, value)| (decoded(key), decoded(value)))
+            form_urlencoded::parse(parameter.as_bytes())
+                .map(|(key, value)| (decoded(&key), decoded(&value)))
                 .collect(),
         )
     }

@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
-use silica_api::{
-    crd::{DynamicVolumeMount, PersistentMount},
-    names,
-};
+use silica_api::crd::{DynamicVolumeMount, PersistentMount};
+use silica_runtime_api::INSTALL_DIR;
 
 /// Most volumes of one sandbox.
 pub const MAX_MOUNTS: usize = 16;
@@ -15,7 +13,7 @@ const PATH_MAX: usize = 1024;
 /// Longest name of a PersistentVolume.
 const NAME_MAX: usize = 253;
 /// Folders that the container itself consists of; what is below them is its own, too.
-const OWN: [&str; 4] = [names::ENVD_DIR, "/proc", "/sys", "/dev"];
+const OWN: [&str; 4] = [INSTALL_DIR, "/proc", "/sys", "/dev"];
 
 /// Why mounts are refused.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

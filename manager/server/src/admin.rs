@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use axum::{Router, extract::State, response::IntoResponse, routing::get};
 use http::{StatusCode, header};
 
-use crate::socket::listen;
+use silica_listen::listen;
 
 /// What the admin endpoint asks a role.
 pub trait Readiness: Send + Sync + 'static {

@@ -13,6 +13,7 @@ use std::{
 use kube::Client;
 use silica_api::names;
 use silica_core::{api_key::KeyRing, chain::Chain};
+use silica_listen::listen;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +26,6 @@ use crate::{
     listener::{Listener, Server},
     metrics::Gauges,
     secret::watch_secret,
-    socket::listen,
     state::App,
     store::{watch_sandboxes, watch_sets},
     tls,

@@ -96,9 +96,3 @@ pub const RUNTIME_CONTAINER: &str = "runtime";
 pub const AGENT_RUNTIME: &str = "agent-runtime";
 /// Volume shared by the runtime container and the main container.
 pub const ENVD_VOLUME: &str = "envd-volume";
-/// Mount path of [`ENVD_VOLUME`].
-pub const ENVD_DIR: &str = "/mnt/envd";
-/// Path of the runtime executable inside a sandbox.
-pub const RUNTIME_BINARY: &str = "/mnt/envd/sandbox-runtime";
-/// Path of the start script that a user's own template calls from `postStart`.
-pub const ENVD_RUN_SCRIPT: &str = "/mnt/envd/envd-run.sh";

@@ -1,5 +1,7 @@
 //! Network ports, each with the name it has in Services and containers.
 
+use silica_runtime_api::{DAEMON_PORT, INTERPRETER_PORT};
+
 /// A named TCP port.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Port {
@@ -37,10 +39,10 @@ pub const SERVICE_HTTPS: Port = Port {
 /// In-sandbox daemon (envd protocol).
 pub const ENVD: Port = Port {
     name: "envd",
-    number: 49983,
+    number: DAEMON_PORT,
 };
 /// In-sandbox code interpreter.
 pub const INTERPRETER: Port = Port {
     name: "interpreter",
-    number: 49999,
+    number: INTERPRETER_PORT,
 };

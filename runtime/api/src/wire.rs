@@ -1,5 +1,22 @@
 //! Ports, header names, paths and environment variables.
 
+// Only literals can be joined while compiling.
+macro_rules! install_dir {
+    () => {
+        "/mnt/envd"
+    };
+}
+macro_rules! binary_name {
+    () => {
+        "sandbox-runtime"
+    };
+}
+macro_rules! start_script_name {
+    () => {
+        "envd-run.sh"
+    };
+}
+
 /// Port of the process, filesystem and file API.
 pub const DAEMON_PORT: u16 = 49983;
 /// Port of the code interpreter.
@@ -47,11 +64,15 @@ pub const DEFAULT_USER_ENV: &str = "SILICA_DEFAULT_USER";
 /// Environment variable: directory that `install` fills.
 pub const INSTALL_DIR_ENV: &str = "ENVD_DIR";
 /// Directory that `install` fills when [`INSTALL_DIR_ENV`] is not set.
-pub const INSTALL_DIR: &str = "/mnt/envd";
+pub const INSTALL_DIR: &str = install_dir!();
 /// File name of the daemon below the install directory.
-pub const BINARY_NAME: &str = "sandbox-runtime";
+pub const BINARY_NAME: &str = binary_name!();
+/// Path of the daemon below [`INSTALL_DIR`].
+pub const BINARY: &str = concat!(install_dir!(), "/", binary_name!());
 /// File name of the start script below the install directory.
-pub const START_SCRIPT_NAME: &str = "envd-run.sh";
+pub const START_SCRIPT_NAME: &str = start_script_name!();
+/// Path of the start script below [`INSTALL_DIR`], which templates call from `postStart`.
+pub const START_SCRIPT: &str = concat!(install_dir!(), "/", start_script_name!());
 
 /// Name of the user that sandboxes run commands as by default.
 pub const SANDBOX_USER: &str = "user";

@@ -1,7 +1,5 @@
 //! Messages of the Jupyter protocol 5.3 and their wire form.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -90,14 +88,7 @@ impl Session {
         for part in parts {
             mac.update(part);
         }
-        mac.finalize()
-            .into_bytes()
-            .iter()
-            .fold(String::new(), |mut text, byte| {
-                // Writing to a string cannot fail.
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
+        hex::encode(mac.finalize().into_bytes())
     }
 }
 

@@ -205,7 +205,7 @@ impl Owner {
             Control::Resize { columns, rows, reply } => {
                 let _ = reply.send(match &self.terminal {
                     Some(master) => {
-                        tty::resize(master.get_ref(), columns, rows).map_err(ControlError::Resize)
+                        tty::resize(&**master.get_ref(), columns, rows).map_err(ControlError::Resize)
                     }
                     None => Err(ControlError::NoTerminal),
                 });

@@ -224,7 +224,7 @@ fn generation_subject(key: &KeyPair, now: OffsetDateTime) -> DistinguishedName {
     subject.push(DnType::OrganizationName, ORGANISATION);
     subject.push(
         DnType::CommonName,
-        format!("{ORGANISATION} CA {date} {}", inspect::hex(&hash[..4])),
+        format!("{ORGANISATION} CA {date} {}", hex::encode(&hash[..4])),
     );
     subject
 }

@@ -259,10 +259,10 @@ pub fn parse_der(der: &CertificateDer<'_>) -> Result<Inspected, Error> {
         addresses: general_names.iter().filter_map(address).collect(),
         not_before: date(certificate.validity().not_before)?,
         not_after: date(certificate.validity().not_after)?,
-        serial: hex(certificate.raw_serial()),
-        fingerprint: hex(&Sha256::digest(der)),
-        subject_key_id: subject_key_id(&certificate).map(hex),
-        authority_key_id: authority_key_id(&certificate).map(hex),
+        serial: hex::encode(certificate.raw_serial()),
+        fingerprint: hex::encode(Sha256::digest(der)),
+        subject_key_id: subject_key_id(&certificate).map(hex::encode),
+        authority_key_id: authority_key_id(&certificate).map(hex::encode),
         key: key_kind(certificate.public_key()),
         signature: signature::name(&certificate.signature_algorithm.algorithm.to_id_string()),
         public_key_info: certificate.public_key().raw.to_vec(),
@@ -371,18 +371,6 @@ fn key_kind(key: &SubjectPublicKeyInfo<'_>) -> KeyKind {
     }
 }
 
-/// Lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -395,10 +383,5 @@ mod tests {
         ));
         let garbage = pem::encode_certificate(&[1, 2, 3]);
         assert!(matches!(parse_chain(&garbage), Err(Error::Parse { .. })));
-    }
-
-    #[test]
-    fn octets_become_lower_case_hex() {
-        assert_eq!(hex(&[0, 0x0f, 0xa0]), "000fa0");
     }
 }

@@ -7,7 +7,6 @@ use axum::{
 use http::{StatusCode, request::Parts};
 use serde::de::DeserializeOwned;
 use silica_api::types::SandboxId;
-use silica_core::percent;
 
 use crate::error::ApiError;
 
@@ -110,7 +109,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         Ok(Self(
-            percent::form_pairs(parts.uri.query().unwrap_or_default()).collect(),
+            form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
+                .into_owned()
+                .collect(),
         ))
     }
 }

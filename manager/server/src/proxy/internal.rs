@@ -1,6 +1,6 @@
 //! Routes of the in-sandbox daemon that only the manager may call.
 
-use silica_core::percent;
+use percent_encoding::percent_decode_str;
 
 /// Paths below which nothing is reachable from outside.
 const INTERNAL: [&str; 8] = [
@@ -11,7 +11,7 @@ const INTERNAL: [&str; 8] = [
 /// with escapes, doubled slashes or dot segments.
 pub(super) fn is_internal(path_and_query: &str) -> bool {
     let path = path_and_query.split(['?', '#']).next().unwrap_or_default();
-    let decoded = percent::decode(path);
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
     let mut segments = Vec::new();
     for segment in decoded.split(['/', '\\']) {
         match segment {
@@ -46,6 +46,8 @@ mod tests {
             "/freeze",
             "/loopback/22",
             "/upgrade/x",
+            "/%zz/../init",
+            "/%ff/../%49NIT",
         ] {
             assert!(is_internal(path), "{path}");
         }

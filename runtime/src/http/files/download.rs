@@ -1,6 +1,5 @@
 //! `GET /files`.
 
-use std::fmt::Write as _;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom, Write as _};
 use std::path::Path;
@@ -17,6 +16,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -222,6 +222,21 @@ fn parse_date(text: &str) -> Option<i64> {
     )
 }
 
+/// What a parameter of RFC 8187 carries encoded: everything but its `attr-char`.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'^')
+    .remove(b'_')
+    .remove(b'`')
+    .remove(b'|')
+    .remove(b'~');
+
 /// `inline` with the name of the file (RFC 6266; extended form of RFC 8187 for other than ASCII).
 fn render_disposition(path: &Path) -> String {
     let name = path
@@ -235,15 +250,7 @@ fn render_disposition(path: &Path) -> String {
     {
         return format!("inline; filename=\"{name}\"");
     }
-    let mut encoded = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a string cannot fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
+    let encoded = utf8_percent_encode(&name, ENCODED);
     format!("inline; filename*=utf-8''{encoded}")
 }
 

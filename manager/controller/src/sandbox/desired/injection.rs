@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{
     SeccompProfile, SecurityContext, Volume, VolumeMount,
 };
 use silica_api::{carried, names};
+use silica_runtime_api::{BINARY, INSTALL_DIR, START_SCRIPT};
 
 use super::{Error, pod::main_container};
 use crate::RuntimeSource;
@@ -25,7 +26,7 @@ pub(super) fn inject(pod: &mut Pod, runtime: &RuntimeSource) -> Result<(), Error
     let mounts = main.volume_mounts.get_or_insert_default();
     if !mounts
         .iter()
-        .any(|mount| mount.mount_path.trim_end_matches('/') == names::ENVD_DIR)
+        .any(|mount| mount.mount_path.trim_end_matches('/') == INSTALL_DIR)
     {
         mounts.push(mount());
     }
@@ -58,7 +59,7 @@ pub(super) fn inject(pod: &mut Pod, runtime: &RuntimeSource) -> Result<(), Error
 fn mount() -> VolumeMount {
     VolumeMount {
         name: names::ENVD_VOLUME.to_owned(),
-        mount_path: names::ENVD_DIR.to_owned(),
+        mount_path: INSTALL_DIR.to_owned(),
         ..VolumeMount::default()
     }
 }
@@ -66,14 +67,14 @@ fn mount() -> VolumeMount {
 /// The hook that starts the runtime, followed by the user's own command. `None`
 /// when the user's hook is not a command.
 fn hook(own: Option<LifecycleHandler>) -> Option<LifecycleHandler> {
-    let start = [names::RUNTIME_BINARY, START];
+    let start = [BINARY, START];
     let command = match own {
         None => start.map(str::to_owned).to_vec(),
         Some(handler) => {
             let own = handler.exec?.command.unwrap_or_default();
             if own
                 .iter()
-                .any(|word| word.contains(names::RUNTIME_BINARY) || word.contains(names::ENVD_RUN_SCRIPT))
+                .any(|word| word.contains(BINARY) || word.contains(START_SCRIPT))
             {
                 // The template starts the runtime itself.
                 own
@@ -95,14 +96,14 @@ fn hook(own: Option<LifecycleHandler>) -> Option<LifecycleHandler> {
 /// Copies the runtime and ends. With the resources of the main container it adds
 /// nothing to what the pod asks for, and does not change its QoS class.
 fn installer(runtime: &RuntimeSource, resources: Option<ResourceRequirements>) -> Container {
-    let install = |executable| [executable, "install", names::ENVD_DIR];
+    let install = |executable| [executable, "install", INSTALL_DIR];
     let (image, command, mounts) = match runtime {
         RuntimeSource::Image(image) => {
             let command = install("/sandbox-runtime").map(str::to_owned).to_vec();
             (image, command, vec![mount()])
         }
         RuntimeSource::ConfigMaps { image, sha256, .. } => {
-            let command = carried::command(sha256, names::RUNTIME_BINARY, &install(names::RUNTIME_BINARY));
+            let command = carried::command(sha256, BINARY, &install(BINARY));
             (image, command, vec![mount(), carried::mount()])
         }
     };

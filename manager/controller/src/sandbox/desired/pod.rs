@@ -4,12 +4,11 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, PodSpec, PodTemplateSpe
 use kube::{Resource, ResourceExt, api::ObjectMeta};
 use silica_api::{crd::Sandbox, labels, names};
 use silica_core::token;
+use silica_runtime_api::ACCESS_TOKEN_SHA256_ENV;
 
 use super::Error;
 use crate::context::Settings;
 
-/// Tells the in-sandbox daemon which token to ask for, without revealing it.
-const TOKEN_FINGERPRINT_ENV: &str = "SILICA_ACCESS_TOKEN_SHA256";
 /// Longest value of a label.
 const LABEL_VALUE_MAX: usize = 63;
 
@@ -28,7 +27,8 @@ pub(super) fn pod(
     spec.enable_service_links.get_or_insert(false);
     let token = settings.token_key.envd_token(&sandbox.uid().unwrap_or_default());
     let main = main_container(&mut spec)?;
-    set_env(main, TOKEN_FINGERPRINT_ENV, token::fingerprint(&token));
+    // Tells the runtime which token to ask for, without revealing it.
+    set_env(main, ACCESS_TOKEN_SHA256_ENV, token::fingerprint(&token));
     if let Some(image) = sandbox.spec.wanted_image() {
         main.image = Some(image.to_owned());
     }

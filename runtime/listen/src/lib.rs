@@ -1,12 +1,12 @@
-//! Listening sockets.
+//! Listening sockets for both families of addresses. A leaf crate, so that the manager and the
+//! runtime listen alike.
 
 use std::{
     io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
-    os::fd::AsRawFd as _,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, SockaddrIn6, sockopt};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
 /// Connections that wait to be accepted.
@@ -14,30 +14,28 @@ const BACKLOG: i32 = 1024;
 
 /// Listens on the address. The unspecified address of IPv6 stands for all addresses of both
 /// families, and for those of IPv4 alone where the kernel has no IPv6.
-pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = match address {
         SocketAddr::V6(all) if all.ip().is_unspecified() => {
-            listen_dual(all).or_else(|_| std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, all.port())))?
+            bind(address).or_else(|_| bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), all.port())))?
         }
-        one => std::net::TcpListener::bind(one)?,
+        one => bind(one)?,
     };
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
+    TcpListener::from_std(listener.into())
 }
 
-/// The standard library leaves it to a setting of the kernel whether IPv4 is included.
-fn listen_dual(address: SocketAddrV6) -> io::Result<std::net::TcpListener> {
-    let socket = socket::socket(
-        AddressFamily::Inet6,
-        SockType::Stream,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    )?;
-    socket::setsockopt(&socket, sockopt::ReuseAddr, &true)?;
-    socket::setsockopt(&socket, sockopt::Ipv6V6Only, &false)?;
-    socket::bind(socket.as_raw_fd(), &SockaddrIn6::from(address))?;
-    socket::listen(&socket, Backlog::new(BACKLOG)?)?;
-    Ok(std::net::TcpListener::from(socket))
+fn bind(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // Otherwise a setting of the kernel decides whether IPv4 is included.
+        socket.set_only_v6(false)?;
+    }
+    // A predecessor's closed connections keep the port for a minute.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
 }
 
 /// The address for [`listen`] that serves everybody on a port.
