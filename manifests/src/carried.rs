@@ -3,8 +3,6 @@
 //! A name says what is inside, so another executable is another set of ConfigMaps: pods of the
 //! old version keep theirs until the installer has rolled the new ones out and drops the rest.
 
-use std::fmt;
-
 use k8s_openapi::{
     ByteString,
     api::{
@@ -12,99 +10,13 @@ use k8s_openapi::{
         rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject},
     },
 };
-use silica_api::{
-    carried::{CHUNK_BYTES, CHUNK_PREFIX, LOADER, owner},
-    names,
-};
+use silica_api::{carried::owner, names};
 
 use crate::{
     bag::{Object, Objects, Phase},
     namespace::{cluster_metadata, metadata},
     options::Options,
 };
-
-/// Executables that travel in ConfigMaps.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Carried {
-    /// Image that the nodes have, for containers to run on.
-    pub image: String,
-    /// The loader, ready to run.
-    pub loader: Packed,
-    /// `sandbox-manager`.
-    pub manager: Packed,
-    /// `sandbox-runtime`.
-    pub runtime: Packed,
-}
-
-/// One executable, cut into chunks.
-#[derive(Clone, PartialEq)]
-pub struct Packed {
-    /// SHA-256 of the executable itself, lower-case hex.
-    pub sha256: String,
-    /// ConfigMaps by name: key and content.
-    chunks: Vec<(String, String, Vec<u8>)>,
-}
-
-impl fmt::Debug for Packed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in {} chunks", self.sha256, self.chunks.len())
-    }
-}
-
-impl Packed {
-    /// An executable that is compressed and cut: `hash` gives the hex SHA-256 of a chunk.
-    pub fn cut(name: &str, sha256: String, compressed: &[u8], hash: impl Fn(&[u8]) -> String) -> Self {
-        let chunks = compressed
-            .chunks(CHUNK_BYTES)
-            .enumerate()
-            .map(|(index, chunk)| {
-                let key = format!("{CHUNK_PREFIX}{index:02}");
-                (
-                    map_name(&format!("{name}-{index:02}"), &hash(chunk)),
-                    key,
-                    chunk.to_vec(),
-                )
-            })
-            .collect();
-        Self { sha256, chunks }
-    }
-
-    /// The loader, which has to be in one piece.
-    pub fn whole(sha256: String, executable: Vec<u8>) -> Self {
-        let chunk = (map_name(LOADER, &sha256), LOADER.to_owned(), executable);
-        Self {
-            sha256,
-            chunks: vec![chunk],
-        }
-    }
-
-    /// Names of the ConfigMaps.
-    pub fn config_maps(&self) -> impl Iterator<Item = String> {
-        self.chunks.iter().map(|(name, ..)| name.clone())
-    }
-}
-
-fn map_name(name: &str, sha256: &str) -> String {
-    format!("{name}-{}", &sha256[..sha256.len().min(12)])
-}
-
-impl Carried {
-    /// ConfigMaps that bring the manager.
-    pub fn manager_maps(&self) -> Vec<String> {
-        self.loader
-            .config_maps()
-            .chain(self.manager.config_maps())
-            .collect()
-    }
-
-    /// ConfigMaps that bring the runtime.
-    pub fn runtime_maps(&self) -> Vec<String> {
-        self.loader
-            .config_maps()
-            .chain(self.runtime.config_maps())
-            .collect()
-    }
-}
 
 /// Adds the ConfigMaps, and the role that lets the controller copy those of the runtime.
 pub(crate) fn add(bag: &mut Objects, options: &Options) {
@@ -178,24 +90,14 @@ fn rules(role: &str, maps: Vec<String>) -> Vec<PolicyRule> {
     ]
 }
 
-/// Names of the ConfigMaps of a bag, for tests.
-#[cfg(test)]
-pub(crate) fn example() -> Carried {
-    let hash = |bytes: &[u8]| format!("{:064x}", bytes.len());
-    Carried {
-        image: "registry.k8s.io/pause:3.10".into(),
-        loader: Packed::whole("1".repeat(64), vec![1; 10]),
-        manager: Packed::cut("sandbox-manager", "2".repeat(64), &vec![2; CHUNK_BYTES + 1], hash),
-        runtime: Packed::cut("sandbox-runtime", "3".repeat(64), &[3; 5], hash),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
+    use silica_api::carried::CHUNK_BYTES;
+
     use super::*;
-    use crate::{Images, objects};
+    use crate::{Images, executables::example, objects};
 
     fn options() -> Options {
         let images = Images {

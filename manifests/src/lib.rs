@@ -10,6 +10,7 @@
 mod bag;
 mod carried;
 mod crds;
+mod executables;
 mod exposure;
 pub mod gateway;
 mod namespace;
@@ -21,7 +22,7 @@ mod workload;
 mod yaml;
 
 pub use bag::{Object, Objects, Phase};
-pub use carried::{Carried, Packed};
+pub use executables::{Carried, Packed};
 pub use options::{
     Authentication, Compute, DirectService, GatewayOptions, HostPorts, Images, IngressOptions, LoadBalancer,
     NodePorts, Options, ServiceType, TemplateOptions, TrafficPolicy,

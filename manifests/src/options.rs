@@ -8,7 +8,7 @@ use silica_api::{
     types::{Domain, NamespaceName},
 };
 
-use crate::carried::Carried;
+use crate::executables::Carried;
 
 /// Everything that an installation's objects depend on.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,6 +5,7 @@
 
 pub mod agree;
 pub mod annotate;
+pub mod annotations;
 pub mod api_key;
 pub mod chain;
 pub mod claim;

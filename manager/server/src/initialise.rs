@@ -8,8 +8,7 @@
 
 use std::sync::Arc;
 
-use silica_api::labels;
-use silica_core::{chain::Chain, sealed};
+use silica_core::{annotations::Annotations, chain::Chain, sealed};
 
 use crate::{daemon, error::ApiError, objects::sandboxes, state::App, store::Entry};
 
@@ -72,12 +71,11 @@ async fn read_env(app: &App, entry: &Entry) -> Result<sealed::Env, Error> {
         .get_metadata(entry.id.name())
         .await
         .map_err(|error| Error::Read(Box::new(error)))?;
-    let annotations = object.metadata.annotations.unwrap_or_default();
-    let (Some(text), Some(lock)) = (annotations.get(labels::SEALED_ENV), annotations.get(labels::LOCK))
-    else {
+    let annotations = Annotations::read(object.metadata.annotations.unwrap_or_default());
+    let (Some(text), Some(lock)) = (annotations.sealed_env, annotations.lock) else {
         return Ok(sealed::Env::new());
     };
-    let env = sealed::open(&app.config.token_key, entry.id.as_str(), lock, text);
+    let env = sealed::open(&app.config.token_key, entry.id.as_str(), &lock, &text);
     Ok(env.unwrap_or_else(|| {
         tracing::warn!(sandbox = %entry.id, "environment variables were encrypted with another key and are lost");
         sealed::Env::new()

@@ -15,7 +15,7 @@ use silica_api::{carried, names, ports};
 
 use super::Role;
 use crate::{
-    carried::Carried,
+    executables::Carried,
     options::{Compute, Options},
 };
 

@@ -38,7 +38,7 @@ fn pods_meet_the_restricted_level() {
 #[test]
 fn carried_executables_run_on_the_borrowed_image_without_more_rights() {
     let mut options = options();
-    options.carried = Some(crate::carried::example());
+    options.carried = Some(crate::executables::example());
     let spec = pod_spec(&manager(&options), &options);
     let init = &spec.init_containers.as_ref().unwrap()[0];
     let main = &spec.containers[0];

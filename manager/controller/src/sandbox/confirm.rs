@@ -8,10 +8,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use silica_api::{
-    crd::{Sandbox, SandboxStatus},
-    labels,
-};
+use silica_api::crd::{Sandbox, SandboxStatus};
+use silica_core::annotations;
 
 /// How long after its claim a sandbox may wait.
 const QUIET: SignedDuration = SignedDuration::from_secs(1);
@@ -22,7 +20,7 @@ pub(super) fn may_wait(sandbox: &Sandbox, next: &SandboxStatus, now: Timestamp) 
     if old == next || confirmed(old, next) != *next {
         return None;
     }
-    let claimed: Timestamp = sandbox.annotations().get(labels::CLAIM_TIMESTAMP)?.parse().ok()?;
+    let claimed = annotations::claimed_at(sandbox.annotations())?;
     let since = now.duration_since(claimed);
     // A claim from the future is one of another clock.
     let is_fresh = since.abs() < QUIET;
@@ -43,6 +41,8 @@ fn confirmed(old: &SandboxStatus, next: &SandboxStatus) -> SandboxStatus {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+
+    use silica_api::labels;
 
     use super::*;
 

@@ -7,6 +7,7 @@
 //! ledger first: no entry of the former controller can follow that.
 
 mod apply;
+mod end;
 mod observe;
 mod order;
 mod plan;

@@ -7,7 +7,10 @@ use silica_api::{
     crd::{Sandbox, SandboxClaim, SandboxSet},
     labels,
 };
-use silica_core::claim::{Facts, is_available};
+use silica_core::{
+    annotations,
+    claim::{Facts, is_available},
+};
 
 use super::plan::Candidate;
 use crate::{context::Context, template};
@@ -54,10 +57,7 @@ pub(super) async fn owned(claim: &SandboxClaim, context: &Context) -> Result<Vec
 
 /// Whether the sandbox was claimed by the SandboxClaim with this UID.
 pub(super) fn is_owned(sandbox: &Sandbox, uid: &str) -> bool {
-    sandbox
-        .annotations()
-        .get(labels::OWNER)
-        .is_some_and(|owner| owner == uid)
+    annotations::owner(sandbox.annotations()) == Some(uid)
 }
 
 /// The pool. That it is missing is final, so the cache is not believed when it says so.

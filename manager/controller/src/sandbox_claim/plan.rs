@@ -10,7 +10,7 @@ use silica_api::crd::{
 };
 use silica_core::claim;
 
-use super::status;
+use super::{end::End, status};
 use crate::driver::LONGEST_SLEEP;
 
 /// Sandboxes in the first batch; each batch is as large as all before it together.
@@ -21,19 +21,6 @@ const LARGEST_BATCH: usize = 50;
 const FEW_FAILURES: usize = 3;
 /// Shortest sleep.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
-
-/// Why nothing more is claimed.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum End {
-    /// The claim cannot be carried out.
-    Invalid(String),
-    /// There is no pool.
-    NoSet(String),
-    /// One sandbox after the other fails.
-    Failures,
-    /// The time is over.
-    Timeout,
-}
 
 /// Whether the claim is over, for another reason than that it has all.
 pub(super) fn end(

@@ -186,11 +186,6 @@ fn write(work: &Work<'_>, name: &str, context: &Context) -> Claim {
     let id = format!("{namespace}--{name}");
     let mut labels = spec.labels.clone();
     labels.insert(labels::CLAIM_NAME.to_owned(), work.claim.name_any());
-    let mut annotations = spec.annotations.clone();
-    if spec.skip_init_runtime {
-        // The server does not call the daemon either, as it would after a crash.
-        annotations.insert(labels::SKIP_INIT.to_owned(), "true".to_owned());
-    }
     Claim {
         owner: work.claim.uid().unwrap_or_default(),
         sealed_env: sealed::seal(&context.settings.token_key, &id, &lock, &spec.env_vars),
@@ -201,7 +196,10 @@ fn write(work: &Work<'_>, name: &str, context: &Context) -> Claim {
         auto_resume: None,
         metadata: BTreeMap::new(),
         labels,
-        annotations,
+        annotations: spec.annotations.clone(),
+        initialised_container: None,
+        // The server does not call the runtime either, as it would after a crash.
+        skip_init: spec.skip_init_runtime,
         idempotency: None,
         image: work.order.image.clone(),
         mounts: work.order.mounts.clone(),

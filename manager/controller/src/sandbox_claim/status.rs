@@ -7,7 +7,7 @@ use silica_api::crd::{
     ClaimPhase, PendingSandbox, SandboxClaim, SandboxClaimSpec, SandboxClaimStatus, condition,
 };
 
-use super::plan::End;
+use super::end::End;
 use crate::sandbox::Conditions;
 
 /// What became of a sandbox on its way.

@@ -13,7 +13,7 @@ use silica_api::{
 };
 
 use super::{
-    desired,
+    desired, member_name,
     plan::{Plan, Removal},
     validate::Pool,
 };
@@ -187,7 +187,7 @@ async fn create_one(set: &SandboxSet, pool: &Pool, api: &Api<Sandbox>) -> Result
     let mut tries = 0;
     loop {
         tries += 1;
-        let name = desired::name(set);
+        let name = member_name::random(set);
         match api
             .create(&parameters, &desired::member(set, pool, name.clone()))
             .await

@@ -1,27 +1,12 @@
-//! The Sandbox that a pool creates; no IO but the random name.
+//! The Sandbox that a pool creates; no IO.
 
 use kube::{Resource, ResourceExt, api::ObjectMeta};
-use rand::RngExt;
 use silica_api::{
     crd::{Sandbox, SandboxSet, SandboxSpec},
     labels,
 };
 
 use super::validate::Pool;
-
-/// Random characters at the end of a member's name.
-pub(super) const SUFFIX_LENGTH: usize = 5;
-/// Letters and digits that cannot be taken for each other or form words.
-const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-
-/// A new name for a member.
-pub(super) fn name(set: &SandboxSet) -> String {
-    let mut rng = rand::rng();
-    let suffix: String = (0..SUFFIX_LENGTH)
-        .map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]))
-        .collect();
-    format!("{}-{suffix}", set.name_any())
-}
 
 /// A member of the pool. It carries the template itself rather than a reference,
 /// so that a later change of the template cannot change what its hash says.
@@ -60,7 +45,6 @@ pub(super) fn member(set: &SandboxSet, pool: &Pool, name: String) -> Sandbox {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use silica_api::types::SandboxId;
 
     use super::{super::plan::Limits, *};
     use crate::template::Blueprint;
@@ -71,19 +55,6 @@ mod tests {
             "metadata": {"name": "code-interpreter", "namespace": "default", "uid": "u"}, "spec": {"replicas": 1},
         }))
         .unwrap()
-    }
-
-    #[test]
-    fn names_are_random_and_make_valid_ids() {
-        let names: std::collections::HashSet<String> = (0..100).map(|_| name(&set())).collect();
-        assert!(names.len() > 95);
-        for name in names {
-            assert!(
-                name.starts_with("code-interpreter-") && name.len() == 22,
-                "{name}"
-            );
-            SandboxId::new("default", &name).unwrap();
-        }
     }
 
     #[test]

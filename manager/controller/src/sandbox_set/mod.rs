@@ -5,6 +5,7 @@ mod apply;
 mod budget;
 mod census;
 mod desired;
+mod member_name;
 mod observe;
 mod plan;
 mod status;

@@ -3,7 +3,7 @@
 use kube::ResourceExt;
 use silica_api::{crd::SandboxSet, types::SandboxId};
 
-use super::{budget, desired::SUFFIX_LENGTH, plan::Limits};
+use super::{budget, member_name, plan::Limits};
 use crate::{
     context::Settings,
     template::{self, Blueprint},
@@ -38,7 +38,7 @@ pub(super) fn pool(
     settings: &Settings,
 ) -> Result<Pool, Error> {
     let blueprint = blueprint?;
-    let member_name = format!("{}-{}", set.name_any(), "x".repeat(SUFFIX_LENGTH));
+    let member_name = member_name::longest(set);
     SandboxId::new(&set.namespace().unwrap_or_default(), &member_name)?;
 
     let replicas = usize::try_from(set.spec.replicas).unwrap_or(0);

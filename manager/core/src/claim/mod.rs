@@ -19,11 +19,7 @@ pub use self::{
     candidate::{Facts, is_available, member_name, order},
     on_timeout::OnTimeout,
 };
-use crate::{
-    image::ImageReference,
-    timeout::{self, Timeout},
-    volume::Mounts,
-};
+use crate::{annotations::Annotations, image::ImageReference, timeout::Timeout, volume::Mounts};
 
 /// Everything that a claim writes.
 #[derive(Clone, Debug)]
@@ -50,6 +46,10 @@ pub struct Claim {
     pub idempotency: Option<String>,
     /// Encrypted environment variables, see [`crate::sealed`].
     pub sealed_env: Option<String>,
+    /// Id of the main container whose runtime is initialised right after the claim.
+    pub initialised_container: Option<String>,
+    /// The runtime is not to be called.
+    pub skip_init: bool,
     /// Image that the sandbox shall have in place of its template's.
     pub image: Option<ImageReference>,
     /// Volumes that a sandbox which is made for the claim mounts; one that runs takes none.
@@ -65,31 +65,23 @@ impl Claim {
         let others = self.annotations.iter();
         let mut annotations: BTreeMap<&str, String> =
             others.map(|(key, value)| (key.as_str(), value.clone())).collect();
-        annotations.extend([
-            (labels::OWNER, self.owner.clone()),
-            (labels::CLAIM_TIMESTAMP, timeout::format(self.now)),
-            (labels::LOCK, self.lock.clone()),
-            (labels::ON_TIMEOUT, self.on_timeout.as_str().to_owned()),
-            (labels::USER_METADATA, json!(self.metadata).to_string()),
-        ]);
-        if let Some(hash) = &self.idempotency {
-            annotations.insert(labels::IDEMPOTENCY, hash.clone());
-        }
-        if let Some(timeout) = self.auto_resume {
-            annotations.insert(labels::AUTO_RESUME, timeout.seconds().to_string());
-        }
-        if let Some(sealed) = &self.sealed_env {
-            annotations.insert(labels::SEALED_ENV, sealed.clone());
-        }
-        for (key, on, value) in [
-            (labels::NEVER_TIMEOUT, self.deadline.is_none(), "true"),
-            (labels::SECURE, !self.secure, "false"),
-            (labels::PRIVATE_TRAFFIC, self.private_traffic, "true"),
-        ] {
-            if on {
-                annotations.insert(key, value.to_owned());
-            }
-        }
+        let own = Annotations {
+            owner: Some(self.owner.clone()),
+            claimed_at: Some(self.now),
+            lock: Some(self.lock.clone()),
+            on_timeout: Some(self.on_timeout),
+            auto_resume: self.auto_resume.map(Timeout::seconds),
+            metadata: self.metadata.clone(),
+            idempotency: self.idempotency.clone(),
+            is_settled: false,
+            sealed_env: self.sealed_env.clone(),
+            initialised_container: self.initialised_container.clone(),
+            skip_init: self.skip_init,
+            never_timeout: self.deadline.is_none(),
+            secure: self.secure,
+            private_traffic: self.private_traffic,
+        };
+        annotations.extend(own.write());
         annotations
     }
 

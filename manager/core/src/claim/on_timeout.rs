@@ -16,15 +16,17 @@ pub enum OnTimeout {
 }
 
 impl OnTimeout {
+    /// Reads the word of [`Self::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Kill, Self::Pause]
+            .into_iter()
+            .find(|what| what.as_str() == text)
+    }
+
     /// What the claim wrote down. Without it, as on objects that others made, the
     /// kind of the deadline decides.
-    pub fn read(annotation: Option<&str>, has_pause_time: bool) -> Self {
-        match annotation {
-            Some("pause") => Self::Pause,
-            Some("kill") => Self::Kill,
-            _ if has_pause_time => Self::Pause,
-            _ => Self::Kill,
-        }
+    pub fn choose(written: Option<Self>, has_pause_time: bool) -> Self {
+        written.unwrap_or(if has_pause_time { Self::Pause } else { Self::Kill })
     }
 
     /// The word for it in annotations and answers of the API.
@@ -51,9 +53,10 @@ mod tests {
 
     #[test]
     fn what_happens_at_the_timeout_outlives_the_deadline() {
-        assert_eq!(OnTimeout::read(Some("pause"), false), OnTimeout::Pause);
-        assert_eq!(OnTimeout::read(Some("kill"), true), OnTimeout::Kill);
-        assert_eq!(OnTimeout::read(None, true), OnTimeout::Pause);
-        assert_eq!(OnTimeout::read(None, false), OnTimeout::Kill);
+        let choose = |text, has_pause_time| OnTimeout::choose(OnTimeout::parse(text), has_pause_time);
+        assert_eq!(choose("pause", false), OnTimeout::Pause);
+        assert_eq!(choose("kill", true), OnTimeout::Kill);
+        assert_eq!(choose("", true), OnTimeout::Pause);
+        assert_eq!(choose("", false), OnTimeout::Kill);
     }
 }

@@ -17,6 +17,8 @@ fn claim() -> Claim {
         annotations: BTreeMap::new(),
         idempotency: None,
         sealed_env: None,
+        initialised_container: None,
+        skip_init: false,
         image: None,
         mounts: Mounts::default(),
         secure: true,

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use kube::api::Patch;
 use serde_json::json;
 use silica_api::{crd::Sandbox, labels, types::SandboxId};
-use silica_core::{chain::Chain, claim::member_name, image, metadata::Extensions};
+use silica_core::{annotations::Annotations, chain::Chain, claim::member_name, image, metadata::Extensions};
 
 use super::Order;
 use crate::{
@@ -149,7 +149,7 @@ async fn start_and_init(app: &Arc<App>, entry: Arc<Entry>, order: &Order) -> Att
         .as_deref()
         .filter(|_| !order.extensions.skip_init_runtime);
     let patch = json!({
-        "metadata": { "annotations": { labels::INITIALISED_CONTAINER: container } },
+        "metadata": { "annotations": Annotations::render_initialised(container) },
         "spec": order.on_timeout.render_deadline(Some(timeout.deadline(Timestamp::now()))),
     });
     match objects::write(app, &entry, patch).await {
@@ -195,7 +195,7 @@ async fn give_up(app: &Arc<App>, entry: &Arc<Entry>, extensions: &Extensions) {
         "metadata": {
             // No repeated call shall get it.
             "labels": { labels::RESERVED_FAILED: "true", labels::IDEMPOTENCY_LABEL: null },
-            "annotations": { labels::IDEMPOTENCY: null },
+            "annotations": Annotations::render_forgotten(),
         },
         "spec": { "shutdownTime": null, "pauseTime": null },
     });

@@ -75,7 +75,11 @@ impl Order {
             auto_resume: self.auto_resume,
             metadata: self.metadata.clone(),
             labels: self.labels(),
-            annotations: self.annotations(container),
+            annotations: annotate::annotations(&self.metadata),
+            initialised_container: container
+                .filter(|_| !self.extensions.skip_init_runtime)
+                .map(str::to_owned),
+            skip_init: self.extensions.skip_init_runtime,
             idempotency: self.idempotency.clone(),
             image: self.extensions.image.clone(),
             mounts: self.extensions.mounts.clone(),
@@ -93,16 +97,6 @@ impl Order {
             )
         })
         .collect()
-    }
-
-    fn annotations(&self, container: Option<&str>) -> BTreeMap<String, String> {
-        let mut annotations = annotate::annotations(&self.metadata);
-        if self.extensions.skip_init_runtime {
-            annotations.insert(labels::SKIP_INIT.to_owned(), "true".to_owned());
-        } else if let Some(container) = container {
-            annotations.insert(labels::INITIALISED_CONTAINER.to_owned(), container.to_owned());
-        }
-        annotations
     }
 
     /// Longest wait for a sandbox that the controller has work with, so long after the call began.

@@ -40,19 +40,20 @@ fn a_wait_does_not_count_as_life() {
 
 #[test]
 fn metadata_becomes_annotations_where_it_can() {
-    let annotations = claim(&order(), 0).annotations;
+    let claim_of_order = claim(&order(), 0);
+    let annotations = claim_of_order.annotations;
     assert_eq!(annotations["user"], "alice");
     assert!(!annotations.contains_key("two words"));
-    assert_eq!(annotations[labels::INITIALISED_CONTAINER], "c1");
+    assert_eq!(claim_of_order.initialised_container.as_deref(), Some("c1"));
 }
 
 #[test]
 fn a_sandbox_whose_daemon_is_left_alone_says_so() {
     let mut order = order();
     order.extensions.skip_init_runtime = true;
-    let annotations = claim(&order, 0).annotations;
-    assert_eq!(annotations[labels::SKIP_INIT], "true");
-    assert!(!annotations.contains_key(labels::INITIALISED_CONTAINER));
+    let claim = claim(&order, 0);
+    assert!(claim.skip_init);
+    assert_eq!(claim.initialised_container, None);
 }
 
 #[test]

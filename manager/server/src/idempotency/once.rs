@@ -13,6 +13,7 @@ use serde_json::json;
 use silica_api::{crd::Sandbox, labels};
 use silica_core::{
     agree::{self, Candidate},
+    annotations::Annotations,
     chain::Chain,
     state::State,
 };
@@ -104,7 +105,7 @@ async fn agree(app: &App, namespace: &str, hash: &str) -> Result<Option<Arc<Entr
         if verdict.is_settled {
             return Ok(Some(Arc::clone(winner)));
         }
-        let mark = json!({ "metadata": { "annotations": { labels::IDEMPOTENCY_SETTLED: "true" } } });
+        let mark = json!({ "metadata": { "annotations": Annotations::render_settled() } });
         if let Some(settled) = objects::write_unchanged(app, winner, mark).await? {
             return Ok(Some(settled));
         }

@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::{error::Aborted, upstream::Sender};
+use super::{connection::Sender, error::Aborted};
 use crate::store::Live;
 
 /// Error of a body: cut by us, or broken off by the sandbox. Either resets the

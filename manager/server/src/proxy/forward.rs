@@ -18,6 +18,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::{
     body::{Guarded, Lease},
+    connection,
     error::Failure,
     headers, internal,
     loopback::Loopback,
@@ -107,11 +108,11 @@ pub(crate) async fn forward(
     let (mut response, sender) = match sent {
         Ok(sent) => sent,
         Err(_) if live.is_cut() => return Err(Stop::Aborted),
-        Err(upstream::Error::Connect { .. }) => {
+        Err(connection::Error::Connect { .. }) => {
             let id = id.to_string();
             return Err(Failure::PortClosed { id, port }.into());
         }
-        Err(error @ upstream::Error::Exchange { .. }) => {
+        Err(error @ connection::Error::Exchange { .. }) => {
             tracing::debug!(%error, sandbox = %id, port, "a sandbox broke off");
             return Err(broken().into());
         }
@@ -171,7 +172,7 @@ fn prepare(
     peer: Peer,
     target: PathAndQuery,
     upgrade: Option<&HeaderValue>,
-) -> Request<upstream::RequestBody> {
+) -> Request<connection::RequestBody> {
     let (mut parts, body) = request.into_parts();
     // HTTP/2 has the host in the target; an absolute target wins over the header
     // (RFC 9112 section 3.2.2).

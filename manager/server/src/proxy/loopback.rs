@@ -9,7 +9,7 @@ use hyper::upgrade::Upgraded;
 use silica_core::token::TokenKey;
 use silica_runtime_api::{ACCESS_TOKEN_HEADER, DAEMON_PORT, LOOPBACK_PATH, LOOPBACK_PROTOCOL};
 
-use super::upstream::{self, RequestBody};
+use super::connection::{RequestBody, exchange};
 
 /// What the in-sandbox daemon wants to see before it leads somebody on.
 #[derive(Clone, Copy)]
@@ -34,7 +34,7 @@ impl Loopback<'_> {
             .body(body)
             .ok()?;
         let daemon = SocketAddr::new(address.ip(), DAEMON_PORT);
-        let response = match upstream::exchange(daemon, request).await {
+        let response = match exchange(daemon, request).await {
             Ok(response) => response,
             Err(error) => {
                 tracing::debug!(%error, %address, "failed to ask for a port of the loopback interface");

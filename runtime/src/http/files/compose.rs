@@ -11,7 +11,7 @@ use axum::extract::State;
 use serde::Deserialize;
 
 use super::query::resolve_path;
-use super::upload::Written;
+use super::receive::Written;
 use crate::account::Account;
 use crate::blocking::blocking;
 use crate::filesystem::{FsError, operations};

@@ -6,6 +6,7 @@ mod encoding;
 mod multipart;
 mod query;
 mod range;
+mod receive;
 mod upload;
 mod writer;
 

@@ -9,7 +9,7 @@ use flate2::write::GzDecoder;
 use futures::{Stream, StreamExt, stream};
 use multer::Multipart;
 
-use super::upload::{Upload, Written};
+use super::receive::{Upload, Written};
 use crate::http::{ApiError, idle};
 
 /// Writes every part to its destination; a destination in the query wins for a single part.

@@ -11,6 +11,7 @@ use silica_api::{
     types::SandboxId,
 };
 use silica_core::{
+    annotations::Annotations,
     claim::{self, OnTimeout},
     resources::Resources,
     state,
@@ -113,15 +114,11 @@ impl Entry {
         } = object;
         let resource_version = metadata.resource_version?;
         let object_labels = metadata.labels.unwrap_or_default();
-        let mut annotations = metadata.annotations.unwrap_or_default();
+        let annotations = Annotations::read(metadata.annotations.unwrap_or_default());
         let status = status.unwrap_or_default();
-        let is = |key: &str, value: &str| annotations.get(key).is_some_and(|text| text == value);
         let created = metadata
             .creation_timestamp
             .map_or(Timestamp::UNIX_EPOCH, |time| time.0);
-        let claimed_at = annotations
-            .get(labels::CLAIM_TIMESTAMP)
-            .and_then(|time| time.parse().ok());
         let pool = object_labels.get(labels::POOL);
         let label = |key: &str| object_labels.get(key).map(String::as_str);
         let template = label(labels::TEMPLATE)
@@ -142,10 +139,7 @@ impl Entry {
             condition.kind == condition::PAUSED && condition.status == ConditionStatus::True
         });
         Some(Self {
-            on_timeout: OnTimeout::read(
-                annotations.get(labels::ON_TIMEOUT).map(String::as_str),
-                spec.pause_time.is_some(),
-            ),
+            on_timeout: OnTimeout::choose(annotations.on_timeout, spec.pause_time.is_some()),
             pause_time: spec.pause_time.map(|time| time.0),
             paused_at: paused.map(|condition| condition.last_transition_time.0),
             uid: metadata.uid?.into(),
@@ -166,26 +160,20 @@ impl Entry {
             has_start_failure,
             has_volume_failure,
             container: container.map(Into::into),
-            skip_init: is(labels::SKIP_INIT, "true"),
-            is_settled: is(labels::IDEMPOTENCY_SETTLED, "true"),
+            skip_init: annotations.skip_init,
+            is_settled: annotations.is_settled,
             image: status.image.map(Into::into),
             address,
-            started_at: claimed_at.unwrap_or(created),
-            auto_resume: annotations
-                .get(labels::AUTO_RESUME)
-                .and_then(|seconds| seconds.parse().ok())
-                .filter(|seconds| *seconds > 0),
-            never_timeout: is(labels::NEVER_TIMEOUT, "true"),
-            secure: !is(labels::SECURE, "false"),
-            private_traffic: is(labels::PRIVATE_TRAFFIC, "true"),
-            initialised_container: annotations.remove(labels::INITIALISED_CONTAINER).map(Into::into),
-            owner: annotations.remove(labels::OWNER).map(Into::into),
-            lock: annotations.remove(labels::LOCK).map(Into::into),
-            idempotency: annotations.remove(labels::IDEMPOTENCY).map(Into::into),
-            metadata: annotations
-                .remove(labels::USER_METADATA)
-                .and_then(|text| serde_json::from_str(&text).ok())
-                .unwrap_or_default(),
+            started_at: annotations.claimed_at.unwrap_or(created),
+            auto_resume: annotations.auto_resume,
+            never_timeout: annotations.never_timeout,
+            secure: annotations.secure,
+            private_traffic: annotations.private_traffic,
+            initialised_container: annotations.initialised_container.map(Into::into),
+            owner: annotations.owner.map(Into::into),
+            lock: annotations.lock.map(Into::into),
+            idempotency: annotations.idempotency.map(Into::into),
+            metadata: annotations.metadata,
             resources: spec
                 .template
                 .map(|template| Resources::of_template(&template.0))
