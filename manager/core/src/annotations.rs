@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use silica_api::labels;
 
-use crate::{claim::OnTimeout, timeout};
+use crate::{on_timeout::OnTimeout, timeout};
 
 /// The annotations of a claimed Sandbox that have a meaning for Silica.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -14,6 +14,7 @@ pub mod cursor;
 pub mod image;
 pub mod init;
 pub mod metadata;
+mod on_timeout;
 pub mod resources;
 pub mod route;
 pub mod sealed;

@@ -10,7 +10,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
 
-use super::handle::ControlError;
+use super::control::ControlError;
 use crate::os::readiness::Watched;
 
 /// Where input goes.

@@ -5,6 +5,7 @@
 //! that started it.
 
 mod command;
+mod control;
 mod event;
 mod handle;
 mod hub;
@@ -16,8 +17,9 @@ pub mod service;
 mod task;
 
 pub use command::{Plan, StartError, compose_env};
+pub use control::ControlError;
 pub use event::{End, Event, OutputKind};
-pub use handle::{ControlError, Handle, Info};
+pub use handle::{Handle, Info};
 pub use hub::Subscription;
 pub use reaper::{Exit, Reaper};
 pub use registry::{Processes, Selector};

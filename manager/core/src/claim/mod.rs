@@ -2,7 +2,6 @@
 //! makes it the client's own says.
 
 mod candidate;
-mod on_timeout;
 #[cfg(test)]
 mod tests;
 
@@ -15,10 +14,8 @@ use silica_api::{
     labels,
 };
 
-pub use self::{
-    candidate::{Facts, is_available, member_name, order},
-    on_timeout::OnTimeout,
-};
+pub use self::candidate::{Facts, is_available, member_name, order};
+pub use crate::on_timeout::OnTimeout;
 use crate::{annotations::Annotations, image::ImageReference, timeout::Timeout, volume::Mounts};
 
 /// Everything that a claim writes.
