@@ -94,8 +94,6 @@ fn rules(role: &str, maps: Vec<String>) -> Vec<PolicyRule> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use silica_api::carried::CHUNK_BYTES;
-
     use super::*;
     use crate::{Images, executables::example, objects};
 

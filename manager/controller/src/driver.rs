@@ -1,6 +1,6 @@
 //! Runs the reconciliation of one kind over its queue, and tells what failed.
 
-use std::{convert::Infallible, fmt::Debug, hash::Hash, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt::Debug, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
 use kube::{
@@ -11,7 +11,11 @@ use kube::{
     },
 };
 
-use crate::{context::Context, metrics::Number};
+use crate::{
+    cache::Caches,
+    context::Context,
+    metrics::{Metrics, Number},
+};
 
 /// Pause before what failed is tried again.
 pub(crate) const RETRY: Duration = Duration::from_secs(5);
@@ -19,46 +23,41 @@ pub(crate) const RETRY: Duration = Duration::from_secs(5);
 /// machine that slept, delays it by no more than this.
 pub(crate) const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
-/// What is reconciled, and how much of it at a time.
-pub(crate) struct Work<K, Queue>
-where
-    K: Resource + 'static,
-    K::DynamicType: Eq + Hash,
+/// A kind that is reconciled.
+pub(crate) trait Reconciled:
+    Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static
 {
     /// The objects.
-    pub(crate) store: Store<K>,
-    /// Which of them are due.
-    pub(crate) queue: Queue,
-    /// How many at once.
-    pub(crate) workers: u16,
-    /// Counts the failures.
-    pub(crate) errors: fn(&Context) -> &Number,
+    fn store(caches: &Caches) -> &Store<Self>;
+    /// Counts the reconciliations.
+    fn reconciles(metrics: &Metrics) -> &Number;
+    /// Counts those that failed.
+    fn errors(metrics: &Metrics) -> &Number;
 }
 
-/// Runs for ever over the queue. What failed is told, counted and tried again after [`RETRY`].
+/// Runs for ever over the queue of those that are due, `workers` at once. What failed is told,
+/// counted and tried again after [`RETRY`].
 pub(crate) async fn run<K, Queue, Reconcile, Outcome, Error>(
     context: Arc<Context>,
-    work: Work<K, Queue>,
+    queue: Queue,
+    workers: u16,
     reconcile: Reconcile,
 ) where
-    K: Resource + Clone + 'static,
-    K::DynamicType: Default + Debug + Eq + Hash + Clone + Unpin,
+    K: Reconciled,
     Queue: Stream<Item = Result<ReconcileRequest<K>, Infallible>>,
     Reconcile: Fn(Arc<K>, Arc<Context>) -> Outcome,
     Outcome: Future<Output = Result<Action, Error>>,
     Error: std::error::Error + 'static,
 {
-    let Work {
-        store,
-        queue,
-        workers,
-        errors,
-    } = work;
-    let kind = K::kind(&K::DynamicType::default()).into_owned();
+    let store = K::store(&context.caches).clone();
+    let kind = K::kind(&()).into_owned();
     controller::applier(
-        |object, context| Box::pin(reconcile(object, context)),
+        |object, context: Arc<Context>| {
+            K::reconciles(&context.metrics).increment();
+            Box::pin(reconcile(object, context))
+        },
         move |object: Arc<K>, error: &Error, context: Arc<Context>| {
-            errors(&context).increment();
+            K::errors(&context.metrics).increment();
             tracing::warn!(
                 %kind,
                 namespace = object.namespace(),

@@ -100,24 +100,15 @@ async fn lead(
             caches.clone(),
             events.sender(),
         ));
-        let claims = sandbox_claim::run(
-            Arc::clone(&context),
-            queues.claims.open(&caches.claims),
-            config.workers,
-        );
+        let workers = config.workers;
+        let sandboxes = queues.sandboxes.open(&caches.sandboxes);
+        let sets = queues.sets.open(&caches.sets);
+        let claims = queues.claims.open(&caches.claims);
         let reconcilers = pin!(future::join5(
-            sandbox::run(
-                Arc::clone(&context),
-                queues.sandboxes.open(&caches.sandboxes),
-                config.workers
-            ),
+            driver::run(Arc::clone(&context), sandboxes, workers, sandbox::reconcile),
             future::join(
-                sandbox_set::run(
-                    Arc::clone(&context),
-                    queues.sets.open(&caches.sets),
-                    config.workers
-                ),
-                claims
+                driver::run(Arc::clone(&context), sets, workers, sandbox_set::reconcile),
+                driver::run(Arc::clone(&context), claims, workers, sandbox_claim::reconcile),
             ),
             orphan::run(Arc::clone(&context), queues.orphans.open()),
             renewal::run(Arc::clone(&context), &config, time::OffsetDateTime::now_utc),

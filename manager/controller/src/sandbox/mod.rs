@@ -10,19 +10,20 @@ mod image;
 mod observe;
 mod status;
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
-use futures::Stream;
 use jiff::Timestamp;
 use kube::{
     Resource, ResourceExt,
-    runtime::controller::{Action, ReconcileRequest},
+    runtime::{controller::Action, reflector::Store},
 };
 use silica_api::crd::Sandbox;
 
 use crate::{
+    cache::Caches,
     context::Context,
-    driver::{self, LONGEST_SLEEP, RETRY, Work},
+    driver::{LONGEST_SLEEP, RETRY, Reconciled},
+    metrics::{Metrics, Number},
 };
 pub(crate) use image::put_main_first;
 pub(crate) use status::Conditions;
@@ -36,23 +37,22 @@ pub(crate) enum Error {
     Apply(#[from] apply::Error),
 }
 
-/// Runs for ever over the queue.
-pub(crate) async fn run(
-    context: Arc<Context>,
-    queue: impl Stream<Item = Result<ReconcileRequest<Sandbox>, Infallible>>,
-    workers: u16,
-) {
-    let work = Work {
-        store: context.caches.sandboxes.clone(),
-        queue,
-        workers,
-        errors: |context| &context.metrics.sandbox_reconcile_errors,
-    };
-    driver::run(context, work, reconcile).await;
+impl Reconciled for Sandbox {
+    fn store(caches: &Caches) -> &Store<Self> {
+        &caches.sandboxes
+    }
+
+    fn reconciles(metrics: &Metrics) -> &Number {
+        &metrics.sandbox_reconciles
+    }
+
+    fn errors(metrics: &Metrics) -> &Number {
+        &metrics.sandbox_reconcile_errors
+    }
 }
 
-async fn reconcile(sandbox: Arc<Sandbox>, context: Arc<Context>) -> Result<Action, Error> {
-    context.metrics.sandbox_reconciles.increment();
+/// Looks at one and does what is to do for it; returns when to look again.
+pub(crate) async fn reconcile(sandbox: Arc<Sandbox>, context: Arc<Context>) -> Result<Action, Error> {
     let now = Timestamp::now();
 
     // (client) the pod of this name, if any

@@ -15,17 +15,18 @@ mod settle;
 mod standing;
 mod status;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use futures::Stream;
 use jiff::Timestamp;
-use kube::runtime::controller::{Action, ReconcileRequest};
+use kube::runtime::{controller::Action, reflector::Store};
 use silica_api::crd::{ClaimPhase, SandboxClaim};
 use silica_core::claim::member_name;
 
 use crate::{
+    cache::Caches,
     context::Context,
-    driver::{self, LONGEST_SLEEP, RETRY, Work},
+    driver::{LONGEST_SLEEP, RETRY, Reconciled},
+    metrics::{Metrics, Number},
 };
 
 /// Why a reconciliation failed; it is tried again.
@@ -37,23 +38,22 @@ pub(crate) enum Error {
     Apply(#[from] apply::Error),
 }
 
-/// Runs for ever over the queue.
-pub(crate) async fn run(
-    context: Arc<Context>,
-    queue: impl Stream<Item = Result<ReconcileRequest<SandboxClaim>, Infallible>>,
-    workers: u16,
-) {
-    let work = Work {
-        store: context.caches.claims.clone(),
-        queue,
-        workers,
-        errors: |context| &context.metrics.claim_reconcile_errors,
-    };
-    driver::run(context, work, reconcile).await;
+impl Reconciled for SandboxClaim {
+    fn store(caches: &Caches) -> &Store<Self> {
+        &caches.claims
+    }
+
+    fn reconciles(metrics: &Metrics) -> &Number {
+        &metrics.claim_reconciles
+    }
+
+    fn errors(metrics: &Metrics) -> &Number {
+        &metrics.claim_reconcile_errors
+    }
 }
 
-async fn reconcile(claim: Arc<SandboxClaim>, context: Arc<Context>) -> Result<Action, Error> {
-    context.metrics.claim_reconciles.increment();
+/// Looks at one and does what is to do for it; returns when to look again.
+pub(crate) async fn reconcile(claim: Arc<SandboxClaim>, context: Arc<Context>) -> Result<Action, Error> {
     // A watch event that is under way brings the newer version.
     if claim.metadata.deletion_timestamp.is_some() || observe::is_behind(&claim, &context) {
         return Ok(Action::await_change());

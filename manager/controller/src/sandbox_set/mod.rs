@@ -11,16 +11,17 @@ mod plan;
 mod status;
 mod validate;
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
-use futures::Stream;
 use jiff::Timestamp;
-use kube::runtime::controller::{Action, ReconcileRequest};
+use kube::runtime::{controller::Action, reflector::Store};
 use silica_api::crd::SandboxSet;
 
 use crate::{
+    cache::Caches,
     context::Context,
-    driver::{self, Work},
+    driver::Reconciled,
+    metrics::{Metrics, Number},
 };
 
 /// Why a reconciliation failed; it is tried again.
@@ -30,23 +31,22 @@ pub(crate) enum Error {
     Apply(#[from] apply::Error),
 }
 
-/// Runs for ever over the queue.
-pub(crate) async fn run(
-    context: Arc<Context>,
-    queue: impl Stream<Item = Result<ReconcileRequest<SandboxSet>, Infallible>>,
-    workers: u16,
-) {
-    let work = Work {
-        store: context.caches.sets.clone(),
-        queue,
-        workers,
-        errors: |context| &context.metrics.set_reconcile_errors,
-    };
-    driver::run(context, work, reconcile).await;
+impl Reconciled for SandboxSet {
+    fn store(caches: &Caches) -> &Store<Self> {
+        &caches.sets
+    }
+
+    fn reconciles(metrics: &Metrics) -> &Number {
+        &metrics.set_reconciles
+    }
+
+    fn errors(metrics: &Metrics) -> &Number {
+        &metrics.set_reconcile_errors
+    }
 }
 
-async fn reconcile(set: Arc<SandboxSet>, context: Arc<Context>) -> Result<Action, Error> {
-    context.metrics.set_reconciles.increment();
+/// Looks at one and does what is to do for it; returns when to look again.
+pub(crate) async fn reconcile(set: Arc<SandboxSet>, context: Arc<Context>) -> Result<Action, Error> {
     let now = Timestamp::now();
     if set.metadata.deletion_timestamp.is_some() {
         // The garbage collector takes the members by their owner reference.
