@@ -9,10 +9,16 @@ pub struct Usage {
     pub ts: i64,
     /// Whole CPUs that may be used.
     pub cpu_count: u32,
+    /// Whether the sandbox's cgroup sets that limit; else it is the node's.
+    #[serde(default)]
+    pub cpu_limited: bool,
     /// Percent of one CPU, measured over the few seconds before.
     pub cpu_used_pct: f64,
     /// Bytes that may be used.
     pub mem_total: u64,
+    /// Whether the sandbox's cgroup sets that limit; else it is the node's.
+    #[serde(default)]
+    pub mem_limited: bool,
     /// Bytes, without caches.
     pub mem_used: u64,
     /// Bytes of files that are kept in memory.
@@ -24,8 +30,8 @@ pub struct Usage {
     /// [`Self::mem_used`] in MiB.
     #[serde(default)]
     pub mem_used_mib: u64,
-    /// Bytes on the root file system.
+    /// Bytes of the root file system that the sandbox itself has written.
     pub disk_used: u64,
-    /// Its size in bytes.
+    /// The size of that file system in bytes, which may be the node's.
     pub disk_total: u64,
 }

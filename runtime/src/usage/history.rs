@@ -20,7 +20,9 @@ pub(super) struct History(VecDeque<Sample>);
 struct Sample {
     /// Unix seconds.
     ts: u32,
-    cpu_count: u32,
+    cpu_count: u16,
+    cpu_limited: bool,
+    mem_limited: bool,
     cpu_used_pct: f32,
     mem_total_kib: u32,
     mem_used_kib: u32,
@@ -48,7 +50,9 @@ impl Sample {
         let units = |bytes: u64, unit: u64| u32::try_from(bytes / unit).unwrap_or(u32::MAX);
         Self {
             ts: u32::try_from(usage.ts).unwrap_or_default(),
-            cpu_count: usage.cpu_count,
+            cpu_count: u16::try_from(usage.cpu_count).unwrap_or(u16::MAX),
+            cpu_limited: usage.cpu_limited,
+            mem_limited: usage.mem_limited,
             #[expect(clippy::cast_possible_truncation, reason = "it has two decimal places")]
             cpu_used_pct: usage.cpu_used_pct as f32,
             mem_total_kib: units(usage.mem_total, KIB),
@@ -65,7 +69,9 @@ impl Sample {
         let mem_used = bytes(self.mem_used_kib, KIB);
         Usage {
             ts: self.ts.into(),
-            cpu_count: self.cpu_count,
+            cpu_count: self.cpu_count.into(),
+            cpu_limited: self.cpu_limited,
+            mem_limited: self.mem_limited,
             cpu_used_pct: (f64::from(self.cpu_used_pct) * 100.0).round() / 100.0,
             mem_total,
             mem_used,
@@ -86,6 +92,8 @@ mod tests {
         Usage {
             ts,
             cpu_count: 2,
+            cpu_limited: true,
+            mem_limited: false,
             cpu_used_pct: 173.21,
             mem_total: 8 << 30,
             mem_used: 3 * MIB + KIB,

@@ -1,14 +1,18 @@
 //! What the sandbox uses, now and during the last hour.
 
+mod cgroup;
+mod disk;
 mod history;
 mod read;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use silica_runtime_api::{METRICS_STEP_SECONDS, Usage};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use disk::DiskUse;
 use history::History;
 use read::{CpuTime, read_cpu};
 
@@ -18,14 +22,28 @@ const STEP: Duration = Duration::from_secs(METRICS_STEP_SECONDS as u64);
 const SHORTEST: Duration = Duration::from_millis(50);
 
 /// Samples of the last hour.
-#[derive(Default)]
-pub struct Recorder(Mutex<State>);
+pub struct Recorder {
+    state: Mutex<State>,
+    disk: DiskUse,
+    /// About when the container started, in Unix seconds: the daemon is among its first programs.
+    since: i64,
+}
 
 #[derive(Default)]
 struct State {
     history: History,
     /// CPU time at the last sample.
     cpu: Option<CpuTime>,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self {
+            state: Mutex::default(),
+            disk: DiskUse::default(),
+            since: Timestamp::now().as_second(),
+        }
+    }
 }
 
 impl Recorder {
@@ -40,7 +58,7 @@ impl Recorder {
             let previous = self.lock().cpu.replace(now);
             // The first tick is where the first sample starts from.
             if let Some(previous) = previous {
-                let usage = read::read_usage(previous, now);
+                let usage = read::read_usage(previous, now, self.disk.last());
                 self.lock().history.push(&usage);
             }
         }
@@ -56,7 +74,8 @@ impl Recorder {
             sleep(SHORTEST).await;
             cpu
         };
-        read::read_usage(start, read_cpu())
+        let disk_used = self.disk.count(self.since).await;
+        read::read_usage(start, read_cpu(), disk_used)
     }
 
     /// The samples, oldest first.
@@ -65,6 +84,6 @@ impl Recorder {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

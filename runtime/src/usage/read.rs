@@ -1,4 +1,4 @@
-//! Reads what the kernel counts, that of the sandbox's cgroup where there is one.
+//! Reads what the sandbox uses: what the kernel counts for its cgroup, else for the node.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use silica_runtime_api::Usage;
 
-const CGROUP: &str = "/sys/fs/cgroup";
+use super::cgroup::{Cgroup, Memory, parse_field};
+
 const MIB: u64 = 1024 * 1024;
 
 /// CPU time used until a moment.
@@ -16,21 +17,30 @@ pub(super) struct CpuTime {
     pub used: Duration,
 }
 
-/// Usage at the end of a span of CPU time.
-pub(super) fn read_usage(start: CpuTime, end: CpuTime) -> Usage {
-    let memory = read_memory();
-    let (disk_total, disk_used) = read_disk();
+/// Usage at the end of a span of CPU time, with the disk space that was counted.
+pub(super) fn read_usage(start: CpuTime, end: CpuTime, disk_used: u64) -> Usage {
+    let cgroup = Cgroup::default();
+    let node = node_memory();
+    let memory = cgroup.memory(node.total).unwrap_or(Memory {
+        used: node.used,
+        cache: node.cache,
+        limit: None,
+    });
+    let total = memory.limit.unwrap_or(node.total);
+    let cpus = cgroup.cpu_limit();
     Usage {
         ts: Timestamp::now().as_second(),
-        cpu_count: read_cpu_count(),
+        cpu_count: cpus.map_or_else(online_cpus, |limit| limit.min(online_cpus())),
+        cpu_limited: cpus.is_some(),
         cpu_used_pct: percent(start, end),
-        mem_total: memory.total,
+        mem_total: total,
+        mem_limited: memory.limit.is_some(),
         mem_used: memory.used,
         mem_cache: memory.cache,
-        mem_total_mib: memory.total / MIB,
+        mem_total_mib: total / MIB,
         mem_used_mib: memory.used / MIB,
         disk_used,
-        disk_total,
+        disk_total: disk_total(),
     }
 }
 
@@ -42,85 +52,40 @@ fn percent(start: CpuTime, end: CpuTime) -> f64 {
 }
 
 pub(super) fn read_cpu() -> CpuTime {
-    let used = read_cgroup("cpu.stat")
-        .and_then(|text| parse_field(&text, "usage_usec"))
-        .map(Duration::from_micros);
-    let used = used.or_else(|| parse_host_cpu(&fs::read_to_string("/proc/stat").ok()?));
+    let of_node = || parse_node_cpu(&fs::read_to_string("/proc/stat").ok()?);
     CpuTime {
         at: Instant::now(),
-        used: used.unwrap_or_default(),
+        used: Cgroup::default().cpu_time().or_else(of_node).unwrap_or_default(),
     }
 }
 
-fn read_cpu_count() -> u32 {
-    let online =
-        std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
-    read_cgroup("cpu.max")
-        .and_then(|text| parse_cpu_limit(&text))
-        .map_or(online, |limit| limit.min(online))
+fn online_cpus() -> u32 {
+    std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1))
 }
 
-struct Memory {
+struct NodeMemory {
     total: u64,
     used: u64,
     cache: u64,
 }
 
-fn read_memory() -> Memory {
-    let host = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib = |name| parse_field(&host, name).unwrap_or_default() * 1024;
-    let host_total = kib("MemTotal:");
-    let limit = read_cgroup("memory.max").and_then(|text| text.trim().parse::<u64>().ok());
-    let current = read_cgroup("memory.current").and_then(|text| text.trim().parse::<u64>().ok());
-    if let (Some(limit), Some(current)) = (limit, current) {
-        let stat = read_cgroup("memory.stat").unwrap_or_default();
-        let cache = parse_field(&stat, "file").unwrap_or_default();
-        return Memory {
-            total: limit.min(host_total),
-            used: current.saturating_sub(cache),
-            cache,
-        };
-    }
-    let cache = kib("Cached:");
-    Memory {
-        total: host_total,
-        used: host_total.saturating_sub(kib("MemAvailable:")),
-        cache,
-    }
-}
-
-fn read_disk() -> (u64, u64) {
-    let Ok(stat) = nix::sys::statvfs::statvfs("/") else {
-        return (0, 0);
-    };
-    let total = stat.blocks() * stat.fragment_size();
-    (
+fn node_memory() -> NodeMemory {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let bytes = |name| parse_field(&text, name).unwrap_or_default() * 1024;
+    let total = bytes("MemTotal:");
+    NodeMemory {
         total,
-        total.saturating_sub(stat.blocks_free() * stat.fragment_size()),
-    )
+        used: total.saturating_sub(bytes("MemAvailable:")),
+        cache: bytes("Cached:"),
+    }
 }
 
-fn read_cgroup(name: &str) -> Option<String> {
-    fs::read_to_string(format!("{CGROUP}/{name}")).ok()
-}
-
-/// Number after a name at the start of a line.
-fn parse_field(text: &str, name: &str) -> Option<u64> {
-    text.lines().find_map(|line| {
-        let mut words = line.split_whitespace();
-        (words.next()? == name).then(|| words.next()?.parse().ok())?
-    })
-}
-
-/// Whole CPUs in the text of `cpu.max` (quota and period), rounded up.
-fn parse_cpu_limit(text: &str) -> Option<u32> {
-    let (quota, period) = text.trim().split_once(' ')?;
-    let (quota, period): (u64, u64) = (quota.parse().ok()?, period.parse().ok()?);
-    u32::try_from(quota.div_ceil(period.max(1))).ok()
+fn disk_total() -> u64 {
+    nix::sys::statvfs::statvfs("/").map_or(0, |stat| stat.blocks() * stat.fragment_size())
 }
 
 /// Busy time in the first line of `/proc/stat`, in ticks of 10 ms: all but idle and waiting.
-fn parse_host_cpu(text: &str) -> Option<Duration> {
+fn parse_node_cpu(text: &str) -> Option<Duration> {
     let ticks: Vec<u64> = text
         .lines()
         .next()?
@@ -143,15 +108,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cpu_limit_is_rounded_up_and_may_be_missing() {
-        assert_eq!(parse_cpu_limit("150000 100000\n"), Some(2));
-        assert_eq!(parse_cpu_limit("max 100000\n"), None);
-    }
-
-    #[test]
     fn busy_time_leaves_out_idle_and_waiting() {
         assert_eq!(
-            parse_host_cpu("cpu  10 0 5 100 50 1 1 0 0 0\n"),
+            parse_node_cpu("cpu  10 0 5 100 50 1 1 0 0 0\n"),
             Some(Duration::from_millis(170))
         );
     }

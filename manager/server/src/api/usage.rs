@@ -8,7 +8,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use silica_api::types::SandboxId;
-use silica_core::{chain::Chain, state::State, timeout};
+use silica_core::{chain::Chain, resources::Resources, state::State, timeout};
 use silica_runtime_api::{METRICS_STEP_SECONDS, Usage};
 
 use super::{
@@ -57,7 +57,7 @@ pub(super) async fn of_one(
     let samples: Vec<Value> = usages
         .iter()
         .filter(|usage| window.contains(usage.ts))
-        .filter_map(render)
+        .filter_map(|usage| render(usage, &entry.resources))
         .collect();
     Ok(json_response(StatusCode::OK, &samples))
 }
@@ -83,7 +83,7 @@ pub(super) async fn of_many(
             return None;
         }
         let usage = read(&entry, daemon::read_usage(&app, &entry).await)?;
-        Some((id.to_string(), render(&usage)?))
+        Some((id.to_string(), render(&usage, &entry.resources)?))
     }))
     .await;
     let samples: Map<String, Value> = samples.into_iter().flatten().collect();
@@ -117,18 +117,31 @@ fn read<T>(entry: &Entry, answer: Result<T, daemon::Error>) -> Option<T> {
         .ok()
 }
 
-fn render(usage: &Usage) -> Option<Value> {
+/// A sample against the limits of the sandbox: those that the kernel enforces, else those of the template,
+/// which the other answers of the API show as well. A whole node is nobody's limit.
+fn render(usage: &Usage, template: &Resources) -> Option<Value> {
+    const MIB: u64 = 1024 * 1024;
+    let cpu_count = if usage.cpu_limited {
+        usage.cpu_count.max(1)
+    } else {
+        template.cpu_count
+    };
+    let mem_total = if usage.mem_limited {
+        usage.mem_total
+    } else {
+        template.memory_mib * MIB
+    };
     let time = Timestamp::from_second(usage.ts).ok()?;
     Some(json!({
         "timestamp": timeout::format(time),
         "timestampUnix": usage.ts,
-        "cpuCount": usage.cpu_count.max(1),
+        "cpuCount": cpu_count,
         "cpuUsedPct": usage.cpu_used_pct,
         "memUsed": usage.mem_used,
-        "memTotal": usage.mem_total,
+        "memTotal": mem_total,
         "memCache": usage.mem_cache,
         "diskUsed": usage.disk_used,
-        "diskTotal": usage.disk_total,
+        "diskTotal": template.disk_mib * MIB,
     }))
 }
 
@@ -156,14 +169,35 @@ mod tests {
     #[test]
     fn sample_has_every_field_that_clients_read() {
         let usage: Usage = serde_json::from_str(
-            r#"{"ts": 60, "cpu_count": 0, "cpu_used_pct": 1.5, "mem_total": 3, "mem_used": 2,
+            r#"{"ts": 60, "cpu_count": 8, "cpu_used_pct": 1.5, "mem_total": 3, "mem_used": 2,
                 "disk_used": 4, "disk_total": 5}"#,
         )
         .unwrap();
-        let expected = json!({
+        let template = Resources {
+            cpu_count: 1,
+            memory_mib: 1024,
+            disk_mib: 2048,
+        };
+        let mut expected = json!({
             "timestamp": "1970-01-01T00:01:00.000Z", "timestampUnix": 60, "cpuCount": 1, "cpuUsedPct": 1.5,
-            "memUsed": 2, "memTotal": 3, "memCache": 0, "diskUsed": 4, "diskTotal": 5,
+            "memUsed": 2, "memTotal": 1_u64 << 30, "memCache": 0, "diskUsed": 4, "diskTotal": 2_u64 << 30,
         });
-        assert_eq!(render(&usage), Some(expected));
+        assert_eq!(
+            render(&usage, &template),
+            Some(expected.clone()),
+            "the node's numbers are nobody's"
+        );
+        let limited = Usage {
+            cpu_limited: true,
+            mem_limited: true,
+            ..usage
+        };
+        expected["cpuCount"] = json!(8);
+        expected["memTotal"] = json!(3);
+        assert_eq!(
+            render(&limited, &template),
+            Some(expected),
+            "the kernel's limit counts first"
+        );
     }
 }

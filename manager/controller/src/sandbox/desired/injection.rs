@@ -7,8 +7,8 @@
 //! image with such a hook nearly always has.
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, EmptyDirVolumeSource, ExecAction, LifecycleHandler, Pod, ResourceRequirements,
-    SeccompProfile, SecurityContext, Volume, VolumeMount,
+    Capabilities, Container, EmptyDirVolumeSource, ExecAction, LifecycleHandler, Pod, PodSpec,
+    ResourceRequirements, SeccompProfile, SecurityContext, Volume, VolumeMount,
 };
 use silica_api::{carried, names};
 use silica_runtime_api::{BINARY, INSTALL_DIR, START_SCRIPT};
@@ -18,6 +18,8 @@ use crate::RuntimeSource;
 
 /// Argument that starts the runtime and returns once it serves.
 const START: &str = "start";
+/// User without rights, of whom no image has files.
+const NOBODY: i64 = 65532;
 
 /// Adds volume, init container, mount and hook.
 pub(super) fn inject(pod: &mut Pod, runtime: &RuntimeSource) -> Result<(), Error> {
@@ -38,10 +40,12 @@ pub(super) fn inject(pod: &mut Pod, runtime: &RuntimeSource) -> Result<(), Error
     };
     lifecycle.post_start = Some(hook);
     let resources = main.resources.as_ref().map(compute_only);
+    let of_main = main.security_context.as_ref().and_then(|main| main.run_as_user);
+    let security = security(spec, of_main);
 
     spec.init_containers
         .get_or_insert_default()
-        .insert(0, installer(runtime, resources));
+        .insert(0, installer(runtime, resources, security));
     let volumes = spec.volumes.get_or_insert_default();
     if let RuntimeSource::ConfigMaps { names, .. } = runtime {
         volumes.push(carried::volume(names));
@@ -93,9 +97,41 @@ fn hook(own: Option<LifecycleHandler>) -> Option<LifecycleHandler> {
     })
 }
 
+/// A security context that the Pod Security level `restricted` admits, whatever the rest of the pod has. The
+/// user is the main container's or the pod's, if that is not root: some clusters restrict its number.
+fn security(spec: &PodSpec, of_main: Option<i64>) -> SecurityContext {
+    let of_pod = spec.security_context.as_ref().and_then(|pod| pod.run_as_user);
+    let user = of_main.or(of_pod).filter(|user| *user != 0).unwrap_or(NOBODY);
+    // Only an empty directory is writable for every user.
+    let is_own = |volume: &Volume| volume.name == names::ENVD_VOLUME && volume.empty_dir.is_none();
+    let is_foreign = spec
+        .volumes
+        .as_ref()
+        .is_some_and(|volumes| volumes.iter().any(is_own));
+    SecurityContext {
+        run_as_non_root: (!is_foreign).then_some(true),
+        run_as_user: (!is_foreign).then_some(user),
+        allow_privilege_escalation: Some(false),
+        capabilities: Some(Capabilities {
+            add: None,
+            drop: Some(vec!["ALL".to_owned()]),
+        }),
+        read_only_root_filesystem: Some(true),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".to_owned(),
+            localhost_profile: None,
+        }),
+        ..SecurityContext::default()
+    }
+}
+
 /// Copies the runtime and ends. With the resources of the main container it adds
 /// nothing to what the pod asks for, and does not change its QoS class.
-fn installer(runtime: &RuntimeSource, resources: Option<ResourceRequirements>) -> Container {
+fn installer(
+    runtime: &RuntimeSource,
+    resources: Option<ResourceRequirements>,
+    security: SecurityContext,
+) -> Container {
     let install = |executable| [executable, "install", INSTALL_DIR];
     let (image, command, mounts) = match runtime {
         RuntimeSource::Image(image) => {
@@ -114,19 +150,7 @@ fn installer(runtime: &RuntimeSource, resources: Option<ResourceRequirements>) -
         command: Some(command),
         volume_mounts: Some(mounts),
         resources,
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            capabilities: Some(Capabilities {
-                add: None,
-                drop: Some(vec!["ALL".to_owned()]),
-            }),
-            read_only_root_filesystem: Some(true),
-            seccomp_profile: Some(SeccompProfile {
-                type_: "RuntimeDefault".to_owned(),
-                localhost_profile: None,
-            }),
-            ..SecurityContext::default()
-        }),
+        security_context: Some(security),
         ..Container::default()
     }
 }
@@ -186,6 +210,45 @@ mod tests {
         );
         assert_eq!(spec["volumes"], json!([{"name": "envd-volume", "emptyDir": {}}]));
         assert_eq!(hook(&pod, 0), &json!(["/mnt/envd/sandbox-runtime", "start"]));
+    }
+
+    /// What the level `restricted` asks of a container that its pod does not say (Pod Security Standards).
+    fn assert_restricted(container: &Value) {
+        let security = &container["securityContext"];
+        assert_eq!(security["runAsNonRoot"], true);
+        assert_ne!(security["runAsUser"], 0);
+        assert_eq!(security["allowPrivilegeEscalation"], false);
+        assert_eq!(security["capabilities"]["drop"], json!(["ALL"]));
+        assert_eq!(security["seccompProfile"]["type"], "RuntimeDefault");
+    }
+
+    #[test]
+    fn the_init_container_complies_by_itself_and_takes_over_who_the_sandbox_is() {
+        let build = |pod: Value, container: Value| {
+            let mut template = minimal();
+            template["spec"]["securityContext"] = pod;
+            template["spec"]["containers"][0]["securityContext"] = container;
+            let pod = build(template).unwrap();
+            let init = pod["spec"]["initContainers"][0].clone();
+            assert_restricted(&init);
+            init["securityContext"]["runAsUser"].clone()
+        };
+        assert_eq!(
+            build(json!({}), json!({"runAsNonRoot": true, "runAsUser": 1000})),
+            1000
+        );
+        assert_eq!(build(json!({"runAsUser": 2000}), json!({})), 2000);
+        assert_eq!(build(json!({"runAsUser": 2000}), json!({"runAsUser": 0})), 65532);
+        assert_eq!(build(json!({}), json!({})), 65532);
+    }
+
+    #[test]
+    fn a_volume_of_the_templates_own_is_written_by_the_user_of_the_image() {
+        let mut template = minimal();
+        template["spec"]["volumes"] = json!([{"name": "envd-volume", "hostPath": {"path": "/opt"}}]);
+        let pod = build(template).unwrap();
+        let security = &pod["spec"]["initContainers"][0]["securityContext"];
+        assert!(security.get("runAsUser").is_none() && security.get("runAsNonRoot").is_none());
     }
 
     #[test]
