@@ -65,12 +65,55 @@ pub enum Look {
     Free,
 }
 
+/// What was seen last, and since when, by the own clock alone: that of the holder of a Lease
+/// may differ from ours.
+#[derive(Clone, Debug, Default)]
+pub struct Unchanged<T>(Option<(T, Instant)>);
+
+/// What [`Unchanged::compare`] finds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Seen {
+    /// Nothing was seen before.
+    First,
+    /// It has been the same for this long.
+    Same(Duration),
+    /// It has changed.
+    Changed,
+}
+
+impl<T: PartialEq> Unchanged<T> {
+    /// Compares what is seen `at` this moment with what was noted.
+    pub fn compare(&self, seen: &T, at: Instant) -> Seen {
+        match &self.0 {
+            None => Seen::First,
+            Some((before, since)) if before == seen => Seen::Same(at.saturating_duration_since(*since)),
+            Some(_) => Seen::Changed,
+        }
+    }
+
+    /// Notes what is seen `at` this moment, unless it is what was noted before.
+    pub fn note(&mut self, seen: T, at: Instant) {
+        if !matches!(self.compare(&seen, at), Seen::Same(_)) {
+            self.0 = Some((seen, at));
+        }
+    }
+
+    /// What is left `at` this moment of a time that began when the last change was noted.
+    pub fn left(&self, of: Duration, at: Instant) -> Duration {
+        let since = self
+            .0
+            .as_ref()
+            .map(|(_, since)| at.saturating_duration_since(*since));
+        of.saturating_sub(since.unwrap_or_default())
+    }
+}
+
 /// Looks at a Lease again and again. Only time that passed here decides that it was not
-/// renewed: the clock of its holder may differ from ours.
+/// renewed.
 #[derive(Debug, Default)]
 pub struct Watch {
-    /// Holder and time of the last renewal, and when they were seen first.
-    seen: Option<(Mark, Instant)>,
+    /// Holder and time of the last renewal.
+    seen: Unchanged<Mark>,
 }
 
 /// What changes with every renewal.
@@ -109,21 +152,18 @@ impl Watch {
             })
         };
         let mark = (spec.holder_identity.clone(), renewed);
-        match &self.seen {
-            Some((seen, since)) if *seen == mark => {
-                let passed = at.saturating_duration_since(*since);
-                match lifetime.checked_sub(passed) {
-                    Some(rest) if !rest.is_zero() => Look::Wait(rest),
-                    _ => Look::Free,
-                }
-            }
+        match self.seen.compare(&mark, at) {
+            Seen::Same(_) => match self.seen.left(lifetime, at) {
+                Duration::ZERO => Look::Free,
+                rest => Look::Wait(rest),
+            },
             // It was renewed before our eyes.
-            Some(_) => held(),
+            Seen::Changed => held(),
             // Fresh by both clocks: nobody has to wait for the answer.
-            None if age.unsigned_abs() < lifetime.as_secs() => held(),
-            None if lifetime.is_zero() => Look::Free,
-            None => {
-                self.seen = Some((mark, at));
+            Seen::First if age.unsigned_abs() < lifetime.as_secs() => held(),
+            Seen::First if lifetime.is_zero() => Look::Free,
+            Seen::First => {
+                self.seen.note(mark, at);
                 Look::Wait(lifetime)
             }
         }

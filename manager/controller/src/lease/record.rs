@@ -6,6 +6,7 @@ use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::MicroTime,
 };
+use silica_api::lock::Unchanged;
 use tokio::time::Instant;
 
 /// What a candidate does next.
@@ -18,25 +19,18 @@ pub(super) enum Decision {
 }
 
 /// The last state of the Lease and when it was first seen, on the own clock.
-pub(super) struct Record {
-    seen: Option<LeaseSpec>,
-    since: Instant,
-}
+pub(super) struct Record(Unchanged<Option<LeaseSpec>>);
 
 impl Record {
     pub(super) fn new(now: Instant) -> Self {
-        Self {
-            seen: None,
-            since: now,
-        }
+        let mut seen = Unchanged::default();
+        seen.note(None, now.into_std());
+        Self(seen)
     }
 
     pub(super) fn note(&mut self, lease: Option<&Lease>, now: Instant) {
-        let spec = lease.and_then(|lease| lease.spec.clone());
-        if spec != self.seen {
-            self.seen = spec;
-            self.since = now;
-        }
+        self.0
+            .note(lease.and_then(|lease| lease.spec.clone()), now.into_std());
     }
 
     /// A Lease that nobody holds, or that is held under the own name by a former
@@ -51,14 +45,10 @@ impl Record {
         match holder(lease) {
             None => Decision::Take,
             Some(holder) if holder == identity => Decision::Take,
-            Some(_) => {
-                let left = (self.since + duration).saturating_duration_since(now);
-                if left.is_zero() {
-                    Decision::Take
-                } else {
-                    Decision::Wait(left)
-                }
-            }
+            Some(_) => match self.0.left(duration, now.into_std()) {
+                Duration::ZERO => Decision::Take,
+                left => Decision::Wait(left),
+            },
         }
     }
 }
