@@ -1,4 +1,4 @@
-//! Whether existing certificates stay or have to be made anew, and why.
+//! Whether existing certificates stay or have to be made again, and why.
 //!
 //! Pure: what exists, what is wanted and the time go in, a decision comes out.
 

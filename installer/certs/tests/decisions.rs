@@ -1,4 +1,4 @@
-//! When certificates are kept and when they are made anew.
+//! When certificates are kept and when they are made again.
 
 #![allow(clippy::unwrap_used, reason = "a test may end at once")]
 

@@ -172,7 +172,7 @@ fn nothing_that_is_read_makes_it_panic_or_hang() {
 }
 
 /// Repairing an order compares certificates with each other: many of them must
-/// not take for ever.
+/// not take forever.
 #[test]
 fn many_certificates_are_refused_or_quickly_done() {
     let began = Instant::now();

@@ -116,7 +116,7 @@ async fn authorize(registry: &Registry, login: &Login, attempt: &Attempt<'_>) ->
     })
 }
 
-/// A client with this login; a client keeps its first one for ever.
+/// A client with this login; a client keeps its first one forever.
 async fn client(registry: &Registry, auth: &RegistryAuth, target: &Reference) -> Result<Client, Error> {
     let config = ClientConfig {
         protocol: if registry.plain_http {

@@ -79,7 +79,7 @@ pub enum Error {
     #[error("failed to make the manual page")]
     Page(#[source] io::Error),
     /// The user said no.
-    #[error("nothing was changed: the question was answered with no")]
+    #[error("nothing was changed: the answer was no")]
     Declined,
     /// There is nobody to ask.
     #[error("nothing was changed: there is no terminal to ask on")]
@@ -295,7 +295,7 @@ impl Error {
                     .to_owned()
             }
             Self::LeftBehind { .. } => {
-                "remove what holds these, such as a finalizer of somebody else, or delete them by hand; while there is an \
+                "remove what holds these, such as a finalizer of another product, or delete them by hand; while there is an \
                  inventory, the same command resumes"
                     .to_owned()
             }
@@ -303,7 +303,7 @@ impl Error {
                 "run the same command again: it resumes where it stopped".to_owned()
             }
             Self::ForeignCertificate => {
-                "whoever issued it renews it; put the new one into service: silica certs import --cert FILE --key FILE"
+                "its issuer renews it; put the new one into service: silica certs import --cert FILE --key FILE"
                     .to_owned()
             }
             _ => return None,
@@ -330,7 +330,7 @@ fn cluster_hint(error: &cluster::Error) -> Option<String> {
                 names::NAMESPACE
             ),
             Refusal::Admission => {
-                "a policy of the cluster refuses this; whoever keeps it can except the object: \
+                "a policy of the cluster refuses this; its owner can exempt the object: \
                  kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicies"
                     .to_owned()
             }

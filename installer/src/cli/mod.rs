@@ -91,7 +91,7 @@ pub enum Command {
     Status(status::StatusArgs),
     /// Explain an error, or find out what is wrong with the installation
     Doctor(doctor::DoctorArgs),
-    /// Write an archive for whoever helps: state, objects and logs, and nothing secret
+    /// Write an archive for support: state, objects and logs, without secrets
     Support(support::SupportArgs),
     /// Show the parameters, their values and where those come from
     Config(config::ConfigArgs),

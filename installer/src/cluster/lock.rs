@@ -136,7 +136,7 @@ impl Lock {
         }
     }
 
-    /// Renews for ever; returns only when the lock is lost.
+    /// Renews forever; returns only when the lock is lost.
     async fn keep(&mut self) -> Error {
         let mut renewed = tokio::time::Instant::now();
         loop {

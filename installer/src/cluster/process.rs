@@ -1,7 +1,7 @@
 //! Identity of this process, and whether another one on this machine still runs.
 //!
 //! A process id alone is reused; with the boot, the namespace of process ids and
-//! the start time it names one process for ever.
+//! the start time it names one process forever.
 
 use std::{fs, path::Path};
 

@@ -96,7 +96,7 @@ pub(super) const CASES: &[Case] = &[
             &["apply failed with", "conflict"],
             &["the server would refuse", "was set by"],
         ],
-        cause: "somebody changed a field that Silica sets",
+        cause: "another field manager changed a field that Silica sets",
         help: &[
             "`silica install --force-conflicts --dry-run` shows the difference, without `--dry-run` the field is taken back",
         ],

@@ -56,7 +56,7 @@ fn hint(status: StatusCode) -> String {
     let namespace = names::NAMESPACE;
     match status {
         StatusCode::NOT_FOUND => format!(
-            "whoever answers has no rule for this host: kubectl describe ingress,httproute -n {namespace}; \
+            "the proxy that answers has no rule for this host: kubectl describe ingress,httproute -n {namespace}; \
              does the class of the Ingress belong to this controller (--ingress-class)?"
         ),
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => format!(

@@ -142,7 +142,7 @@ impl ClusterFacts {
             ("kubernetes-version", version_read),
             ("clock", clock_skew.1),
             ("namespace", namespace.1),
-            ("definitions", crds.1),
+            ("crds", crds.1),
             ("webhooks", webhooks.1),
             ("ingress-class", ingress_classes.1),
             ("capacity", nodes.1),

@@ -19,7 +19,7 @@ pub(super) fn check(domains: &[Domain]) -> Check {
                 return Check::fail(
                     id,
                     title,
-                    format!("{domain} is a public suffix: names below it belong to strangers"),
+                    format!("{domain} is a public suffix: names below it belong to other people"),
                 )
                 .hint(format!(
                     "use a domain of your own, for example --domain sandbox.example.{domain}"

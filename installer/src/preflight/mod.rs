@@ -71,9 +71,9 @@ pub fn without_rights(missing: &[Right]) -> Report {
 /// new ones, and tokens and leases suffer as well.
 pub(crate) fn clock(skew: Option<i64>, makes_certificates: bool) -> Check {
     let id = "clock";
-    let title = "the clocks of cluster and this machine agree";
+    let title = "the clocks of the cluster and of this machine agree";
     let Some(skew) = skew else {
-        return Check::skip(id, title, "the server does not tell the time");
+        return Check::skip(id, title, "the API server sends no date");
     };
     let seconds = skew.unsigned_abs();
     if seconds <= SKEW_WARN {
@@ -91,7 +91,7 @@ pub(crate) fn clock(skew: Option<i64>, makes_certificates: bool) -> Check {
 
 fn webhooks(fact: &Known<Vec<String>>, adopt: bool) -> Check {
     let id = "webhooks";
-    let title = format!("no webhook of somebody else acts on {}", names::GROUP);
+    let title = format!("no webhook of another product acts on {}", names::GROUP);
     match fact {
         Known::Forbidden(why) => Check::skip(id, title, format!("webhooks may not be listed: {why}")),
         Known::Read(found) if found.is_empty() => Check::pass(id, title),
@@ -101,7 +101,7 @@ fn webhooks(fact: &Known<Vec<String>>, adopt: bool) -> Check {
             title,
             format!("{}: another controller for the same kinds is, or was, installed", found.join(", ")),
         )
-        .hint("remove that product first, its webhooks with it: kubectl delete KIND NAME; go on nevertheless with --adopt"),
+        .hint("remove that product first, its webhooks with it: kubectl delete KIND NAME; or continue with --adopt"),
     }
 }
 
@@ -136,13 +136,13 @@ pub fn permission(missing: &[Right]) -> Check {
 
 fn namespace(fact: &NamespaceFact, adopt: bool) -> Check {
     let id = "namespace";
-    let title = format!("namespace {} is free or ours", names::NAMESPACE);
+    let title = format!("namespace {} can be used", names::NAMESPACE);
     match fact {
         NamespaceFact::Absent | NamespaceFact::Ours => Check::pass(id, title),
         NamespaceFact::Terminating => Check::fail(
             id,
             title,
-            "it is being deleted, and nothing can be made in it until that is over",
+            "it is being deleted, and nothing can be created in it until then",
         )
         .hint(TERMINATING_HINT),
         // An empty namespace is what `kubectl create namespace` leaves behind.
@@ -150,12 +150,12 @@ fn namespace(fact: &NamespaceFact, adopt: bool) -> Check {
         NamespaceFact::Foreign { objects } if adopt => Check::warn(
             id,
             title,
-            format!("it is taken over together with {}", objects.join(", ")),
+            format!("--adopt takes it over, together with {}", objects.join(", ")),
         ),
         NamespaceFact::Foreign { objects } => Check::fail(
             id,
             title,
-            format!("somebody else made it, and it holds {}", objects.join(", ")),
+            format!("it was not made by silica, and it holds {}", objects.join(", ")),
         )
         .hint("remove these objects, or take the namespace over with --adopt"),
     }
@@ -165,7 +165,7 @@ fn namespace(fact: &NamespaceFact, adopt: bool) -> Check {
 /// the installation, and goes with it.
 pub(crate) fn objects(claimed: &[Claimed], adopt: bool) -> Check {
     let id = "objects";
-    let title = "objects with these names are absent or ours";
+    let title = "no conflicting objects with these names";
     if claimed.is_empty() {
         return Check::pass(id, title);
     }
@@ -185,8 +185,8 @@ pub(crate) fn objects(claimed: &[Claimed], adopt: bool) -> Check {
 }
 
 fn definitions(facts: &[CrdFact], adopt: bool) -> Check {
-    let id = "definitions";
-    let title = format!("definitions of {} are absent or ours", names::GROUP);
+    let id = "crds";
+    let title = format!("no conflicting CRDs of {}", names::GROUP);
     let foreign: Vec<String> = facts
         .iter()
         .filter(|fact| !fact.is_ours)
@@ -206,7 +206,7 @@ fn definitions(facts: &[CrdFact], adopt: bool) -> Check {
         .collect();
     let ways: Vec<String> = releases.into_iter().map(way_out).collect();
     Check::fail(id, title, detail).hint(format!(
-        "{}; or take the definitions over with --adopt, their objects stay",
+        "{}; or take the CRDs over with --adopt, their objects stay",
         ways.join("; ")
     ))
 }

@@ -8,8 +8,8 @@ use crate::{cli::check::Check, facts::CrdFact};
 
 /// Judges every definition at once.
 pub(super) fn judge(live: &[CrdFact], wanted: &[CustomResourceDefinition]) -> Check {
-    let id = "definitions-upgrade";
-    let title = "stored objects fit the new definitions";
+    let id = "crds-upgrade";
+    let title = "stored objects fit the new CRDs";
     let obstacles: Vec<String> = live
         .iter()
         .filter_map(|live| {

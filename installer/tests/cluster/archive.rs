@@ -1,4 +1,4 @@
-//! The archive for whoever helps: all that there is, and nothing that is secret.
+//! The support archive: everything that helps, and no secret.
 
 use std::{
     fs,

@@ -43,7 +43,7 @@ pub(crate) async fn killed_after(harness: &Harness, phase: &str, reference: &BTr
         assert_eq!(
             secrets.get(name),
             Some(data),
-            "{name} was made anew after {phase}"
+            "{name} was made again after {phase}"
         );
     }
     println!("killed after {phase}: {} secrets kept", kept.len());

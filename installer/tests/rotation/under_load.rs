@@ -124,7 +124,7 @@ async fn warm(clients: &mut [Client]) {
     }
 }
 
-/// Lets every client ask anew, and checks that none failed since the last time.
+/// Lets every client ask again, and checks that none failed since the last time.
 async fn settle(held: &Held, groups: &mut [&mut Vec<Client>], when: &str) {
     // What was asked before counts as well: nothing is thrown away.
     for client in groups.iter_mut().flat_map(|group| group.iter_mut()) {

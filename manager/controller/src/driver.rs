@@ -35,7 +35,7 @@ pub(crate) trait Reconciled:
     fn errors(metrics: &Metrics) -> &Number;
 }
 
-/// Runs for ever over the queue of those that are due, `workers` at once. What failed is told,
+/// Runs forever over the queue of those that are due, `workers` at once. What failed is told,
 /// counted and tried again after [`RETRY`].
 pub(crate) async fn run<K, Queue, Reconcile, Outcome, Error>(
     context: Arc<Context>,

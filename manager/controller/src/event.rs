@@ -85,7 +85,7 @@ impl Publisher {
         self.sender.clone()
     }
 
-    /// Publishes for ever.
+    /// Publishes forever.
     pub(crate) async fn run(mut self) {
         while let Some((event, about)) = self.queue.recv().await {
             if let Err(error) = self.recorder.publish(&event, &about).await {

@@ -42,7 +42,7 @@ use crate::{cache::Caches, context::Context, lease::Election, queue::Queues};
 /// Why the controller ended without being asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A watch ended; it should go on for ever.
+    /// A watch ended; it should go on forever.
     #[error("failed to keep watching the cluster: the {kind} watch ended")]
     WatchEnded { kind: &'static str },
 }
@@ -79,7 +79,7 @@ pub async fn run(
     }
 }
 
-/// Competes for the Lease for ever; reconciles while it is held.
+/// Competes for the Lease forever; reconciles while it is held.
 async fn lead(
     config: Config,
     client: Client,

@@ -168,7 +168,7 @@ fn render_claims(page: &mut Page, metrics: &Metrics) {
         ),
         (
             "sandboxclaim_conflicts_total",
-            "Sandboxes that somebody else was faster with.",
+            "Claims that another replica won.",
             &metrics.claim_conflicts,
         ),
         (

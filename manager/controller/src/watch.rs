@@ -29,7 +29,7 @@ use crate::{
 /// Objects per page of a list; keeps the memory peak of a re-list low.
 const PAGE_SIZE: u32 = 100;
 
-/// Watches everything for ever. Returns the kind whose watch ended.
+/// Watches everything forever. Returns the kind whose watch ended.
 pub(crate) async fn run(
     client: Client,
     writers: Writers,

@@ -80,7 +80,7 @@ pub struct Extensions {
     /// `wait-ready-timeout-seconds`: longest wait for a new sandbox, or one whose
     /// image is changed, to get ready. Otherwise what is left of `claim_timeout`.
     pub wait_ready_timeout: Option<Duration>,
-    /// `image`: the image that the sandbox shall have in place of its template's.
+    /// `image`: image to run instead of the template's.
     pub image: Option<ImageReference>,
     /// `csi-volume-config`, or `csi-volume-name` with its companions: volumes to mount.
     /// Only a new sandbox can have them.

@@ -15,7 +15,7 @@ pub trait Readiness: Send + Sync + 'static {
     fn render_metrics(&self) -> String;
 }
 
-/// Serves `/healthz`, `/readyz` and `/metrics` for ever.
+/// Serves `/healthz`, `/readyz` and `/metrics` forever.
 pub async fn serve(address: SocketAddr, role: Arc<dyn Readiness>) -> std::io::Result<()> {
     let listener = listen(address)?;
     let router = Router::new()

@@ -106,7 +106,7 @@ impl Hub {
                     self.drop_subscriber(&subscriber);
                     break;
                 }
-                // Who joined meanwhile waits as long as anybody else, but not for ever.
+                // Who joined meanwhile waits as long as anybody else, but not forever.
                 alone = !others;
                 deadline = Instant::now() + PATIENCE;
             }

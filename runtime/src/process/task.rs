@@ -27,7 +27,7 @@ use crate::sandbox::Sandbox;
 /// How long a process that ended can still be connected to.
 const MEMORY: Duration = Duration::from_secs(30);
 /// How long output may pause after the exit before it counts as complete;
-/// a background process may hold the pipes open for ever.
+/// a background process may hold the pipes open forever.
 const QUIET: Duration = Duration::from_millis(500);
 const QUEUE: usize = 16;
 const CHILD_OOM_SCORE: &str = "100";

@@ -47,7 +47,7 @@ impl Default for Recorder {
 }
 
 impl Recorder {
-    /// Takes samples for ever.
+    /// Takes samples forever.
     pub async fn run(&self) {
         let mut ticks = interval(STEP);
         // After a pause of the whole sandbox one sample tells as much as many.

@@ -1,4 +1,4 @@
-//! Readers that stall: nothing is lost to them, and nobody else waits for them for ever.
+//! Readers that stall: nothing is lost to them, and nobody else waits for them forever.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

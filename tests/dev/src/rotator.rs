@@ -104,7 +104,7 @@ impl<'a> Rotator<'a> {
     }
 }
 
-/// Waits until each client has asked anew, so that the last change has been met.
+/// Waits until each client has asked again, so that the last change has been met.
 pub(crate) fn warm(clients: &mut [&mut Client]) -> Result<()> {
     for client in clients {
         client.wait_for_more(PATIENCE)?;

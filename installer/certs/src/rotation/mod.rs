@@ -180,7 +180,7 @@ pub enum Refusal {
     BeingUndone,
     /// Somebody has put another CA into the old one's place.
     #[error(
-        "the CA is not the one that the rotation began with; undo the rotation with --abort, then begin anew"
+        "the CA is not the one that the rotation began with; undo the rotation with --abort, then begin again"
     )]
     OtherAuthority,
 }

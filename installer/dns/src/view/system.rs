@@ -68,7 +68,7 @@ impl System {
         options.attempts = 1;
         options.try_tcp_on_error = true;
         options.preserve_intermediates = true;
-        // Each check asks anew: a record may have been created since.
+        // Each check asks again: a record may have been created since.
         options.cache_size = 0;
         let resolver =
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options);

@@ -85,7 +85,7 @@ pub enum Error {
     AllExpired,
     /// Trusting it would be a risk for every site.
     #[error(
-        "{subject:?} may sign for every name: whoever has its key could pose as any site to this machine"
+        "{subject:?} may sign for every name: the holder of its key could impersonate any site to this machine"
     )]
     Unlimited {
         /// The CA.

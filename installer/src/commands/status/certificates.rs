@@ -71,12 +71,10 @@ fn renewal(existing: &Existing, name: &str) -> &'static str {
     match name {
         names::CA_SECRET => "silica rotate-certs --ca",
         _ if is_ordered => {
-            "silica certs issue --cluster orders it anew; see silica certs issue --help for the proof"
+            "silica certs issue --cluster orders a new one; see silica certs issue --help for the proof"
         }
         _ if is_own => "silica rotate-certs",
-        _ => {
-            "whoever issued it renews it; put the new one into service: silica certs import --cert FILE --key FILE"
-        }
+        _ => "its issuer renews it; put the new one into service: silica certs import --cert FILE --key FILE",
     }
 }
 

@@ -69,7 +69,7 @@ where
     list.items
 }
 
-/// Waits for the API server, but not for ever. `None` for what it does not have.
+/// Waits for the API server, but not forever. `None` for what it does not have.
 pub(super) async fn answer<T>(
     request: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<Option<T>, String> {

@@ -74,7 +74,7 @@ impl Removal {
             ..Self::default()
         };
         for entry in foreign {
-            removal.keep(entry.title(), "somebody else put it in the place of silica's");
+            removal.keep(entry.title(), "it is no longer silica's");
         }
         let asked_for = "it goes with --delete-sandboxes --delete-crds";
         if args.delete_sandboxes {

@@ -67,7 +67,7 @@ pub struct VerifyDnsArgs {
     /// Ask well-known public resolvers too: 1.1.1.1, 8.8.8.8 and 9.9.9.9
     #[arg(long)]
     pub public: bool,
-    /// Look only through these eyes; through all when absent
+    /// Query only these views; all when absent
     #[arg(long, value_enum, value_name = "VIEW", value_delimiter = ',')]
     pub view: Vec<ViewArg>,
     /// CA that the CAA records have to permit, for example letsencrypt.org

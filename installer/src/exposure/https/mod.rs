@@ -43,7 +43,7 @@ pub enum Error {
     #[error("failed to connect to {route}: {why}")]
     Connect { route: String, why: String },
     /// The TLS handshake failed.
-    #[error("failed to agree on TLS with {host} at {route}: {why}")]
+    #[error("TLS handshake with {host} at {route} failed: {why}")]
     Tls {
         host: String,
         route: String,

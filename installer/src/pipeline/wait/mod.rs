@@ -93,7 +93,7 @@ where
     E: Future<Output = Option<Trouble>>,
 {
     let mut events = std::pin::pin!(watch_object(api, name).default_backoff());
-    let mut why = "nothing is known of it".to_owned();
+    let mut why = "its state is unknown".to_owned();
     let mut trouble: Option<Trouble> = None;
     let mut looks_bad = false;
     let mut failing = Failing::default();
@@ -256,7 +256,7 @@ where
         if given.is_some_and(|points| !points.is_empty()) {
             Look::Ready
         } else {
-            Look::NotYet(format!("{giver} has not given it an address yet"))
+            Look::NotYet(format!("{giver} has not assigned an address yet"))
         }
     };
     let title = format!("{} {}/{name}", K::kind(&()), names::NAMESPACE);
@@ -288,7 +288,7 @@ pub async fn gateway_address(
             unmet
                 .into_iter()
                 .next()
-                .unwrap_or_else(|| "its controller has not given it an address yet".into()),
+                .unwrap_or_else(|| "its controller has not assigned an address yet".into()),
         )
     };
     let title = format!("Gateway {namespace}/{name}");

@@ -69,7 +69,7 @@ pub(super) async fn of_pods(cluster: &Cluster, namespace: &str, selector: &str) 
         // Not everybody may read logs, and a node that is gone has none.
         let log = api.logs(&pod, &params).await.unwrap_or_default();
         if let Some(lines) = last_lines(&log) {
-            let _ = write!(trouble.why, "; its last words: {lines}");
+            let _ = write!(trouble.why, "; end of its log: {lines}");
         }
     }
     Some(trouble)

@@ -7,7 +7,7 @@
 //! gives them. Only a certificate that this product made
 //! and whose CA is here is written; any other is reported. Trust comes first:
 //! the CA is in the bundle before a certificate that needs it is served.
-//! `official` orders anew what `silica certs issue --cluster` ordered over ACME,
+//! `official` orders again what `silica certs issue --cluster` ordered over ACME,
 //! when its proof takes no person.
 
 mod apply;
@@ -35,7 +35,7 @@ use keeper::Keeper;
 /// after it, and that one is better than ours.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// Looks after the certificates for ever. `clock` tells the time.
+/// Looks after the certificates forever. `clock` tells the time.
 pub(crate) async fn run(context: Arc<Context>, config: &Config, clock: impl Fn() -> OffsetDateTime) {
     let mut changes = pin!(observe::changes(&context.client, &config.namespace));
     let mut keeper = Keeper::new(&context, config);

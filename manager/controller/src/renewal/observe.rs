@@ -77,7 +77,7 @@ impl<K: ResourceExt> Known<K> {
     }
 }
 
-/// All changes for ever, beginning with the present state.
+/// All changes forever, beginning with the present state.
 pub(super) fn changes(client: &Client, namespace: &str) -> impl Stream<Item = Change> + Send + use<> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);

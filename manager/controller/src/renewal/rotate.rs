@@ -1,5 +1,5 @@
 //! One step of a rotation of the CA, under the installation's Lease: what the
-//! cluster holds is read anew, the step is decided on that, and its writes are
+//! cluster holds is read again, the step is decided on that, and its writes are
 //! made in their order. `silica` does the same with the same state.
 
 use std::collections::BTreeMap;

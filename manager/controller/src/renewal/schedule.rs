@@ -38,7 +38,7 @@ pub(super) struct Pace {
     last: Option<Instant>,
 }
 
-/// After this time without a renewal the count begins anew.
+/// After this time without a renewal the count begins again.
 const CALM: Duration = Duration::from_hours(1);
 /// Renewals without a pause: one by time, and one for a CA that is replaced.
 const FREE_RENEWALS: u32 = 2;

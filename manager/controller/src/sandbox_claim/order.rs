@@ -37,7 +37,7 @@ pub(crate) enum Error {
 /// What a sound claim asks for, beside numbers and times.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Order {
-    /// Image that the sandboxes shall have in place of their template's.
+    /// Image to run instead of the template's.
     pub(super) image: Option<ImageReference>,
     /// Volumes to mount; only sandboxes that are made for the claim can have them.
     pub(super) mounts: Mounts,

@@ -194,7 +194,7 @@ pub enum Phase {
 }
 
 impl SandboxSpec {
-    /// The image that the main container shall have in place of the template's.
+    /// Image of the main container, instead of the template's.
     pub fn wanted_image(&self) -> Option<&str> {
         self.inplace_update.as_ref()?.image.as_deref()
     }

@@ -149,7 +149,7 @@ fn describe(one: &Inspected) -> String {
             "{} and what is below; trusting it cannot harm any other site",
             names.join(", ")
         ),
-        None => "NOTHING: whoever has its key can pose as any site to this machine".to_owned(),
+        None => "NOTHING: the holder of its key can impersonate any site to this machine".to_owned(),
     };
     format!(
         "{}\n  SHA-256      {}\n  valid until  {}\n  limited to   {reach}\n",

@@ -74,7 +74,7 @@ pub(crate) enum Verdict {
     },
     /// Due, but the CA ends first: a new one would not live longer.
     Exhausted { not_after: OffsetDateTime },
-    /// An official one is due, and can be ordered anew for these domains.
+    /// An official one is due, and can be ordered again for these domains.
     OrderAnew {
         not_after: OffsetDateTime,
         domains: Vec<String>,

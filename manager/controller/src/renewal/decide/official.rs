@@ -8,7 +8,7 @@ use super::{Found, Verdict};
 
 impl Found<'_> {
     /// Whether the served certificate is one that was ordered over ACME, and
-    /// can be ordered anew. The mark alone says nothing: the certificate may
+    /// can be ordered again. The mark alone says nothing: the certificate may
     /// have been replaced.
     pub(crate) fn is_official(&self) -> bool {
         let Some(leaf) = self.leaf.as_ref().filter(|_| self.can_order) else {
@@ -20,7 +20,7 @@ impl Found<'_> {
     }
 }
 
-/// What is to be done about one that can be ordered anew.
+/// What is to be done about one that can be ordered again.
 pub(super) fn official(current: &Inspected, now: OffsetDateTime) -> Verdict {
     let (not_after, due) = (current.not_after, current.renewal_due());
     if now < due {

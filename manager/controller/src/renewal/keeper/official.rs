@@ -1,4 +1,4 @@
-//! An official certificate that is due is ordered anew. What was ordered is kept
+//! An official certificate that is due is ordered again. What was ordered is kept
 //! until it is due itself: a write that failed, or somebody who puts the former
 //! certificate back, costs no second order.
 
@@ -76,8 +76,8 @@ impl Keeper<'_> {
         let not_after = ordered.leaf.not_after;
         let (end, fingerprint) = (date(not_after), ordered.leaf.fingerprint.clone());
         let directory = official.directory();
-        tracing::info!(fingerprint, end, directory, "served certificate ordered anew");
-        let note = format!("ordered anew at {directory}; valid until {end}, SHA-256 {fingerprint}");
+        tracing::info!(fingerprint, end, directory, "served certificate renewed");
+        let note = format!("renewed at {directory}; valid until {end}, SHA-256 {fingerprint}");
         self.conclude_renewal(&secret, not_after, &note);
         Ok(())
     }
