@@ -1,15 +1,12 @@
 //! Settings and facts become the complete list of what will be written.
 
 use silica_api::names;
-use silica_manifests::{Images, Objects, Options, Phase, objects};
+use silica_manifests::{Objects, Options, Phase, objects};
 use time::OffsetDateTime;
 
 use crate::{
     cluster::inventory::{Entry, Inventory, State},
-    delivery::{
-        bundle::{self, Bundle},
-        pack::Packing,
-    },
+    delivery::pack::Packing,
     facts::ClusterFacts,
     secrets::{self, SecretPlan},
     settings::Settings,
@@ -26,27 +23,6 @@ pub struct Plan {
     pub secrets: SecretPlan,
     /// What the installation consists of afterwards.
     pub inventory: Inventory,
-}
-
-/// The image references: chosen ones, else those of the bundle.
-pub fn images(settings: &Settings, bundle: Option<&Bundle>) -> Result<Images, bundle::Error> {
-    let chosen = &settings.images;
-    let of_bundle = |pick: fn(&Bundle) -> String| bundle.map(pick).ok_or(bundle::Error::Empty);
-    Ok(Images {
-        manager: chosen
-            .manager
-            .clone()
-            .map_or_else(|| of_bundle(|bundle| bundle.manager.reference()), Ok)?,
-        runtime: chosen
-            .runtime
-            .clone()
-            .map_or_else(|| of_bundle(|bundle| bundle.runtime.reference()), Ok)?,
-    })
-}
-
-/// Whether the plan needs binaries from the bundle.
-pub fn needs_bundle(settings: &Settings) -> bool {
-    settings.images.manager.is_none() || settings.images.runtime.is_none()
 }
 
 /// The objects alone, for `silica render`.

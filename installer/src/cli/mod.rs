@@ -9,9 +9,10 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     cli::report::Output,
     commands::{
-        certs, check as check_command, completions, config, doctor, env, images, install, man, rbac, render,
+        certs, check as check_command, completions, config, doctor, env, images, man, rbac, render,
         rotate_certs, status, support, uninstall, verify_dns, version,
     },
+    settings::InstallArgs,
 };
 
 pub mod check;
@@ -82,7 +83,7 @@ pub struct Format {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Install or upgrade; a second run changes nothing
-    Install(Box<install::InstallArgs>),
+    Install(Box<InstallArgs>),
     /// Check whether the cluster is fit for the installation; writes nothing
     Check(Box<check_command::CheckArgs>),
     /// Remove what `install` made

@@ -7,7 +7,7 @@ use serde_json::Value;
 use silica_manifests::{Object, YamlError, document};
 use similar::TextDiff;
 
-use crate::delivery::bundle::sha256;
+use silica_oci::Digest;
 
 /// Unchanged lines that are shown around a change.
 const CONTEXT: usize = 3;
@@ -85,7 +85,7 @@ pub(crate) fn shorten_data(version: &mut Value) {
             let Some(text) = value.as_str().filter(|text| text.len() > LONG) else {
                 continue;
             };
-            let mut hash = sha256(text.as_bytes());
+            let mut hash = Digest::of(text.as_bytes()).hex();
             hash.truncate(HASH_DIGITS);
             *value = format!("({} bytes, SHA-256 {hash}...)", text.len()).into();
         }

@@ -27,10 +27,7 @@ use silica_api::{
 
 pub use silica_api::lock::LEASE;
 
-use crate::{
-    cli::error,
-    cluster::{self, Cluster, process::Process, request},
-};
+use crate::cluster::{self, Cluster, process::Process, request};
 
 const RENEW_EVERY: Duration = Duration::from_secs(15);
 
@@ -52,16 +49,16 @@ pub enum Error {
 }
 
 /// Does the work while nobody else may. The work is stopped when the lock is lost.
-pub async fn exclusive<T>(
+pub async fn exclusive<T, E: From<Error>>(
     cluster: &Cluster,
-    work: impl Future<Output = Result<T, error::Error>>,
-) -> Result<T, error::Error> {
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     let Some(mut lock) = Lock::take(cluster).await? else {
         return work.await;
     };
     let outcome = tokio::select! {
         outcome = work => outcome,
-        lost = lock.keep() => Err(lost.into()),
+        lost = lock.keep() => Err(E::from(lost)),
     };
     lock.release().await;
     outcome

@@ -2,6 +2,7 @@
 
 use std::{error::Error as _, path::PathBuf};
 
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, Config,
     api::DynamicObject,
@@ -15,6 +16,9 @@ pub mod inventory;
 pub mod lock;
 pub mod process;
 pub(crate) mod yaml;
+
+/// How many requests are under way at a time.
+pub(crate) const CONCURRENCY: usize = 16;
 
 /// Why the API did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -294,6 +298,18 @@ fn client_reason(error: &kube::Error) -> String {
         cause = one.source();
     }
     reason(error)
+}
+
+/// Whether a pod serves, and is not about to go.
+pub(crate) fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions
+            .into_iter()
+            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use clap::Args;
 use serde_json::json;
 
-use super::install::InstallArgs;
 use crate::{
     cli::{context::Context, error::Error, exit::Exit, report::Output},
     pipeline::Examined,
+    settings::InstallArgs,
 };
 
 /// Flags of `silica check`: those of `silica install`.

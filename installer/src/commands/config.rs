@@ -3,7 +3,6 @@
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::install::InstallArgs;
 use crate::{
     cli::{
         context::Context,
@@ -11,9 +10,9 @@ use crate::{
         exit::Exit,
         report::{Output, ReportForm},
     },
-    facts,
+    commands::read_installed,
     pipeline::read_resolved,
-    settings::{Layer, Said, parameter},
+    settings::{InstallArgs, Layer, Said, parameter},
 };
 
 /// Flags of `silica config`.
@@ -86,7 +85,7 @@ pub async fn run(context: &Context, args: &ConfigArgs) -> Result<Exit, Error> {
         ConfigCommand::Reference => printer.result(parameter::reference())?,
         ConfigCommand::Show => {
             let cluster = context.cluster().await?;
-            let values = facts::read_installed(&cluster).await?.values;
+            let values = read_installed(&cluster).await?.values;
             printer.result(serde_saphyr::to_string(&Value::Object(values)).map_err(Error::Values)?)?;
         }
         ConfigCommand::Explain(args) => {

@@ -9,6 +9,7 @@ use crate::{
     certificates::env_block::EnvBlock,
     cli::{context::Context, error::Error, exit::Exit},
     commands::certs::export,
+    commands::read_installed,
     facts,
     secrets::{client_roots, entry, owned_text},
 };
@@ -28,7 +29,7 @@ pub struct EnvArgs {
 /// Prints the environment block.
 pub async fn run(context: &Context, args: &EnvArgs) -> Result<Exit, Error> {
     let cluster = context.cluster().await?;
-    let inventory = facts::read_installed(&cluster).await?;
+    let inventory = read_installed(&cluster).await?;
     let existing = facts::read_existing(&cluster).await?;
     let api_key = owned_text(entry(&existing, names::ADMIN_KEY_SECRET, names::ADMIN_KEY_KEY))
         .ok_or(Error::NotInstalled)?;

@@ -17,3 +17,16 @@ pub mod support;
 pub mod uninstall;
 pub mod verify_dns;
 pub mod version;
+
+use crate::{
+    cli::error::Error,
+    cluster::{
+        Cluster,
+        inventory::{self, Inventory},
+    },
+};
+
+/// The inventory of the installation that a command needs.
+pub(crate) async fn read_installed(cluster: &Cluster) -> Result<Inventory, Error> {
+    inventory::read(cluster).await?.ok_or(Error::NotInstalled)
+}

@@ -6,13 +6,13 @@ use clap::{Args, Subcommand};
 use k8s_openapi::api::rbac::v1::Subject;
 use silica_manifests::{Images, Object, Phase, documents, objects};
 
-use super::install::InstallArgs;
 use crate::{
     cli::{context::Context, error::Error, exit::Exit},
+    cluster::inventory,
     delivery::{self, bundle, pack::Packing},
-    facts, plan,
+    plan,
     rights::{self, role},
-    settings::{self, ImageDelivery, Said, Settings, layer},
+    settings::{self, ImageDelivery, InstallArgs, Said, Settings, layer},
 };
 
 /// Rights do not depend on the domain, so none has to be given.
@@ -70,7 +70,7 @@ pub async fn run(context: &Context, args: &RbacArgs) -> Result<Exit, Error> {
     let RbacCommand::Print(args) = &args.command;
     let (settings, former) = if args.from_cluster {
         let cluster = context.cluster().await?;
-        let inventory = facts::read_inventory(&cluster).await;
+        let inventory = inventory::read(&cluster).await;
         let inventory = inventory.map_err(|error| error.at(&cluster))?;
         let former = rights::read_former(&cluster, inventory.as_ref()).await?;
         let kept = inventory.map(|inventory| inventory.values);
@@ -84,7 +84,7 @@ pub async fn run(context: &Context, args: &RbacArgs) -> Result<Exit, Error> {
         (settings, BTreeSet::new())
     };
     // What travels in ConfigMaps is part of the rights; which image it runs on is not.
-    let packing = if settings.delivery == ImageDelivery::ConfigMap && plan::needs_bundle(&settings) {
+    let packing = if settings.delivery == ImageDelivery::ConfigMap && delivery::needs_bundle(&settings) {
         delivery::without_cluster(&settings, &bundle::unpack()?, Some(""))?
     } else {
         Packing::from(Images {

@@ -4,14 +4,13 @@ use clap::Args;
 use silica_api::names;
 use silica_manifests::{Images, documents, objects};
 
-use super::install::InstallArgs;
 use crate::{
     cli::{check::Verdict, context::Context, error::Error, exit::Exit},
     cluster::Cluster,
     delivery::{self, Delivery, bundle, pack::Packing},
     pipeline::read_resolved,
     plan,
-    settings::{Layer, Said, Settings},
+    settings::{InstallArgs, Layer, Said, Settings},
 };
 
 /// Flags of `silica render`: those of `silica install`.
@@ -54,15 +53,17 @@ async fn packing(
     cluster: Option<&Cluster>,
 ) -> Result<Packing, Error> {
     let printer = &context.printer;
-    if plan::needs_bundle(settings) && !bundle::is_present() {
+    if delivery::needs_bundle(settings) && !bundle::is_present() {
         printer.warn("this silica carries no server binaries: the image tags are placeholders");
         return Ok(stand_in(settings).into());
     }
-    let bundle = plan::needs_bundle(settings).then(bundle::unpack).transpose()?;
+    let bundle = delivery::needs_bundle(settings)
+        .then(bundle::unpack)
+        .transpose()?;
     let Some(cluster) = cluster else {
         return match bundle {
             Some(bundle) => delivery::without_cluster(settings, &bundle, None),
-            None => Ok(plan::images(settings, None)?.into()),
+            None => Ok(delivery::image_references(settings, None)?.into()),
         };
     };
     let delivery = Delivery::decide(cluster, settings, bundle.as_ref()).await?;

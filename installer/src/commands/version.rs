@@ -5,8 +5,8 @@ use serde_json::json;
 
 use crate::{
     cli::{Format, context::Context, error::Error, exit::Exit, report::Output},
+    cluster::inventory,
     delivery::bundle,
-    facts,
 };
 
 /// Flags of `silica version`.
@@ -33,7 +33,7 @@ pub async fn run(context: &Context, args: &VersionArgs) -> Result<Exit, Error> {
         Vec::new()
     };
     let installed = if args.cluster {
-        facts::read_inventory(&context.cluster().await?)
+        inventory::read(&context.cluster().await?)
             .await?
             .map(|inventory| inventory.version)
     } else {

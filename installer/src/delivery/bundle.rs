@@ -2,15 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     io::{self, Read},
     sync::OnceLock,
 };
 
 use ruzstd::decoding::StreamingDecoder;
-use sha2::{Digest, Sha256};
 use silica_api::names;
-use silica_oci::Image;
+use silica_oci::{Digest, Image};
 
 /// One file of the bundle; empty when the bundle has none.
 macro_rules! embedded {
@@ -205,13 +203,7 @@ fn decompress(member: &'static str, data: &[u8]) -> Result<Vec<u8>, Error> {
 
 /// SHA-256 in lower-case hex.
 pub fn sha256(content: &[u8]) -> String {
-    Sha256::digest(content)
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    Digest::of(content).hex()
 }
 
 fn tag(version: &str, binaries: &[&[u8]]) -> String {

@@ -22,7 +22,6 @@ pub mod send;
 use std::path::PathBuf;
 
 use silica_manifests::Images;
-use silica_registry::{Address, Transport};
 
 use self::{
     bundle::{Architecture, Bundle},
@@ -34,20 +33,8 @@ use crate::{
     cli::{check::Check, error::Error},
     cluster::Cluster,
     facts::placement::Placement,
-    plan,
-    settings::{self, ChosenImages, ImageDelivery, Settings},
+    settings::{self, ChosenImages, ImageDelivery, RegistrySettings, Settings},
 };
-
-/// A registry to push to.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct RegistrySettings {
-    /// Where to.
-    pub address: Address,
-    /// How it is spoken to.
-    pub transport: Transport,
-    /// Name of a pull Secret to make of the credentials that push.
-    pub make_pull_secret: Option<String>,
-}
 
 /// What loads images into the nodes of a cluster in containers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -123,7 +110,7 @@ impl Delivery {
         let Some(bundle) = bundle else {
             return Ok(Self {
                 target: Target::Nowhere,
-                packing: plan::images(settings, None)?.into(),
+                packing: image_references(settings, None)?.into(),
                 checks: Vec::new(),
             });
         };
@@ -154,6 +141,27 @@ impl Delivery {
             checks,
         })
     }
+}
+
+/// The image references: chosen ones, else those of the bundle.
+pub fn image_references(settings: &Settings, bundle: Option<&Bundle>) -> Result<Images, bundle::Error> {
+    let chosen = &settings.images;
+    let of_bundle = |pick: fn(&Bundle) -> String| bundle.map(pick).ok_or(bundle::Error::Empty);
+    Ok(Images {
+        manager: chosen
+            .manager
+            .clone()
+            .map_or_else(|| of_bundle(|bundle| bundle.manager.reference()), Ok)?,
+        runtime: chosen
+            .runtime
+            .clone()
+            .map_or_else(|| of_bundle(|bundle| bundle.runtime.reference()), Ok)?,
+    })
+}
+
+/// Whether the plan needs binaries from the bundle.
+pub fn needs_bundle(settings: &Settings) -> bool {
+    settings.images.manager.is_none() || settings.images.runtime.is_none()
 }
 
 /// What pods name when no cluster is asked: in ConfigMaps only when that was asked for and the

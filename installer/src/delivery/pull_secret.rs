@@ -5,10 +5,11 @@ use kube::{Api, core::ObjectMeta};
 use silica_api::{labels, names};
 use silica_manifests::Object;
 
-use super::{RegistrySettings, send};
+use super::send;
 use crate::{
     cli::error::Error,
     cluster::{self, Cluster, request},
+    settings::RegistrySettings,
 };
 
 /// Type and key that kubelets look for.

@@ -9,11 +9,12 @@ use std::{
 use silica_registry::{Credentials, Registry, credentials};
 use tokio::process::Command;
 
-use super::{RegistrySettings, Target, machine::is_on_path};
+use super::{Target, machine::is_on_path};
 use crate::delivery::{
     bundle::{Architecture, Bundle, Member},
     images,
 };
+use crate::settings::RegistrySettings;
 
 /// The containerd namespace that the kubelet uses.
 const KUBERNETES: &str = "k8s.io";

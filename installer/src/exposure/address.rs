@@ -11,9 +11,8 @@ use silica_api::{labels, names, ports};
 use silica_dns::Expected;
 
 use crate::{
-    cluster::{Cluster, Error, request},
+    cluster::{Cluster, Error, inventory, is_ready, request},
     exposure::gateway,
-    facts,
 };
 
 /// One way to connect to the manager with TLS.
@@ -79,7 +78,7 @@ impl Addresses {
         } else {
             Vec::new()
         };
-        let inventory = facts::read_inventory(cluster).await?;
+        let inventory = inventory::read(cluster).await?;
         Ok(Self {
             chosen: inventory.map_or_else(Vec::new, |inventory| inventory.addresses()),
             ingress: ingress
@@ -288,18 +287,6 @@ async fn read_pods(cluster: &Cluster) -> Result<Vec<Pod>, Error> {
         .await
         .map_err(request("list", "the manager's pods"))?;
     Ok(pods.into_iter().filter(is_ready).collect())
-}
-
-/// Whether a pod serves, and is not about to go.
-pub(crate) fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod
-        .status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten());
-    pod.metadata.deletion_timestamp.is_none()
-        && conditions
-            .into_iter()
-            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// The node's address and port that lead to a pod, if it has taken a port for TLS.

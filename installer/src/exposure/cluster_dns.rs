@@ -14,10 +14,7 @@ use kube::{Api, ResourceExt, api::ListParams};
 use silica_dns::{ClusterDns, Connecting, Connection};
 use tokio::{net::TcpStream, time::timeout};
 
-use crate::{
-    cluster::{Cluster, reason},
-    exposure::address::is_ready,
-};
+use crate::cluster::{Cluster, is_ready, reason};
 
 /// Where distributions keep it: all but OpenShift under the name of kubeadm.
 const SERVICES: [(&str, &str); 3] = [

@@ -19,8 +19,9 @@ use crate::{
         probe::{self, Roots, Served, Verdict},
     },
     facts::Existing,
-    secrets::{CERTIFICATE, client_roots, text},
+    secrets::{client_roots, text},
 };
+use silica_api::names::TLS_CERTIFICATE;
 
 const ID: &str = "served-certificate";
 /// Pause between two looks at servers that have not taken the certificate up.
@@ -42,7 +43,7 @@ pub struct Wanted {
 impl Wanted {
     /// The wish that follows from the Secrets of an installation.
     pub fn new(domains: Vec<String>, existing: &Existing) -> Self {
-        let chain = text(existing, names::TLS_SECRET, CERTIFICATE).map(inspect::parse_chain);
+        let chain = text(existing, names::TLS_SECRET, TLS_CERTIFICATE).map(inspect::parse_chain);
         let first = chain
             .and_then(Result::ok)
             .and_then(|chain| chain.into_iter().next());

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod cluster_dns;
+pub(crate) mod dns;
 pub mod exposed;
 pub mod gateway;
 pub(crate) mod health;

@@ -4,12 +4,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 use silica_manifests::Object;
 
 use super::{
-    CONCURRENCY,
     definitions::{Owner, owner},
     is_ours,
 };
 use crate::cluster::{
-    Cluster, Error, found,
+    CONCURRENCY, Cluster, Error, found,
     inventory::{Entry, Inventory},
     request,
 };

@@ -7,8 +7,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::{Api, ResourceExt, core::ObjectMeta};
 use silica_api::{crd, labels};
 
-use super::{CONCURRENCY, is_ours};
-use crate::cluster::{Cluster, Error, request};
+use super::is_ours;
+use crate::cluster::{CONCURRENCY, Cluster, Error, request};
 
 /// A definition with a name of ours that exists already.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -8,11 +8,7 @@ use kube::Api;
 use silica_api::names;
 use silica_manifests::secret_requests;
 
-use super::CONCURRENCY;
-use crate::{
-    cli::error,
-    cluster::{Cluster, Error, inventory::Inventory, request},
-};
+use crate::cluster::{CONCURRENCY, Cluster, Error, request};
 
 /// Secrets and bundle of an earlier installation. No `Debug`: it holds keys.
 #[derive(Clone, Default)]
@@ -21,22 +17,6 @@ pub struct Existing {
     pub secrets: BTreeMap<String, Secret>,
     /// The trust bundle, as PEM.
     pub ca_bundle: Option<String>,
-}
-
-/// The inventory of the installation, if there is one.
-pub async fn read_inventory(cluster: &Cluster) -> Result<Option<Inventory>, Error> {
-    let api: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), names::NAMESPACE);
-    let title = format!("ConfigMap {}/{}", names::NAMESPACE, names::INVENTORY);
-    let map = api
-        .get_opt(names::INVENTORY)
-        .await
-        .map_err(request("read", title))?;
-    Ok(map.as_ref().map(Inventory::from_config_map))
-}
-
-/// The inventory of the installation that a command needs.
-pub(crate) async fn read_installed(cluster: &Cluster) -> Result<Inventory, error::Error> {
-    read_inventory(cluster).await?.ok_or(error::Error::NotInstalled)
 }
 
 /// The secrets and the trust bundle of the installation, as far as they exist.

@@ -8,7 +8,11 @@ use std::{
 use kube::{ResourceExt, core::ObjectMeta};
 use silica_api::{labels, names};
 
-use crate::cluster::{Cluster, Error, inventory::Inventory, lock, request};
+use crate::cluster::{
+    Cluster, Error,
+    inventory::{self, Inventory},
+    lock, request,
+};
 
 mod claimed;
 pub(crate) mod clock;
@@ -26,7 +30,7 @@ mod webhooks;
 pub use self::{
     claimed::Claimed,
     definitions::{CrdFact, Owner},
-    existing::{Existing, read_existing, read_inventory},
+    existing::{Existing, read_existing},
     ingress_classes::IngressClassFact,
     namespace::NamespaceFact,
     nodes::{Amounts, NodeFact},
@@ -34,13 +38,9 @@ pub use self::{
 };
 pub(crate) use self::{
     claimed::read as read_claimed,
-    existing::read_installed,
     namespace::{certificate_of, is_by_cert_manager},
     strangers::read as read_strangers,
 };
-
-/// How many requests are under way at a time.
-pub(crate) const CONCURRENCY: usize = 16;
 
 /// Version of the API server.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -129,7 +129,7 @@ impl ClusterFacts {
                 timed(namespace::read(cluster)),
                 timed(definitions::read(cluster)),
                 timed(ingress_classes::read(cluster)),
-                read_inventory(cluster),
+                inventory::read(cluster),
                 read_existing(cluster),
                 timed(nodes::read(cluster)),
                 timed(clock::read(cluster)),
@@ -172,7 +172,7 @@ impl ClusterFacts {
                 .map(|secret| (secret.uid(), secret.resource_version()))
                 .collect()
         };
-        let (inventory, existing) = tokio::try_join!(read_inventory(cluster), read_existing(cluster))?;
+        let (inventory, existing) = tokio::try_join!(inventory::read(cluster), read_existing(cluster))?;
         if inventory == self.inventory && marks(&existing) == marks(&self.existing) {
             Ok(())
         } else {

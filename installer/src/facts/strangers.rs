@@ -13,11 +13,9 @@ use kube::{
 use silica_api::{labels, lock, names};
 use silica_certs::inspect;
 
-use super::{CONCURRENCY, is_ours};
-use crate::{
-    cluster::{Cluster, Error, inventory::Entry, request},
-    secrets::CERTIFICATE,
-};
+use super::is_ours;
+use crate::cluster::{CONCURRENCY, Cluster, Error, inventory::Entry, request};
+use silica_api::names::TLS_CERTIFICATE;
 
 /// Kinds that the cluster makes of other objects, and of which nothing is lost.
 const DERIVED: [&str; 3] = ["Event", "Endpoints", "EndpointSlice"];
@@ -154,7 +152,7 @@ fn bears_mark(secret: &Secret) -> bool {
     let chain = secret
         .data
         .as_ref()
-        .and_then(|data| data.get(CERTIFICATE))
+        .and_then(|data| data.get(TLS_CERTIFICATE))
         .and_then(|bytes| std::str::from_utf8(&bytes.0).ok())
         .and_then(|pem| inspect::parse_chain(pem).ok());
     let first = chain.as_ref().and_then(|chain| chain.first());

@@ -15,8 +15,7 @@ use silica_manifests::{
 
 use super::IngressClassFact;
 use crate::{
-    cluster::{Cluster, Error, found, request},
-    exposure::address::is_ready,
+    cluster::{Cluster, Error, found, is_ready, request},
     facts::placement::Placement,
 };
 

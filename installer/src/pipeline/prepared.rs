@@ -12,11 +12,10 @@ use crate::{
     cluster::{
         self, Cluster,
         apply::{self, Conflicts},
-        inventory::Entry,
+        inventory::{self, Entry},
     },
-    commands::install::InstallArgs,
     delivery::{
-        Delivery, Target,
+        self, Delivery, Target,
         bundle::{self, Bundle},
         pull_secret::PullSecret,
     },
@@ -27,7 +26,7 @@ use crate::{
     pipeline::rollback::Snapshot,
     plan::{self, Plan},
     preflight, rights,
-    settings::{self, Layer, Said, Settings, layer},
+    settings::{self, InstallArgs, Layer, Said, Settings, layer},
 };
 
 /// The plan, on a cluster that is fit for it.
@@ -55,7 +54,7 @@ impl Examined {
         let said = Said::read(args)?;
         printer.start("Preflight");
         let settings = read_resolved(context, cluster, args, &said).await?;
-        let bundle = if plan::needs_bundle(&settings) {
+        let bundle = if delivery::needs_bundle(&settings) {
             Some(bundle::unpack()?)
         } else {
             None
@@ -68,7 +67,7 @@ impl Examined {
         let secret = registry.and_then(|registry| registry.make_pull_secret.as_deref());
         needed.extend(secret.into_iter().flat_map(rights::of_secret));
         // Who may not read the inventory is told that right with the others.
-        let former = match facts::read_inventory(cluster).await {
+        let former = match inventory::read(cluster).await {
             Err(cluster::Error::Forbidden { .. }) => None,
             read => read?,
         };
@@ -144,7 +143,7 @@ pub(crate) async fn read_resolved(
     if args.reset_values {
         return Ok(Settings::of(args, said.over(Layer::new()))?);
     }
-    let (kept, forbidden) = match facts::read_inventory(cluster).await {
+    let (kept, forbidden) = match inventory::read(cluster).await {
         Ok(inventory) => (inventory.map(|inventory| inventory.values), None),
         // The check of rights tells more.
         Err(error @ cluster::Error::Forbidden { .. }) => (None, Some(error)),

@@ -14,9 +14,9 @@ use super::Applied;
 use crate::{
     cli::{check::Verdict, context::Context, error::Error},
     cluster::{Cluster, inventory::Verification, request},
-    commands::verify_dns,
     exposure::{
         address::{Addresses, Route},
+        dns,
         exposed::{self, Wanted},
         https::{Client, Trust},
     },
@@ -233,7 +233,7 @@ async fn missing_records(domains: &[Domain], addresses: &Addresses) -> Vec<Recor
     let mut records = Vec::new();
     // Names below localhost lead to this machine by themselves (RFC 6761 section 6.3).
     for domain in domains.iter().filter(|domain| !is_localhost(domain.as_str())) {
-        if let Ok(report) = verify_dns::check(domain.as_str(), addresses.expected()).await {
+        if let Ok(report) = dns::check(domain.as_str(), addresses.expected()).await {
             records.extend(report.records);
         }
     }

@@ -1,17 +1,15 @@
 //! The new version serves: what only the former had goes, and the inventory says so.
 
 use kube::api::DeleteParams;
-use silica_api::names;
 
-use super::{Applied, delete, write_inventory};
+use super::Applied;
 use crate::{
     cli::{context::Context, error::Error},
     cluster::{
         Cluster,
-        inventory::{Entry, Inventory, State, Verification},
+        inventory::{self, Inventory, State, Verification},
         lock,
     },
-    facts,
 };
 
 impl Applied {
@@ -28,15 +26,15 @@ impl Applied {
         let had_former = lock::exclusive(cluster, async {
             verify_unchanged(cluster, recorded).await?;
             // First: without what is removed next there is no way back.
-            let had_former = delete(cluster, &former(), &background).await?;
+            let had_former = inventory::delete(cluster, &inventory::former(), &background).await?;
             if !leftovers.is_empty() {
                 printer.start("Leftovers");
                 for entry in leftovers {
-                    delete(cluster, entry, &background).await?;
+                    inventory::delete(cluster, entry, &background).await?;
                 }
                 printer.done(&format!("{} removed", leftovers.len()));
             }
-            write_inventory(cluster, &inventory).await?;
+            inventory::write(cluster, &inventory).await?;
             Ok::<_, Error>(had_former)
         })
         .await?;
@@ -55,7 +53,7 @@ impl Applied {
         let recorded = &self.recorded;
         let written = lock::exclusive(cluster, async {
             verify_unchanged(cluster, recorded).await?;
-            write_inventory(cluster, &verified).await?;
+            inventory::write(cluster, &verified).await?;
             Ok::<_, Error>(())
         });
         written.await?;
@@ -65,14 +63,9 @@ impl Applied {
     }
 }
 
-/// The ConfigMap with what can be gone back to.
-pub(crate) fn former() -> Entry {
-    Entry::core("ConfigMap", "configmaps", names::FORMER)
-}
-
 /// Whether the inventory is still the one that this run has written.
 pub(super) async fn verify_unchanged(cluster: &Cluster, recorded: &Inventory) -> Result<(), Error> {
-    if facts::read_inventory(cluster).await?.as_ref() == Some(recorded) {
+    if inventory::read(cluster).await?.as_ref() == Some(recorded) {
         Ok(())
     } else {
         Err(lock::Error::Changed.into())

@@ -3,13 +3,13 @@
 
 use silica_manifests::Phase;
 
-use super::{Applied, Compared, Prepared, write_inventory};
+use super::{Applied, Compared, Prepared};
 use crate::{
     cli::{context::Context, error::Error},
     cluster::{
         Cluster,
         apply::{self, Action, Conflicts},
-        inventory::{Inventory, State},
+        inventory::{self, Inventory, State},
         lock,
     },
     delivery::{Target, bundle::Bundle, send},
@@ -158,7 +158,7 @@ async fn record(
     written: &mut usize,
 ) -> Result<(), Error> {
     if recorded.as_ref() != Some(&inventory) {
-        write_inventory(cluster, &inventory).await?;
+        inventory::write(cluster, &inventory).await?;
         *written += 1;
         *recorded = Some(inventory);
     }

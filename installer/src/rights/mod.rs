@@ -18,13 +18,10 @@ use serde_json::Value;
 use silica_api::names;
 use silica_manifests::{Object, Objects, gateway, secret_requests};
 
-use crate::{
-    cluster::{
-        Cluster, Error, found,
-        inventory::{Entry, Inventory},
-        lock, request,
-    },
-    facts::CONCURRENCY,
+use crate::cluster::{
+    CONCURRENCY, Cluster, Error, found,
+    inventory::{Entry, Inventory},
+    lock, request,
 };
 
 pub mod role;

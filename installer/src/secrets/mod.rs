@@ -23,8 +23,7 @@ pub use self::decisions::plan;
 pub(crate) use self::decisions::served_key_type;
 use crate::facts::{self, Existing};
 
-pub(crate) const CERTIFICATE: &str = "tls.crt";
-pub(crate) const PRIVATE_KEY: &str = "tls.key";
+pub(crate) use silica_api::names::{TLS_CERTIFICATE as CERTIFICATE, TLS_PRIVATE_KEY as PRIVATE_KEY};
 
 /// Why secrets cannot be decided on or made.
 #[derive(Debug, thiserror::Error)]

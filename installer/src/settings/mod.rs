@@ -12,8 +12,9 @@ use silica_core::api_key::ApiKey;
 use silica_manifests::Options;
 
 use self::{options::options, registry::registry};
-use crate::{commands::install::InstallArgs, delivery::RegistrySettings, exposure::address};
+use crate::exposure::address;
 
+mod args;
 mod conflicts;
 pub mod env;
 mod error;
@@ -30,9 +31,11 @@ pub mod values;
 mod way_in;
 
 pub use self::{
+    args::InstallArgs,
     error::Error,
     flags::Flags,
     layer::{Layer, Origin},
+    registry::RegistrySettings,
     resolve::{Resolved, ValueChange},
     said::Said,
     values::{Exposure, ImageDelivery, Values},

@@ -2,13 +2,23 @@
 
 use std::path::PathBuf;
 
-use silica_registry::Transport;
+use silica_registry::{Address, Transport};
 
 use super::{Error, resolve::Resolved, values};
-use crate::delivery::RegistrySettings;
 
 /// Name of the pull Secret that is made when none is named.
 const PULL_SECRET: &str = "silica-registry";
+
+/// A registry to push to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RegistrySettings {
+    /// Where to.
+    pub address: Address,
+    /// How it is spoken to.
+    pub transport: Transport,
+    /// Name of a pull Secret to make of the credentials that push.
+    pub make_pull_secret: Option<String>,
+}
 
 /// Where to, how, and whether a pull Secret is made.
 pub(super) fn registry(

@@ -10,7 +10,7 @@ use super::{
     layer::{self, Layer, Origin},
     resolve::Resolved,
 };
-use crate::commands::install::InstallArgs;
+use crate::settings::InstallArgs;
 
 /// What this run says: file, variables and flags, each value checked on its own.
 pub struct Said {

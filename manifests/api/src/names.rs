@@ -43,6 +43,10 @@ pub const CA_RENEWAL_OFF: &str = "off";
 pub const CA_BUNDLE: &str = "sandbox-ca-bundle";
 /// Key of [`CA_BUNDLE`].
 pub const CA_BUNDLE_KEY: &str = "ca.crt";
+/// Entry of a TLS Secret that holds the certificate chain.
+pub const TLS_CERTIFICATE: &str = "tls.crt";
+/// Entry of a TLS Secret that holds the private key.
+pub const TLS_PRIVATE_KEY: &str = "tls.key";
 /// Secret with the hashed API keys: [`API_KEYS_PEPPER`], and one JSON entry
 /// (see `silica_core::api_key::StoredKey`) per key, named `<key id>.json`.
 pub const API_KEYS_SECRET: &str = "sandbox-api-keys";

@@ -16,10 +16,7 @@ pub use self::{
     objection::{Field, Objection, Why},
     observe::{Observed, observe},
 };
-use crate::{
-    cluster::{Cluster, Error, diff::Difference, request},
-    facts::CONCURRENCY,
-};
+use crate::cluster::{CONCURRENCY, Cluster, Error, diff::Difference, request};
 
 /// What applying an object would do.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]

@@ -9,10 +9,7 @@ use silica_api::names;
 use silica_manifests::Object;
 
 use super::{Action, Change, Conflicts, Objection, api, params};
-use crate::{
-    cluster::{Cluster, Error, diff::Difference, found, request},
-    facts::CONCURRENCY,
-};
+use crate::cluster::{CONCURRENCY, Cluster, Error, diff::Difference, found, request};
 
 /// What a comparison of objects found.
 #[derive(Debug, Default)]

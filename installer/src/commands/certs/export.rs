@@ -10,6 +10,7 @@ use crate::{
     certificates::client_roots::{self, ClientRoots},
     cli::{context::Context, error::Error, exit::Exit},
     cluster::Cluster,
+    commands::read_installed,
     facts, secrets,
 };
 
@@ -61,7 +62,7 @@ pub(crate) fn write(context: &Context, file: &Path, bundle: &str) -> Result<Clie
 
 /// The CA certificates that clients have to be given; an error when they need none.
 pub(super) async fn read_bundle(cluster: &Cluster) -> Result<String, Error> {
-    facts::read_installed(cluster).await?;
+    read_installed(cluster).await?;
     let existing = facts::read_existing(cluster).await?;
     Ok(secrets::client_roots(&existing)
         .ok_or(CertsError::NoRoots)?

@@ -6,12 +6,15 @@ use silica_api::types::Domain;
 use silica_dns::{Report, Severity, Verdict};
 
 use super::Finding;
-use crate::{cluster::reason, commands::verify_dns, exposure::address::Addresses};
+use crate::{
+    cluster::reason,
+    exposure::{self, address::Addresses},
+};
 
 /// What is wrong with the names of a domain, if anything.
 pub(super) async fn look(domain: &Domain, addresses: &Addresses) -> Option<Finding> {
     let place = format!("DNS of {domain}");
-    match verify_dns::check(domain.as_str(), addresses.expected()).await {
+    match exposure::dns::check(domain.as_str(), addresses.expected()).await {
         Ok(report) => not_right(place, &report),
         Err(error) => Some(Finding::new(place, format!("{error}: {}", reason(&error)))),
     }

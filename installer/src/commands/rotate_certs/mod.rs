@@ -26,6 +26,7 @@ use crate::{
     cli::{self, Format, check::Verdict, context::Context, error::Error, exit::Exit, report::Output},
     cluster::{Cluster, inventory::Inventory, lock},
     commands::certs::error::Error as CertsError,
+    commands::read_installed,
     facts::{self, Existing, clock},
     preflight,
     secrets::{self, Decision, contents},
@@ -129,7 +130,7 @@ async fn check_clock(context: &Context, cluster: &Cluster) -> Result<(), Error> 
 }
 
 async fn status(context: &Context, cluster: &Cluster) -> Result<Exit, Error> {
-    let inventory = facts::read_installed(cluster).await?;
+    let inventory = read_installed(cluster).await?;
     let domains = installed_domains(&inventory)?;
     let rotation = Rotation::read(context, cluster, &domains, silica_certs::LEAF_VALIDITY).await?;
     let status = Status::of(&rotation.material, OffsetDateTime::now_utc());
@@ -141,7 +142,7 @@ async fn status(context: &Context, cluster: &Cluster) -> Result<Exit, Error> {
 }
 
 async fn replace(context: &Context, cluster: &Cluster, args: &RotateCertsArgs) -> Result<Exit, Error> {
-    let inventory = facts::read_installed(cluster).await?;
+    let inventory = read_installed(cluster).await?;
     let existing = facts::read_existing(cluster).await?;
     let now = OffsetDateTime::now_utc();
     let domains = installed_domains(&inventory)?;

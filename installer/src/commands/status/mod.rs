@@ -25,6 +25,7 @@ use crate::{
         Cluster,
         inventory::{Inventory, State, Verification},
     },
+    commands::read_installed,
     exposure::{
         address::Addresses,
         exposed::{self, Wanted},
@@ -77,7 +78,7 @@ pub async fn run(context: &Context, _: &StatusArgs) -> Result<Exit, Error> {
 
 /// Looks at an installation.
 pub(crate) async fn look(cluster: &Cluster) -> Result<Seen, Error> {
-    let inventory = facts::read_installed(cluster).await?;
+    let inventory = read_installed(cluster).await?;
     let existing = facts::read_existing(cluster).await?;
     let addresses = Addresses::read(cluster).await?;
     let now = OffsetDateTime::now_utc();

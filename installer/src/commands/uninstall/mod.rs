@@ -23,11 +23,10 @@ use crate::{
     cli::{Format, context::Context, error::Error, exit::Exit, report::Output},
     cluster::{
         Cluster,
-        inventory::{Entry, Inventory, State},
+        inventory::{self, Entry, Inventory, State},
         lock,
     },
     facts::{ClusterFacts, NamespaceFact, Strangers, read_strangers},
-    pipeline::write_inventory,
 };
 
 /// Names shown in a refusal.
@@ -140,7 +139,7 @@ async fn remove_all(
             state: State::Removing,
             ..inventory.clone()
         };
-        write_inventory(cluster, &removing).await?;
+        inventory::write(cluster, &removing).await?;
     }
     let mut removed = 0;
     for (title, entries) in [

@@ -7,9 +7,8 @@ use silica_api::names;
 
 use super::UninstallArgs;
 use crate::{
-    cluster::inventory::Entry,
+    cluster::inventory::{self, Entry},
     facts::{ClusterFacts, CrdFact, Existing, NamespaceFact, Strangers},
-    pipeline::former,
     secrets,
 };
 
@@ -62,7 +61,7 @@ impl Removal {
             // A rotation of the CA, an ACME account, a former version and the controller's election are
             // outside the inventory, which `install` prunes by.
             last: vec![
-                former(),
+                inventory::former(),
                 Entry::core("Secret", "secrets", names::CA_NEXT_SECRET),
                 Entry::core("Secret", "secrets", names::ACME_SECRET),
                 Entry {

@@ -6,8 +6,11 @@ use kube::api::DeleteParams;
 
 use crate::{
     cli::{context::Context, error::Error},
-    cluster::{Cluster, inventory::Entry},
-    pipeline::{delete, wait},
+    cluster::{
+        Cluster,
+        inventory::{self, Entry},
+    },
+    pipeline::wait,
 };
 
 /// Kinds that are deleted only after what they own is gone.
@@ -40,7 +43,7 @@ pub(super) async fn remove(context: &Context, cluster: &Cluster, entries: &[Entr
         } else {
             DeleteParams::background()
         };
-        match delete(cluster, entry, &params).await {
+        match inventory::delete(cluster, entry, &params).await {
             Ok(was_there) => {
                 were_there += usize::from(was_there);
                 deleted.push(entry);

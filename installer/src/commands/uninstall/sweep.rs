@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep};
 
 use super::remove::Left;
 use crate::{
-    cluster::{Cluster, Error, inventory::Entry, request},
-    facts::{CONCURRENCY, is_ours},
+    cluster::{CONCURRENCY, Cluster, Error, inventory::Entry, request},
+    facts::is_ours,
 };
 
 /// Every kind of which the product makes objects: group, version, kind, plural.

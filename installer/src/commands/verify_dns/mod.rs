@@ -25,11 +25,12 @@ use crate::{
         report::Output,
     },
     cluster::Cluster,
+    commands::read_installed,
     exposure::{
         address::{self, Addresses},
         cluster_dns::ServiceDns,
     },
-    facts, settings,
+    settings,
 };
 
 const DNS_PORT: u16 = 53;
@@ -210,11 +211,6 @@ pub async fn run(context: &Context, args: &VerifyDnsArgs) -> Result<Exit, Error>
     })
 }
 
-/// Asks DNS about one domain through this machine's resolver, as a short check.
-pub async fn check(domain: &str, expected: Vec<Expected>) -> Result<Report, silica_dns::Error> {
-    silica_dns::verify(&Request::new(domain, expected), None).await
-}
-
 /// What was said, completed from the cluster, without which everything has to be
 /// said; else it only adds to what is seen.
 async fn target(
@@ -235,7 +231,7 @@ async fn target(
     let cluster = if domains.is_empty() || expected.is_empty() {
         let cluster = cluster?;
         if domains.is_empty() {
-            domains = facts::read_installed(&cluster).await?.domains;
+            domains = read_installed(&cluster).await?.domains;
         }
         if expected.is_empty() {
             let addresses = Addresses::read(&cluster).await?;

@@ -6,12 +6,16 @@ use std::collections::BTreeSet;
 
 pub use self::judge::{judge, judge_architectures};
 use super::{
-    RegistrySettings, Target, Tool,
+    Target, Tool,
     by_hand::ARCHIVE,
     machine::{Machine, SOCKETS},
     nodes::{NodeFact, common_image},
 };
-use crate::{delivery::bundle::Architecture, facts::placement::Placement, settings::ImageDelivery};
+use crate::{
+    delivery::bundle::Architecture,
+    facts::placement::Placement,
+    settings::{ImageDelivery, RegistrySettings},
+};
 
 /// Label of the processor architecture on nodes.
 const ARCHITECTURE_LABEL: &str = "kubernetes.io/arch";

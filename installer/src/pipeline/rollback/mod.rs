@@ -15,12 +15,11 @@ use silica_api::names;
 
 use crate::{
     cluster::{
-        Cluster, Error, found,
-        inventory::{Entry, Inventory, State},
+        CONCURRENCY, Cluster, Error, found,
+        inventory::{self, Entry, Inventory, State},
         request,
     },
-    facts::CONCURRENCY,
-    pipeline::{self, owned_fields},
+    pipeline::owned_fields,
 };
 
 /// The former installation. No `Debug`: objects of users' making may hold what is private.
@@ -74,11 +73,11 @@ impl Snapshot {
                 .await?;
         }
         for entry in self.added_by(successor) {
-            pipeline::delete(cluster, entry, &DeleteParams::background()).await?;
+            inventory::delete(cluster, entry, &DeleteParams::background()).await?;
         }
-        pipeline::write_inventory(cluster, &self.restored(successor)).await?;
-        let stored = pipeline::former();
-        pipeline::delete(cluster, &stored, &DeleteParams::background()).await?;
+        inventory::write(cluster, &self.restored(successor)).await?;
+        let stored = inventory::former();
+        inventory::delete(cluster, &stored, &DeleteParams::background()).await?;
         Ok(())
     }
 

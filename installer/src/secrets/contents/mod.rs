@@ -28,7 +28,7 @@ use super::{
 use crate::facts::Existing;
 
 /// Key of the CA certificate inside a TLS Secret, where many tools expect it.
-pub(crate) const CA_CERTIFICATE: &str = "ca.crt";
+pub(crate) use silica_api::names::CA_BUNDLE_KEY as CA_CERTIFICATE;
 
 /// Objects to write, and what the rest of the run needs of them. No `Debug`.
 pub struct Made {

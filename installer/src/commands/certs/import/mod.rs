@@ -23,13 +23,17 @@ use self::{
 use super::{error::Error as CertsError, inspect::system_roots, password::KeyPasswordArgs};
 use crate::{
     cli::{Format, context::Context, error::Error, exit::Exit, report::Output},
-    cluster::{Cluster, inventory::Entry, lock},
+    cluster::{
+        Cluster,
+        inventory::{self, Entry},
+        lock,
+    },
+    commands::read_installed,
     commands::rotate_certs::{
         deliver::{self, Change},
         fingerprint_of, installed_domains, leave_to_cert_manager,
     },
     facts,
-    pipeline::write_inventory,
     secrets::{CERTIFICATE, PRIVATE_KEY, contents::CA_CERTIFICATE},
 };
 
@@ -115,7 +119,7 @@ pub async fn run(context: &Context, args: &ImportArgs) -> Result<Exit, Error> {
     }
     let cluster = context.cluster().await?;
     if args.dry_run {
-        let inventory = facts::read_installed(&cluster).await?;
+        let inventory = read_installed(&cluster).await?;
         let judged = judge_for(&cluster, &given, &inventory).await;
         return tell(context, judged);
     }
@@ -133,7 +137,7 @@ pub(super) async fn serve(
     no_verify: bool,
 ) -> Result<Exit, Error> {
     let printer = &context.printer;
-    let mut inventory = facts::read_installed(cluster).await?;
+    let mut inventory = read_installed(cluster).await?;
     let existing = facts::read_existing(cluster).await?;
     let domains = installed_domains(&inventory)?;
     let former = existing.secrets.get(names::TLS_SECRET);
@@ -170,7 +174,7 @@ pub(super) async fn serve(
     // `install` and `uninstall` whatever the list says.
     let entry = Entry::core("Secret", "secrets", names::TLS_SECRET);
     if inventory.objects.remove(&entry) {
-        write_inventory(cluster, &inventory).await?;
+        inventory::write(cluster, &inventory).await?;
     }
     match printer.output() {
         Output::Text => printer.result(format!("SHA-256 {fingerprint}"))?,

@@ -8,6 +8,7 @@ use super::{IssueArgs, kept::Place, order, pending::Pending, read, settings, tel
 use crate::{
     cli::{context::Context, error::Error, exit::Exit},
     cluster::lock,
+    commands::read_installed,
     commands::{
         certs::import::{self, Given, Measure, Origin},
         rotate_certs::{deliver, installed_domains, leave_to_cert_manager},
@@ -18,7 +19,7 @@ use crate::{
 /// Orders for the installed domains, and serves what came.
 pub(super) async fn run(context: &Context, args: &IssueArgs) -> Result<Exit, Error> {
     let cluster = context.cluster().await?;
-    let inventory = facts::read_installed(&cluster).await?;
+    let inventory = read_installed(&cluster).await?;
     let domains = installed_domains(&inventory)?;
     let place = Place::Cluster(Box::new(cluster.clone()));
     let kept = place.read().await?;

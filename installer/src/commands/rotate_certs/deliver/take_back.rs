@@ -21,7 +21,8 @@ use crate::{
         request,
     },
     commands::rotate_certs::fingerprint_of,
-    secrets::{self, CERTIFICATE},
+    secrets,
+    secrets::CERTIFICATE,
 };
 
 /// How long a cluster that does not answer is asked again. Shorter than what is left

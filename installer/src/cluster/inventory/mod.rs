@@ -4,6 +4,11 @@
 //! so that an interrupted one leaves at worst too many entries, never an object that
 //! nobody knows of.
 
+mod stored;
+
+pub use self::stored::read;
+pub(crate) use self::stored::{delete, former, write};
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::ConfigMap;
