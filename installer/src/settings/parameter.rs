@@ -88,7 +88,7 @@ pub fn schema() -> Value {
 pub fn reference() -> String {
     let mut text = String::from(
         "# Settings\n\n\
-         Generated from the definitions in `installer/src/settings/values.rs` by `silica config reference`; do not edit.\n\
+         Generated from the definitions in `installer/src/settings/values/mod.rs` by `silica config reference`; do not edit.\n\
          [Install](install.md#parameters) says which of flag, variable and file wins, and what is kept in the cluster.\n\n\
          | Key in the settings file | Flag | Variable | Value | Default | Meaning |\n|---|---|---|---|---|---|\n",
     );
