@@ -50,7 +50,7 @@ fn truncated_pem_is_refused_at_every_line() {
         assert!(
             matches!(
                 Authority::from_pem(certificate, &key[..line]),
-                Err(Error::KeyPem(pem::Error::Base64 { .. }))
+                Err(Error::KeyPem(pem::Error::NoEnd { .. }))
             ),
             "{line}"
         );

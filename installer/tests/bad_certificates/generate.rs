@@ -21,7 +21,14 @@ const GENERATIONS: &[Prepared] = &[
     ),
     (
         &[(CA, "truncated.pem"), (CA_KEY, "root.key")],
-        case("", 65, &["failed to load the CA of out", "failed to decode PEM"]),
+        case(
+            "",
+            65,
+            &[
+                "failed to load the CA of out",
+                "the CERTIFICATE section that begins in line 1 has no END",
+            ],
+        ),
     ),
     (
         &[(CA, "mixed.pem"), (CA_KEY, "root.key")],

@@ -49,12 +49,14 @@ const IMPORTS: &[Case] = &[
     case(
         "--cert truncated.pem --key good.key",
         65,
-        &["truncated.pem: failed to read certificates: failed to decode PEM: a section has no END line"],
+        &[
+            "truncated.pem: failed to read certificates: the CERTIFICATE section that begins in line 1 has no END",
+        ],
     ),
     case(
         "--cert good.pem --key truncated.key",
         65,
-        &["truncated.key: failed to decode PEM"],
+        &["truncated.key: the PRIVATE KEY section that begins in line 1 has no END"],
     ),
     case(
         "--cert empty.pem --key good.key",
@@ -64,7 +66,7 @@ const IMPORTS: &[Case] = &[
     case(
         "--cert mixed.pem --key good.key",
         65,
-        &["found a PRIVATE KEY section among the certificates"],
+        &["found a PRIVATE KEY section in line 13 among the certificates"],
     ),
     case(
         "--cert good.pem --key mixed.pem",
