@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::{
-    cli::{Format, context::Context, error::Error, exit::Exit, report::Output},
+    cli::{context::Context, error::Error, exit::Exit, flags::Format, report::Output},
     cluster::inventory,
     delivery::bundle,
 };

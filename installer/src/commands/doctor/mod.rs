@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use silica_api::{names, types::Domain};
 
 use crate::{
-    cli::{Format, check::Verdict, context::Context, error::Error, exit::Exit, report::Output},
+    cli::{check::Verdict, context::Context, error::Error, exit::Exit, flags::Format, report::Output},
     cluster::{Cluster, request},
     commands::status::{self, Seen},
     doctor::{self, Case},

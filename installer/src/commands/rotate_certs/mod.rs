@@ -23,7 +23,7 @@ use time::OffsetDateTime;
 
 use self::{authority::Rotation, deliver::Change, query::Status};
 use crate::{
-    cli::{self, Format, check::Verdict, context::Context, error::Error, exit::Exit, report::Output},
+    cli::{self, check::Verdict, context::Context, error::Error, exit::Exit, flags::Format, report::Output},
     cluster::{Cluster, inventory::Inventory, lock},
     commands::certs::error::Error as CertsError,
     commands::read_installed,
@@ -64,10 +64,10 @@ pub struct RotateCertsArgs {
     #[arg(long, requires = "ca", value_name = "PHASE")]
     pub step: Option<Phase>,
     /// Time that clients get to read the new trust bundle, for example 10m [default: 2m]
-    #[arg(long, requires = "ca", value_name = "DURATION", conflicts_with_all = ["step", "abort", "emergency"], value_parser = cli::duration)]
+    #[arg(long, requires = "ca", value_name = "DURATION", conflicts_with_all = ["step", "abort", "emergency"], value_parser = cli::flags::duration)]
     pub spread: Option<Duration>,
     /// Length of the soak; until the last certificate of the former CA ends when absent
-    #[arg(long, requires = "ca", value_name = "DURATION", conflicts_with_all = ["step", "abort", "emergency"], value_parser = cli::duration)]
+    #[arg(long, requires = "ca", value_name = "DURATION", conflicts_with_all = ["step", "abort", "emergency"], value_parser = cli::flags::duration)]
     pub soak: Option<Duration>,
     /// Go back to the former CA; possible until it is retired
     #[arg(long, requires = "ca", conflicts_with = "step")]

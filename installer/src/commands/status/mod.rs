@@ -14,11 +14,11 @@ use self::{certificates::certificate, components::Component};
 
 use crate::{
     cli::{
-        Format,
         check::{Check, Report},
         context::Context,
         error::Error,
         exit::Exit,
+        flags::Format,
         report::{self, Output},
     },
     cluster::{

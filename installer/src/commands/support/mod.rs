@@ -21,7 +21,7 @@ use tempfile::TempPath;
 use time::{OffsetDateTime, UtcOffset};
 
 use self::collection::Collection;
-use crate::cli::{Format, context::Context, error::Error, exit::Exit, report::Output};
+use crate::cli::{context::Context, error::Error, exit::Exit, flags::Format, report::Output};
 
 /// Flags of `silica support`.
 #[derive(Args, Clone, Debug)]

@@ -20,7 +20,7 @@ use self::{
     remove::remove,
 };
 use crate::{
-    cli::{Format, context::Context, error::Error, exit::Exit, report::Output},
+    cli::{context::Context, error::Error, exit::Exit, flags::Format, report::Output},
     cluster::{
         Cluster,
         inventory::{self, Entry, Inventory, State},

@@ -17,11 +17,12 @@ use silica_dns::{ClusterDns, Expected, PUBLIC, Progress, Report, Request, ViewKi
 
 use crate::{
     cli::{
-        self, Format,
+        self,
         check::{Check, Verdict},
         context::Context,
         error::Error,
         exit::Exit,
+        flags::Format,
         report::Output,
     },
     cluster::Cluster,
@@ -87,7 +88,7 @@ pub struct VerifyDnsArgs {
     #[arg(long, value_enum, value_name = "FORM", default_value_t)]
     pub records: RecordForm,
     /// How long one question may take
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = cli::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = cli::flags::duration)]
     pub question_timeout: Duration,
 }
 

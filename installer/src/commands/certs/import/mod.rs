@@ -22,7 +22,7 @@ use self::{
 };
 use super::{error::Error as CertsError, inspect::system_roots, password::KeyPasswordArgs};
 use crate::{
-    cli::{Format, context::Context, error::Error, exit::Exit, report::Output},
+    cli::{context::Context, error::Error, exit::Exit, flags::Format, report::Output},
     cluster::{
         Cluster,
         inventory::{self, Entry},

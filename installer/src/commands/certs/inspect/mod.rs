@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 use self::show::{describe, to_json};
 use super::error::Error as CertsError;
 use crate::{
-    cli::{Format, context::Context, error::Error, exit::Exit, report::Output},
+    cli::{context::Context, error::Error, exit::Exit, flags::Format, report::Output},
     exposure::https,
 };
 

@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 use super::error::Error as CertsError;
 use crate::{
-    cli::{context::Context, duration, error::Error, exit::Exit},
+    cli::{context::Context, error::Error, exit::Exit, flags::duration},
     secrets,
 };
 use kept::{Kept, Place};

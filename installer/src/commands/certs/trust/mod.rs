@@ -19,7 +19,7 @@ use super::{
     export::read_bundle,
     inspect::{as_pem, parse, read_certificates},
 };
-use crate::cli::{Format, context::Context, error::Error, exit::Exit, report::Output};
+use crate::cli::{context::Context, error::Error, exit::Exit, flags::Format, report::Output};
 
 /// Flags of `silica certs trust`.
 #[derive(Args, Clone, Debug)]
