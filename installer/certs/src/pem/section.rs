@@ -62,9 +62,10 @@ impl fmt::Display for Looks {
 /// All sections in their order; text around them is ignored.
 pub(super) fn sections(text: &str) -> Result<Vec<Section>, Error> {
     let mut found = Vec::new();
+    let mut lines = Lines { text, at: 0, line: 1 };
     let mut at = 0;
-    while let Some(begin) = find_marker(text, at)? {
-        let line = line_of(text, begin);
+    while let Some(begin) = find_marker(text, at, &mut lines)? {
+        let line = lines.of(begin);
         let rest = &text[begin + BEGIN.len()..];
         let words = label(rest).ok_or(Error::Begin { line })?;
         let label = Label::of(words);
@@ -82,7 +83,7 @@ pub(super) fn sections(text: &str) -> Result<Vec<Section>, Error> {
 }
 
 /// Where the next BEGIN is. A marker that is damaged is an error: nothing is left out silently.
-fn find_marker(text: &str, from: usize) -> Result<Option<usize>, Error> {
+fn find_marker(text: &str, from: usize, lines: &mut Lines<'_>) -> Result<Option<usize>, Error> {
     let rest = &text[from..];
     let begin = rest.find(BEGIN);
     let damaged = ["-BEGIN ", "-END "]
@@ -93,7 +94,7 @@ fn find_marker(text: &str, from: usize) -> Result<Option<usize>, Error> {
         // The good one holds the other, four dashes further on.
         (Some(begin), Some(other)) if other >= begin + DASHES.len() - 1 => Ok(Some(from + begin)),
         (_, Some(other)) => Err(Error::Begin {
-            line: line_of(text, from + other),
+            line: lines.of(from + other),
         }),
         (_, None) => Ok(None),
     }
@@ -174,15 +175,26 @@ fn plain_line_ends(text: &str) -> Zeroizing<String> {
     plain
 }
 
-/// The line of a position, counted from 1.
-fn line_of(text: &str, at: usize) -> usize {
-    let before = &text.as_bytes()[..at];
-    let is_end = |(index, byte): &(usize, &u8)| match **byte {
-        b'\n' => true,
-        b'\r' => before.get(index + 1) != Some(&b'\n'),
-        _ => false,
-    };
-    1 + before.iter().enumerate().filter(is_end).count()
+/// Counts lines on the way through a text, each letter once.
+struct Lines<'a> {
+    text: &'a str,
+    at: usize,
+    line: usize,
+}
+
+impl Lines<'_> {
+    /// The line of a position, counted from 1. Positions must not go back.
+    fn of(&mut self, position: usize) -> usize {
+        let bytes = self.text.as_bytes();
+        let is_end = |index: &usize| match bytes[*index] {
+            b'\n' => true,
+            b'\r' => bytes.get(index + 1) != Some(&b'\n'),
+            _ => false,
+        };
+        self.line += (self.at..position).filter(is_end).count();
+        self.at = position.max(self.at);
+        self.line
+    }
 }
 
 #[cfg(test)]
