@@ -21,6 +21,7 @@ mod error;
 mod flags;
 mod kind;
 pub mod layer;
+mod letters;
 mod options;
 pub mod parameter;
 mod registry;
@@ -30,6 +31,7 @@ mod toleration;
 pub mod values;
 mod way_in;
 
+pub use self::letters::domains_of_flag;
 pub use self::{
     args::InstallArgs,
     error::Error,

@@ -4,7 +4,7 @@ use silica_api::{ports, types::Domain};
 use silica_manifests::{Authentication, Compute, Images, IngressOptions, Options, TemplateOptions};
 
 use super::{
-    Error,
+    Error, letters,
     resolve::Resolved,
     toleration::tolerations,
     values::{self, Exposure, Values},
@@ -69,19 +69,7 @@ fn domains(values: &Values, resolved: &Resolved) -> Result<Vec<Domain>, Error> {
     let origin = || resolved.origin("e2b.domain").clone();
     let mut domains = Vec::new();
     for text in &values.e2b.domain {
-        let ascii = if text.is_ascii() {
-            text.clone()
-        } else {
-            idna::domain_to_ascii_strict(text).map_err(|_| Error::Letters {
-                origin: origin(),
-                domain: text.clone(),
-            })?
-        };
-        let domain = ascii.parse().map_err(|source| Error::Name {
-            what: "domain",
-            origin: origin(),
-            source,
-        })?;
+        let domain = letters::domain(text, origin)?;
         if !domains.contains(&domain) {
             domains.push(domain);
         }

@@ -1,7 +1,7 @@
 //! What the kinds of TLS clients would say, each with its habits. The table of
 //! cases in `tests/matrix` holds real clients against it.
 
-use super::{Finding, Review};
+use super::{Finding, Limit, Review};
 use crate::inspect::{Inspected, KeyKind};
 
 /// A kind of TLS client.
@@ -9,10 +9,14 @@ use crate::inspect::{Inspected, KeyKind};
 pub enum Client {
     /// OpenSSL with its defaults, and what is built on it.
     OpenSsl,
+    /// curl, which takes an intermediate for a trusted CA.
+    Curl,
     /// Python from 3.13 on, which sets the strict checks of OpenSSL.
     Python313,
     /// rustls, in the newest E2B SDK for Python.
     Rustls,
+    /// rustls with ring, as clients in Rust have it.
+    RustlsRing,
     /// Go's `crypto/x509`.
     Go,
     /// Node, and the E2B SDK for JavaScript on it.
@@ -23,10 +27,12 @@ pub enum Client {
 
 impl Client {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::OpenSsl,
+        Self::Curl,
         Self::Python313,
         Self::Rustls,
+        Self::RustlsRing,
         Self::Go,
         Self::Node,
         Self::Browsers,
@@ -35,9 +41,11 @@ impl Client {
     /// How people call it.
     pub const fn title(self) -> &'static str {
         match self {
-            Self::OpenSsl => "OpenSSL, curl, Python up to 3.12",
+            Self::OpenSsl => "OpenSSL, Python up to 3.12",
+            Self::Curl => "curl",
             Self::Python313 => "Python from 3.13 on",
             Self::Rustls => "rustls (newest E2B SDK for Python)",
+            Self::RustlsRing => "rustls with ring",
             Self::Go => "Go",
             Self::Node => "Node.js (E2B SDK for JavaScript)",
             Self::Browsers => "browsers, Apple's platforms",
@@ -48,12 +56,18 @@ impl Client {
     pub const fn id(self) -> &'static str {
         match self {
             Self::OpenSsl => "openssl",
+            Self::Curl => "curl",
             Self::Python313 => "python-3.13",
             Self::Rustls => "rustls",
+            Self::RustlsRing => "rustls-ring",
             Self::Go => "go",
             Self::Node => "node",
             Self::Browsers => "browsers",
         }
+    }
+
+    fn is_rustls(self) -> bool {
+        matches!(self, Self::Rustls | Self::RustlsRing)
     }
 
     /// Whether it refuses the certificate because of the finding.
@@ -73,23 +87,42 @@ impl Client {
             Finding::Order { .. }
             | Finding::IssuerUnknown { .. }
             | Finding::ExpiresSoon(_)
+            | Finding::IssuerExpiresSoon { .. }
             | Finding::RootIncluded => false,
-            Finding::AuthorityFirst => matches!(self, Self::Rustls | Self::Browsers),
+            Finding::AuthorityFirst => matches!(self, Self::Rustls | Self::RustlsRing | Self::Browsers),
             Finding::RootExpired { .. } | Finding::PathLength { .. } | Finding::MustNotSign { .. } => {
-                self != Self::Rustls
+                !self.is_rustls()
             }
             Finding::WeakKey { key, .. } => match self {
                 Self::Go => !matches!(key, KeyKind::Rsa(1024..)),
                 _ => true,
             },
             Finding::NameMissing(name) => match self {
-                Self::OpenSsl | Self::Python313 | Self::Node => {
+                Self::OpenSsl | Self::Curl | Self::Python313 | Self::Node => {
                     !leaf.is_some_and(|leaf| is_common_name(leaf, name))
                 }
-                Self::Rustls | Self::Go | Self::Browsers => true,
+                Self::Rustls | Self::RustlsRing | Self::Go | Self::Browsers => true,
             },
             Finding::LeafKeyUsage | Finding::TooLong | Finding::Ed25519 => self == Self::Browsers,
-            Finding::NoAuthorityKeyId | Finding::NoKeyUsage { .. } => self == Self::Python313,
+            Finding::NoAuthorityKeyId | Finding::NoKeyUsage { .. } | Finding::Strict { .. } => {
+                self == Self::Python313
+            }
+            Finding::KeyIdMismatch { .. } => {
+                matches!(self, Self::OpenSsl | Self::Curl | Self::Python313 | Self::Node)
+            }
+            Finding::NotARoot { .. } => matches!(self, Self::OpenSsl | Self::Node),
+            Finding::TrailingDot(_) => {
+                matches!(
+                    self,
+                    Self::OpenSsl | Self::Python313 | Self::Rustls | Self::RustlsRing | Self::Browsers
+                )
+            }
+            Finding::Limit(limit) => match limit {
+                Limit::Policies { is_violated } => self.is_rustls() || (self == Self::Go && *is_violated),
+                Limit::DirectoryNames | Limit::NameEncoding { .. } => self.is_rustls() || self == Self::Go,
+                Limit::Intermediates => self.is_rustls(),
+                Limit::Signature | Limit::ServerKey => self == Self::RustlsRing,
+            },
         }
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use time::OffsetDateTime;
 
+use super::limits::Limit;
+use super::strict::Strict;
 use crate::inspect::KeyKind;
 
 /// Something that speaks against the certificate.
@@ -84,6 +86,36 @@ pub enum Finding {
     LeafKeyUsage,
     /// It ends soon.
     ExpiresSoon(OffsetDateTime),
+    /// A CA above it ends soon, and before it.
+    IssuerExpiresSoon {
+        /// The CA.
+        subject: String,
+        /// Its last moment.
+        at: OffsetDateTime,
+    },
+    /// Its authority key identifier is that of another certificate than its issuer's.
+    KeyIdMismatch {
+        /// The certificate.
+        subject: String,
+        /// Who signed it.
+        issuer: String,
+    },
+    /// The CA that clients are given is an intermediate.
+    NotARoot {
+        /// That CA.
+        subject: String,
+    },
+    /// A name that ends with a dot, which is none that clients look for.
+    TrailingDot(String),
+    /// A rule that Python enforces from 3.13 on.
+    Strict {
+        /// The certificate.
+        subject: String,
+        /// What it breaks.
+        rule: Strict,
+    },
+    /// Some verifiers cannot do what it needs.
+    Limit(Limit),
     /// It lives longer than Apple's platforms accept.
     TooLong,
     /// Python from 3.13 on refuses it.
@@ -112,6 +144,9 @@ impl Finding {
             self,
             Self::IssuerUnknown { .. }
                 | Self::ExpiresSoon(_)
+                | Self::IssuerExpiresSoon { .. }
+                | Self::NotARoot { .. }
+                | Self::Strict { .. }
                 | Self::TooLong
                 | Self::NoAuthorityKeyId
                 | Self::Ed25519
@@ -181,6 +216,29 @@ impl fmt::Display for Finding {
                  browsers refuse it",
             ),
             Self::ExpiresSoon(at) => write!(f, "it expires soon, at {at}"),
+            Self::IssuerExpiresSoon { subject, at } => write!(
+                f,
+                "the CA certificate {subject:?} of its chain expires soon, at {at}, and the chain with it"
+            ),
+            Self::KeyIdMismatch { subject, issuer } => write!(
+                f,
+                "the authority key identifier of {subject:?} fits no certificate of {issuer:?} here; OpenSSL, \
+                 Python and Node.js refuse it; append the issuer's certificate that it names, or have it \
+                 issued again"
+            ),
+            Self::NotARoot { subject } => write!(
+                f,
+                "the CA {subject:?} is an intermediate; Python up to 3.12 and Node.js refuse it as a trusted \
+                 CA; give clients its root"
+            ),
+            Self::TrailingDot(name) => write!(
+                f,
+                "the name {name:?} ends with a dot; clients refuse it; have the certificate issued without the dot"
+            ),
+            Self::Strict { subject, rule } => {
+                write!(f, "{subject:?} {rule}; Python from 3.13 on refuses it")
+            }
+            Self::Limit(limit) => limit.fmt(f),
             Self::TooLong => f.write_str("it lives longer than 825 days; Apple's platforms refuse it"),
             Self::NoAuthorityKeyId => {
                 f.write_str("it has no authority key identifier; Python from 3.13 on refuses it")

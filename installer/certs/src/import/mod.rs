@@ -3,8 +3,10 @@
 
 mod clients;
 mod finding;
+mod limits;
 mod ordered;
 mod path;
+mod strict;
 
 use time::{Duration, OffsetDateTime};
 
@@ -16,7 +18,9 @@ use crate::{verify, whole_text};
 
 pub use clients::{Client, Outcome};
 pub use finding::Finding;
+pub use limits::Limit;
 pub use ordered::{Ordered, ordered};
+pub use strict::Strict;
 
 /// Below this remaining life a certificate is taken with a warning.
 const SOON: Duration = Duration::days(14);
@@ -69,7 +73,7 @@ pub fn review<D: AsRef<str>>(
     if leaf.is_ca {
         findings.push(Finding::AuthorityFirst);
     }
-    findings.extend(order(&chain));
+    findings.extend(order(chain_pem, &chain));
     for name in names::server_names(domains, &[]) {
         if !leaf.covers(&name) {
             findings.push(Finding::NameMissing(name));
@@ -82,8 +86,13 @@ pub fn review<D: AsRef<str>>(
         findings.push(Finding::LeafKeyUsage);
     }
     findings.extend(dates(leaf, now));
+    let trailing = leaf.names.iter().find(|name| name.ends_with('.'));
+    findings.extend(trailing.cloned().map(Finding::TrailingDot));
     if leaf.authority_key_id.is_none() && !leaf.is_self_issued {
         findings.push(Finding::NoAuthorityKeyId);
+    }
+    if leaf.key == KeyKind::P521 {
+        findings.push(Finding::Limit(Limit::ServerKey));
     }
     if leaf.key == KeyKind::Ed25519 {
         findings.push(Finding::Ed25519);
@@ -92,6 +101,9 @@ pub fn review<D: AsRef<str>>(
     let line = Line::of(&chain, roots.as_deref());
     findings.extend(path::weaknesses(&chain, &line));
     findings.extend(of_authorities(&chain, &line));
+    findings.extend(strict::findings(leaf, &path::authorities(&chain, &line)));
+    let trusted = roots.as_deref().unwrap_or_default();
+    findings.extend(first_ends_soon(&chain, trusted, now));
     findings.extend(line.too_long());
     if chain.len() > 1 && chain.last().is_some_and(|last| last.is_self_issued) {
         findings.push(Finding::RootIncluded);
@@ -102,6 +114,10 @@ pub fn review<D: AsRef<str>>(
     if let Some(Finding::Incomplete { issuer: missing }) = &of_path {
         // What follows in the wrong place is told better as what is missing.
         findings.retain(|finding| !matches!(finding, Finding::Order { issuer, .. } if issuer == missing));
+    }
+    if of_path.is_none() {
+        findings.extend(path::key_id_mismatches(&chain, trusted));
+        findings.extend(path::partial(&line, trusted));
     }
     findings.extend(of_path);
     Review { chain, findings }
@@ -123,7 +139,22 @@ fn of_authorities(chain: &[Inspected], line: &Line) -> Vec<Finding> {
         .collect()
 }
 
-fn order(chain: &[Inspected]) -> Option<Finding> {
+/// The CA above the server's certificate that ends before it, and soon.
+fn first_ends_soon(chain: &[Inspected], roots: &[Inspected], now: OffsetDateTime) -> Option<Finding> {
+    let first = inspect::first_to_end(chain, roots)?;
+    let is_above = chain.first()?.fingerprint != first.fingerprint;
+    (is_above && first.not_after >= now && first.not_after - now < SOON).then(|| Finding::IssuerExpiresSoon {
+        subject: first.subject.clone(),
+        at: first.not_after,
+    })
+}
+
+/// A certificate that is not followed by its issuer, when another order helps. What another order
+/// does not change, as an unrelated certificate, clients pass over.
+fn order(chain_pem: &str, chain: &[Inspected]) -> Option<Finding> {
+    if !ordered(chain_pem).ok()?.was_changed {
+        return None;
+    }
     let pair = chain.windows(2).find(|pair| pair[0].issuer != pair[1].subject)?;
     Some(Finding::Order {
         subject: display_name(&pair[0]),

@@ -1,6 +1,5 @@
 //! Puts the certificates of a file into the order in which a server sends them.
 
-use super::path::is_issuer;
 use crate::inspect::{self, Inspected};
 use crate::pem;
 
@@ -38,7 +37,10 @@ pub fn ordered(chain_pem: &str) -> Result<Ordered, pem::Error> {
     while let Some(index) = next.filter(|index| *index < rest.len()) {
         let below = rest.remove(index);
         rest.retain(|(one, _)| one.fingerprint != below.0.fingerprint);
-        next = rest.iter().position(|(one, _)| is_issuer(one, &below.0));
+        next = rest
+            .iter()
+            .position(|(one, _)| one.is_issuer_of(&below.0))
+            .or_else(|| rest.iter().position(|(one, _)| one.subject == below.0.issuer));
         served.push(below);
     }
     served.append(&mut rest);

@@ -3,6 +3,7 @@
 use time::OffsetDateTime;
 
 use super::finding::Finding;
+use super::limits::Limit;
 use crate::inspect::{self, Inspected};
 use crate::{pem, verify, whole_text};
 
@@ -33,7 +34,7 @@ impl Line {
         let mut current = (first < rest.len()).then(|| rest.remove(first));
         while let Some(one) = current {
             let root = Some(one).filter(|one| is_anchor(one));
-            let root = root.or_else(|| anchors.iter().find(|anchor| is_issuer(anchor, one)));
+            let root = root.or_else(|| anchors.iter().find(|anchor| anchor.is_issuer_of(one)));
             if let Some(root) = root {
                 // A root that came along was counted on the way to it.
                 line.between -= usize::from(root.fingerprint == one.fingerprint && line.between > 0);
@@ -42,7 +43,9 @@ impl Line {
             }
             current = rest
                 .iter()
-                .position(|above| is_issuer(above, one))
+                .position(|above| above.is_issuer_of(one))
+                // With a wrong key identifier it is still the issuer for rustls and Go.
+                .or_else(|| rest.iter().position(|above| above.subject == one.issuer))
                 .map(|index| rest.remove(index));
             line.between += usize::from(current.is_some());
             if current.is_none() {
@@ -76,13 +79,47 @@ impl Line {
     }
 }
 
-/// By name; two generations of a CA may share theirs: the key identifier tells
-/// them apart.
-pub(super) fn is_issuer(above: &Inspected, below: &Inspected) -> bool {
-    above.subject == below.issuer
-        && (below.authority_key_id.is_none()
-            || above.subject_key_id.is_none()
-            || above.subject_key_id == below.authority_key_id)
+/// The certificates whose authority key identifier fits none of those that have the issuer's name:
+/// verifiers that look for issuers by it find none.
+pub(super) fn key_id_mismatches(chain: &[Inspected], roots: &[Inspected]) -> Vec<Finding> {
+    let fits = |above: &Inspected, below: &Inspected| {
+        above.is_issuer_of(below)
+            && (below.authority_serial.as_ref()).is_none_or(|serial| *serial == above.serial)
+    };
+    let is_mismatch = |below: &&Inspected| {
+        let all = || chain.iter().chain(roots);
+        let mut named = all().filter(|above| above.subject == below.issuer).peekable();
+        !below.is_self_issued && named.peek().is_some() && !named.any(|above| fits(above, below))
+    };
+    let told = |below: &Inspected| Finding::KeyIdMismatch {
+        subject: display_name(below),
+        issuer: below.issuer.clone(),
+    };
+    chain.iter().filter(is_mismatch).map(told).collect()
+}
+
+/// The trusted certificate at the end of the line, when it is no root and no root is trusted above it.
+pub(super) fn partial(line: &Line, roots: &[Inspected]) -> Option<Finding> {
+    let end = line.root.as_ref().filter(|_| !roots.is_empty())?;
+    let has_root = roots.iter().any(|one| {
+        one.is_self_issued && one.subject == end.subject && one.public_key_info == end.public_key_info
+    });
+    if has_root {
+        return None;
+    }
+    let mut current = end;
+    for _ in 0..=roots.len() {
+        if current.is_self_issued {
+            return None;
+        }
+        match roots.iter().find(|above| above.is_issuer_of(current)) {
+            Some(above) => current = above,
+            None => break,
+        }
+    }
+    Some(Finding::NotARoot {
+        subject: end.subject.clone(),
+    })
 }
 
 /// Signatures, dates, usage and constraints of the whole path. What `said` has
@@ -122,6 +159,13 @@ pub(super) fn check(
         },
     };
     let is_said = |what: fn(&Finding) -> bool| said.iter().any(what);
+    if let Some(limit) = checked
+        .as_ref()
+        .err()
+        .and_then(|error| Limit::behind(error, chain, line))
+    {
+        return Some(Finding::Limit(limit));
+    }
     match checked {
         Ok(()) => None,
         Err(verify::Error::UnknownIssuer) => Some(line.missing().unwrap_or_else(|| Finding::Incomplete {
@@ -138,6 +182,8 @@ pub(super) fn check(
         // A key that is too short verifies nothing.
         Err(verify::Error::BadSignature) if is_said(|one| matches!(one, Finding::WeakKey { .. })) => None,
         Err(error @ verify::Error::Expired { .. }) => Some(expired(chain, line, &error, now)),
+        // What the library says of algorithms is bytes.
+        Err(error @ verify::Error::Algorithm(_)) => Some(Finding::Path(error.to_string())),
         Err(error) => Some(Finding::Path(whole_text(&error))),
     }
 }

@@ -1,5 +1,6 @@
 //! Reads what a certificate says.
 
+mod end;
 mod signature;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 
 use crate::{names, pem};
 
+pub use end::first_to_end;
 pub(crate) use signature::is_weak as is_weak_signature;
 
 /// Why a certificate cannot be read.
@@ -93,6 +95,10 @@ pub struct Inspected {
     pub subject: String,
     /// Issuer.
     pub issuer: String,
+    /// Subject in DER, by which verifiers compare.
+    pub subject_der: Vec<u8>,
+    /// Issuer in DER.
+    pub issuer_der: Vec<u8>,
     /// Whether issuer and subject are the same, as in a root.
     pub is_self_issued: bool,
     /// DNS names, in their order.
@@ -111,6 +117,8 @@ pub struct Inspected {
     pub subject_key_id: Option<String>,
     /// Authority key identifier, lower-case hex.
     pub authority_key_id: Option<String>,
+    /// Serial number of the issuer's certificate in the authority key identifier, lower-case hex.
+    pub authority_serial: Option<String>,
     /// Kind of its key.
     pub key: KeyKind,
     /// Algorithm of its signature, by the name that OpenSSL gives it or by its
@@ -120,6 +128,10 @@ pub struct Inspected {
     pub public_key_info: Vec<u8>,
     /// Whether basic constraints say CA:TRUE.
     pub is_ca: bool,
+    /// Whether basic constraints are there and critical.
+    pub has_critical_basic_constraints: bool,
+    /// Whether alternative names are there and critical.
+    pub has_critical_names: bool,
     /// How many CA certificates may come below; `None` is no limit.
     pub path_length: Option<u32>,
     /// Key usage, when the extension is there.
@@ -131,6 +143,14 @@ pub struct Inspected {
     pub permitted_names: Option<Vec<String>>,
     /// Excluded DNS subtrees.
     pub excluded_names: Vec<String>,
+    /// Object identifiers of its critical extensions.
+    pub critical_extensions: Vec<String>,
+    /// After how many certificates below a policy is needed, by its policy constraints.
+    pub requires_policy_after: Option<u32>,
+    /// Whether it has certificate policies.
+    pub has_policies: bool,
+    /// Whether its name constraints are on directory names, too.
+    pub constrains_directory_names: bool,
     /// Whether it says where its issuer's certificate can be fetched, as public
     /// CAs do and private ones do not.
     pub has_issuer_url: bool,
@@ -225,6 +245,7 @@ pub fn parse_der(der: &CertificateDer<'_>) -> Result<Inspected, Error> {
         .map_err(damaged("name constraints"))?;
 
     let general_names = alternative
+        .as_ref()
         .map(|extension| extension.value.general_names.as_slice())
         .unwrap_or_default();
     let subtrees = |trees: &Option<Vec<GeneralSubtree<'_>>>| -> Option<Vec<String>> {
@@ -236,7 +257,7 @@ pub fn parse_der(der: &CertificateDer<'_>) -> Result<Inspected, Error> {
             .collect();
         (!names.is_empty()).then_some(names)
     };
-    let (permitted_names, excluded_names) = match constraints {
+    let (permitted_names, excluded_names) = match &constraints {
         Some(found) => (
             subtrees(&found.value.permitted_subtrees),
             subtrees(&found.value.excluded_subtrees),
@@ -250,6 +271,8 @@ pub fn parse_der(der: &CertificateDer<'_>) -> Result<Inspected, Error> {
     Ok(Inspected {
         subject: certificate.subject().to_string(),
         issuer: certificate.issuer().to_string(),
+        subject_der: certificate.subject().as_raw().to_vec(),
+        issuer_der: certificate.issuer().as_raw().to_vec(),
         is_self_issued: certificate.subject().as_raw() == certificate.issuer().as_raw(),
         names: general_names
             .iter()
@@ -263,10 +286,13 @@ pub fn parse_der(der: &CertificateDer<'_>) -> Result<Inspected, Error> {
         fingerprint: hex::encode(Sha256::digest(der)),
         subject_key_id: subject_key_id(&certificate).map(hex::encode),
         authority_key_id: authority_key_id(&certificate).map(hex::encode),
+        authority_serial: authority_serial(&certificate).map(hex::encode),
         key: key_kind(certificate.public_key()),
         signature: signature::name(&certificate.signature_algorithm.algorithm.to_id_string()),
         public_key_info: certificate.public_key().raw.to_vec(),
         is_ca: basic.as_ref().is_some_and(|extension| extension.value.ca),
+        has_critical_basic_constraints: basic.as_ref().is_some_and(|extension| extension.critical),
+        has_critical_names: alternative.as_ref().is_some_and(|extension| extension.critical),
         path_length: basic.and_then(|extension| extension.value.path_len_constraint),
         key_usage: usage.map(|extension| KeyUsage {
             digital_signature: extension.value.digital_signature(),
@@ -293,6 +319,28 @@ pub fn parse_der(der: &CertificateDer<'_>) -> Result<Inspected, Error> {
                 .filter(|(set, _)| *set)
                 .map(|(_, name)| name.to_owned());
             named.chain(usage.other.iter().map(ToString::to_string)).collect()
+        }),
+        critical_extensions: certificate
+            .iter_extensions()
+            .filter(|extension| extension.critical)
+            .map(|extension| extension.oid.to_id_string())
+            .collect(),
+        requires_policy_after: certificate.iter_extensions().find_map(|extension| {
+            match extension.parsed_extension() {
+                ParsedExtension::PolicyConstraints(found) => found.require_explicit_policy,
+                _ => None,
+            }
+        }),
+        has_policies: certificate.iter_extensions().any(|extension| {
+            matches!(
+                extension.parsed_extension(),
+                ParsedExtension::CertificatePolicies(_)
+            )
+        }),
+        constrains_directory_names: constraints.as_ref().is_some_and(|found| {
+            let trees = [&found.value.permitted_subtrees, &found.value.excluded_subtrees];
+            let mut trees = trees.into_iter().flatten().flatten();
+            trees.any(|tree| matches!(tree.base, GeneralName::DirectoryName(_)))
         }),
         permitted_names,
         excluded_names: excluded_names.unwrap_or_default(),
@@ -324,6 +372,15 @@ fn authority_key_id<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]
             ParsedExtension::AuthorityKeyIdentifier(identifier) => {
                 identifier.key_identifier.as_ref().map(|id| id.0)
             }
+            _ => None,
+        })
+}
+
+fn authority_serial<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
+    certificate
+        .iter_extensions()
+        .find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(identifier) => identifier.authority_cert_serial,
             _ => None,
         })
 }

@@ -31,6 +31,8 @@ pub(crate) enum Client {
     PinnedSdk,
     /// `openssl verify -x509_strict`.
     OpenSsl,
+    /// curl, which connects as the Python ones do.
+    Curl,
     /// CPython with the defaults until 3.12.
     Python,
     /// CPython with the defaults from 3.13 on, set by hand.
@@ -42,11 +44,12 @@ pub(crate) enum Client {
 }
 
 impl Client {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Rustls,
         Self::Sdk,
         Self::PinnedSdk,
         Self::OpenSsl,
+        Self::Curl,
         Self::Python,
         Self::PythonStrict,
         Self::Python313,
@@ -60,6 +63,7 @@ impl Client {
             Self::Sdk => "e2b newest",
             Self::PinnedSdk => "e2b 2.28",
             Self::OpenSsl => "openssl",
+            Self::Curl => "curl",
             Self::Python => "python",
             Self::PythonStrict => "python strict",
             Self::Python313 => "python 3.13",
@@ -82,6 +86,10 @@ impl Client {
             Self::OpenSsl => {
                 self.need("openssl", &["version"])?;
                 Some(targets.iter().map(openssl).collect())
+            }
+            Self::Curl => {
+                self.need("curl", &["--version"])?;
+                Some(targets.iter().map(curl).collect())
             }
             Self::Python => {
                 self.need("python3", &["--version"])?;
@@ -232,6 +240,36 @@ fn rustls(target: &Target) -> Result<(), String> {
             .map_err(|error| error.to_string())?;
     }
     Ok(())
+}
+
+/// The servers end the connection after the handshake, which is no verdict on certificates.
+fn curl(target: &Target) -> Result<(), String> {
+    const CERTIFICATE_REFUSED: [i32; 3] = [35, 51, 60];
+    let Target { port, host, .. } = target;
+    let output = Command::new("curl")
+        .args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "10"])
+        .args([
+            "--capath",
+            "/dev/null",
+            "--resolve",
+            &format!("{host}:{port}:127.0.0.1"),
+        ])
+        .arg("--cacert")
+        .arg(&target.roots)
+        .arg(format!("https://{host}:{port}/"))
+        .output()
+        .unwrap();
+    match output.status.code() {
+        Some(code) if CERTIFICATE_REFUSED.contains(&code) => {
+            Err(String::from_utf8_lossy(&output.stderr).replace('\n', " "))
+        }
+        // No HTTP is spoken there.
+        Some(0 | 52 | 56 | 1 | 8) => Ok(()),
+        code => panic!(
+            "curl {host}: {code:?} {}",
+            String::from_utf8_lossy(&output.stderr)
+        ),
+    }
 }
 
 fn openssl(target: &Target) -> Result<(), String> {

@@ -60,6 +60,31 @@ impl Root {
         Self::with_key(common_name, &PKCS_ECDSA_P256_SHA256, change)
     }
 
+    /// A CA that this one has signed.
+    pub(crate) fn below(&self, common_name: &str, change: Change) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut parameters = usual(common_name);
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        change(&mut parameters);
+        let pem = parameters.signed_by(&key, &self.issuer).unwrap().pem();
+        let public = rcgen::PublicKeyData::subject_public_key_info(&key);
+        Self {
+            pem,
+            parameters: parameters.clone(),
+            issuer: Issuer::new(parameters, key),
+            public,
+        }
+    }
+
+    /// The same key, and other parameters than its certificate has.
+    pub(crate) fn posing(mut self, change: Change) -> Self {
+        change(&mut self.parameters);
+        let key = KeyPair::from_pem(&self.issuer.key().serialize_pem()).unwrap();
+        self.issuer = Issuer::new(self.parameters.clone(), key);
+        self
+    }
+
     /// A root with an Ed25519 key.
     pub(crate) fn ed25519() -> Self {
         Self::with_key("Ed25519 Root", &PKCS_ED25519, AS_IS)

@@ -12,8 +12,10 @@ use crate::clients::Client;
 fn measured(kind: import::Client) -> Option<Client> {
     match kind {
         import::Client::OpenSsl => Some(Client::Python),
+        import::Client::Curl => Some(Client::Curl),
         import::Client::Python313 => Some(Client::Python313),
         import::Client::Rustls => Some(Client::Sdk),
+        import::Client::RustlsRing => Some(Client::Rustls),
         import::Client::Go => Some(Client::Go),
         import::Client::Node => Some(Client::Node),
         import::Client::Browsers => None,

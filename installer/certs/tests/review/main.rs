@@ -195,7 +195,7 @@ fn roots_are_held_to_what_most_clients_hold_them_to() {
         matches!(refusals(&found)[..], [Finding::RootExpired { .. }]),
         "{found:?}"
     );
-    assert_eq!(accepting(&found), [Client::Rustls]);
+    assert_eq!(accepting(&found), [Client::Rustls, Client::RustlsRing]);
 
     let tight = ca("Tight", None, |it| {
         it.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -209,7 +209,7 @@ fn roots_are_held_to_what_most_clients_hold_them_to() {
             matches!(refusals(&found)[..], [Finding::PathLength { .. }]),
             "{found:?}"
         );
-        assert_eq!(accepting(&found), [Client::Rustls]);
+        assert_eq!(accepting(&found), [Client::Rustls, Client::RustlsRing]);
     }
     let direct = leaf(&tight, |_| ());
     assert_eq!(review(&direct.chain, &direct.key, &tight.pem).findings, []);
@@ -230,4 +230,48 @@ fn each_kind_of_client_has_its_verdict() {
     let found = review(&long.chain, &long.key, &root.pem);
     assert!(!accepting(&found).contains(&Client::Browsers), "{found:?}");
     assert_eq!(accepting(&found).len(), Client::ALL.len() - 1);
+}
+
+#[test]
+fn the_first_end_of_the_chain_counts() {
+    let root = ca("Root", None, |it| it.not_after = now() + Duration::days(900));
+    let soon = ca("Between", Some(&root), |it| {
+        it.not_after = now() + Duration::days(4)
+    });
+    let made = leaf(&soon, |_| ());
+    let chain = format!("{}{}", made.chain, soon.pem);
+    let found = review(&chain, &made.key, &root.pem);
+    let at = now() + Duration::days(4);
+    let expected = Finding::IssuerExpiresSoon {
+        subject: "CN=Between".to_owned(),
+        at: at.replace_nanosecond(0).unwrap(),
+    };
+    assert_eq!(found.findings, [expected]);
+    assert!(found.is_acceptable());
+
+    let ending = ca("Ending", None, |it| it.not_after = now() + Duration::days(4));
+    let made = leaf(&ending, |_| ());
+    let found = review(&made.chain, &made.key, &ending.pem);
+    assert!(
+        matches!(&found.findings[..], [Finding::IssuerExpiresSoon { subject, .. }] if subject == "CN=Ending"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_certificate_that_nobody_needs_does_not_ask_for_another_order() {
+    let (root, other) = (ca("Root", None, |_| ()), ca("Other", None, |_| ()));
+    let between = ca("Between", Some(&root), |_| ());
+    let stranger = ca("Stranger", Some(&other), |_| ());
+    let made = leaf(&between, |_| ());
+    let chain = format!("{}{}{}", made.chain, between.pem, stranger.pem);
+    let found = review(&chain, &made.key, &root.pem);
+    assert_eq!(refusals(&found), Vec::<&Finding>::new());
+    assert_eq!(accepting(&found), Client::ALL);
+    let wrong = format!("{}{}{}", made.chain, stranger.pem, between.pem);
+    let found = review(&wrong, &made.key, &root.pem);
+    assert!(
+        matches!(refusals(&found)[..], [Finding::Order { .. }]),
+        "{found:?}"
+    );
 }

@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use silica_api::types::Domain;
 use silica_certs::{
     authority::{Authority, AuthorityRequest},
     files,
@@ -62,7 +61,7 @@ pub struct GenerateArgs {
 /// Makes the files.
 pub fn run(context: &Context, args: &GenerateArgs) -> Result<Exit, Error> {
     let printer = &context.printer;
-    let domains = domains(&args.domain)?;
+    let domains = settings::domains_of_flag(&args.domain)?;
     let now = OffsetDateTime::now_utc();
     let password = args.password.read().map_err(CertsError::from)?;
     let password = password.as_deref().map(Vec::as_slice);
@@ -105,20 +104,4 @@ pub fn run(context: &Context, args: &GenerateArgs) -> Result<Exit, Error> {
         printer.warn(notice);
     }
     Ok(Exit::Success)
-}
-
-/// The domains, each once.
-fn domains(given: &[String]) -> Result<Vec<Domain>, Error> {
-    let mut domains: Vec<Domain> = Vec::with_capacity(given.len());
-    for text in given {
-        let domain = text.parse::<Domain>().map_err(|source| settings::Error::Name {
-            what: "domain",
-            origin: settings::Origin::Flag("domain".into()),
-            source,
-        })?;
-        if !domains.contains(&domain) {
-            domains.push(domain);
-        }
-    }
-    Ok(domains)
 }

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use crate::{
     cli::check::Check,
     facts::Existing,
-    secrets::{CERTIFICATE, PRIVATE_KEY, entry, is_ours},
+    secrets::{CERTIFICATE, PRIVATE_KEY, contents::CA_CERTIFICATE, entry, is_ours},
 };
 
 /// Days before its end from which on a certificate is worth a warning.
@@ -31,12 +31,26 @@ pub(super) fn certificate(existing: &Existing, name: &str, what: &str, now: Offs
         return Some(Check::fail(id, format!("{place} cannot be used"), why).hint(hint));
     }
     let first = chain.first()?;
-    let days = (first.not_after - now).whole_days();
-    let title = format!("{what}: {days} days left, until {}", first.not_after.date());
+    let trusted = entry(existing, name, CA_CERTIFICATE).and_then(|bytes| pem::text(bytes).ok());
+    let trusted = trusted.and_then(|text| inspect::parse_chain(&text).ok());
+    // A chain is refused when the first of its certificates ends.
+    let ends = inspect::first_to_end(&chain, trusted.as_deref().unwrap_or_default())?;
+    let days = (ends.not_after - now).whole_days();
+    let title = format!("{what}: {days} days left, until {}", ends.not_after.date());
+    let (which, hint) = if ends.fingerprint == first.fingerprint {
+        ("it".to_owned(), hint)
+    } else {
+        (
+            format!("the CA certificate {:?} of its chain", ends.subject),
+            hint,
+        )
+    };
     Some(if !first.is_valid_at(now) {
         Check::fail(id, title, "it is not valid now").hint(hint)
+    } else if !ends.is_valid_at(now) {
+        Check::fail(id, title, format!("{which} is not valid now")).hint(hint)
     } else if days < SOON_DAYS {
-        Check::warn(id, title, "it ends soon").hint(hint)
+        Check::warn(id, title, format!("{which} ends soon")).hint(hint)
     } else {
         Check::pass(id, title)
     })
@@ -176,5 +190,42 @@ mod tests {
             let check = with_key(name, |key| key.replace('\n', "\\n").into_bytes());
             assert_eq!(check.verdict, Verdict::Pass, "{}", check.detail);
         }
+    }
+
+    #[test]
+    fn the_first_end_of_the_chain_counts() {
+        let now = OffsetDateTime::now_utc();
+        let request = |days| AuthorityRequest {
+            validity: time::Duration::days(days),
+            ..AuthorityRequest::new(vec!["a.example".to_owned()], Vec::new())
+        };
+        let old = Authority::create(&request(5), now).unwrap();
+        let new = Authority::create(&request(900), now).unwrap();
+        let leaf = new
+            .issue(&LeafRequest::new(vec!["a.example".to_owned()]), now)
+            .unwrap()
+            .with_cross(&old.cross_certify(&new, now).unwrap());
+        let check = |trusted: &str| {
+            let existing = existing(names::TLS_SECRET, |secret| {
+                let data = secret.data.as_mut().unwrap();
+                let mut put = |entry: &str, text: &str| {
+                    data.insert(entry.to_owned(), ByteString(text.as_bytes().to_vec()));
+                };
+                put(CERTIFICATE, leaf.chain_pem());
+                put(PRIVATE_KEY, leaf.key_pem().expose());
+                put(CA_CERTIFICATE, trusted);
+            });
+            certificate(&existing, names::TLS_SECRET, "c", now).unwrap()
+        };
+        let above = check(old.certificate_pem());
+        assert_eq!(above.verdict, Verdict::Warn, "{}", above.detail);
+        assert!(
+            above.detail.contains("of its chain ends soon"),
+            "{}",
+            above.detail
+        );
+        assert!(above.title.starts_with("c: 4 days left") || above.title.starts_with("c: 5 days left"));
+        // The CA that clients trust lasts longer than its cross certificate.
+        assert_eq!(check(new.certificate_pem()).verdict, Verdict::Pass);
     }
 }

@@ -1,6 +1,7 @@
 //! The table: one case a line, one column for each kind of verifier.
 
 mod authorities;
+mod field;
 mod leafs;
 
 use std::process::Command;
@@ -13,6 +14,7 @@ use silica_certs::names;
 use time::OffsetDateTime;
 
 use self::authorities::{of_generations, of_roots};
+use self::field::of_the_field;
 use self::leafs::{of_leafs, of_odd_keys};
 use crate::clients::Client;
 use crate::made::Served;
@@ -40,6 +42,8 @@ pub(crate) struct Row {
     /// The SDK, where aws-lc can do what ring cannot; as rustls when absent.
     sdk: Option<Expected>,
     openssl: Expected,
+    /// curl, where it takes an intermediate for a CA; as Python when absent.
+    curl: Option<Expected>,
     python: Expected,
     python_strict: Expected,
     go: Expected,
@@ -52,6 +56,7 @@ impl Row {
             Client::Rustls => self.rustls,
             Client::Sdk => self.sdk.unwrap_or(self.rustls),
             Client::OpenSsl => self.openssl,
+            Client::Curl => self.curl.unwrap_or(self.python),
             // The environment of the tests has a Python of before 3.13, or the checks of after.
             Client::PinnedSdk if is_strict() => self.python_strict,
             Client::Python | Client::PinnedSdk => self.python,
@@ -101,6 +106,7 @@ const fn refused_by(
     Row {
         rustls: cell(rustls),
         sdk: None,
+        curl: None,
         openssl: cell(openssl),
         python: cell(python),
         python_strict: cell(python_strict),
@@ -144,6 +150,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(of_odd_keys());
     cases.extend(of_roots());
     cases.extend(of_generations());
+    cases.extend(of_the_field());
     cases
 }
 
@@ -186,8 +193,10 @@ fn of_the_product() -> Vec<Case> {
         ));
     }
     let leaf = old.issue(&request, now).unwrap();
-    let mismatch = || {
-        refused_by(
+    let mismatch = || Row {
+        // Versions word it differently.
+        curl: Some(Expected::Refuses(SOMEHOW)),
+        ..refused_by(
             Some("certificate not valid for name"),
             Some("ostname mismatch"),
             Some("Hostname mismatch"),

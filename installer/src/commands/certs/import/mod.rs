@@ -12,7 +12,7 @@ use clap::Args;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::core::ObjectMeta;
 use serde_json::json;
-use silica_api::{labels, names, types::Domain};
+use silica_api::{labels, names};
 use silica_certs::secret::PrivateKeyPem;
 use time::OffsetDateTime;
 
@@ -35,6 +35,7 @@ use crate::{
     },
     facts,
     secrets::{CERTIFICATE, PRIVATE_KEY, contents::CA_CERTIFICATE},
+    settings,
 };
 
 /// Flags of `silica certs import`.
@@ -77,7 +78,7 @@ pub struct ImportArgs {
     pub no_verify: bool,
     /// Domain to judge them for instead of those installed; takes no cluster
     #[arg(long, short, value_name = "NAME", requires = "dry_run")]
-    pub domain: Vec<Domain>,
+    pub domain: Vec<String>,
 }
 
 /// A certificate as it was given. No `Debug`: it holds a key.
@@ -114,7 +115,8 @@ pub async fn run(context: &Context, args: &ImportArgs) -> Result<Exit, Error> {
     let given = read(args)?;
     if !args.domain.is_empty() {
         let now = OffsetDateTime::now_utc();
-        let judged = judge(&given, &args.domain, Front::Manager, &system_roots(), now);
+        let domains = settings::domains_of_flag(&args.domain)?;
+        let judged = judge(&given, &domains, Front::Manager, &system_roots(), now);
         return tell(context, judged.map_err(Error::from));
     }
     let cluster = context.cluster().await?;

@@ -1,6 +1,7 @@
 //! Verdicts on certificates from elsewhere, good and bad ones, at several moments.
 
 use super::{verdict::judge_by_both_clocks, *};
+use silica_api::types::Domain;
 use silica_certs::{
     authority::{Authority, AuthorityRequest},
     key::ServerKey,

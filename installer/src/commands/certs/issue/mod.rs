@@ -142,15 +142,7 @@ pub async fn run(context: &Context, args: &IssueArgs) -> Result<Exit, Error> {
     if args.cluster {
         return in_cluster::run(context, args).await;
     }
-    let mut domains: Vec<Domain> = Vec::new();
-    for name in &args.domain {
-        let parsed = name.parse().map_err(|source| crate::settings::Error::Name {
-            what: "domain",
-            origin: crate::settings::Origin::Flag("domain".into()),
-            source,
-        })?;
-        domains.push(parsed);
-    }
+    let domains = crate::settings::domains_of_flag(&args.domain)?;
     if domains.is_empty() {
         return Err(CertsError::Order(settings::Error::NoDomain).into());
     }

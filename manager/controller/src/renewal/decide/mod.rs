@@ -129,8 +129,12 @@ pub(crate) fn decide(found: &Found<'_>, now: OffsetDateTime) -> Verdict {
         return Verdict::Absent;
     };
     let not_after = current.not_after;
+    let bundle = found.bundle.and_then(|bundle| inspect::parse_chain(bundle).ok());
+    // Clients refuse a chain when the first of its certificates ends.
+    let end = inspect::first_to_end(&chain, bundle.as_deref().unwrap_or_default())
+        .map_or(not_after, |first| first.not_after);
     if found.is_official() {
-        return official(current, now);
+        return official(current, end, now);
     }
     let authority = match signing(found) {
         Some(authority)
@@ -138,7 +142,7 @@ pub(crate) fn decide(found: &Found<'_>, now: OffsetDateTime) -> Verdict {
         {
             authority
         }
-        _ => return foreign(current, now),
+        _ => return foreign(current, end, now),
     };
 
     let certificate = authority.certificate_pem();
@@ -176,12 +180,12 @@ pub(crate) fn decide(found: &Found<'_>, now: OffsetDateTime) -> Verdict {
     }
 }
 
-fn foreign(current: &Inspected, now: OffsetDateTime) -> Verdict {
+fn foreign(current: &Inspected, end: OffsetDateTime, now: OffsetDateTime) -> Verdict {
     // Later than any automatic issuer renews: cert-manager and ACME clients
     // have done it by two thirds.
-    let late = current.not_after - (current.not_after - current.not_before) / 6;
+    let late = end - (current.not_after - current.not_before) / 6;
     Verdict::Foreign {
-        not_after: current.not_after,
+        not_after: end,
         ends_soon: now >= late,
     }
 }
@@ -291,5 +295,19 @@ mod tests {
         assert_eq!(leaf.not_after(), authority.inspected().not_after);
         let verdict = decide(&found(&leaf, &authority), start() + Duration::days(25));
         assert!(matches!(verdict, Verdict::Exhausted { .. }), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_chain_from_elsewhere_ends_with_the_first_of_its_certificates() {
+        let (old, new) = (authority_for(Duration::days(40)), authority());
+        let signed = leaf(&new).with_cross(&old.cross_certify(&new, start()).unwrap());
+        let mut found = found(&signed, &new);
+        found.authority = None;
+        let at = |days| decide(&found, start() + Duration::days(days));
+        let Verdict::Foreign { not_after, ends_soon } = at(1) else {
+            panic!("not foreign");
+        };
+        assert_eq!((not_after, ends_soon), (old.inspected().not_after, false));
+        assert!(matches!(at(30), Verdict::Foreign { ends_soon: true, .. }));
     }
 }

@@ -20,9 +20,10 @@ impl Found<'_> {
     }
 }
 
-/// What is to be done about one that can be ordered again.
-pub(super) fn official(current: &Inspected, now: OffsetDateTime) -> Verdict {
-    let (not_after, due) = (current.not_after, current.renewal_due());
+/// What is to be done about one that can be ordered again. `end` is the chain's earliest; another
+/// order would bring the same issuers, so it does not make one due.
+pub(super) fn official(current: &Inspected, end: OffsetDateTime, now: OffsetDateTime) -> Verdict {
+    let (not_after, due) = (end, current.renewal_due());
     if now < due {
         return Verdict::Keep { not_after, due };
     }
