@@ -22,6 +22,7 @@ use clients::Client;
 #[test]
 fn every_client_says_what_is_expected() {
     let cases = cases::all();
+    assert!(cases.len() >= 60, "{} cases", cases.len());
     let folder = tempfile::tempdir().unwrap();
     let servers: Vec<_> = cases
         .iter()
