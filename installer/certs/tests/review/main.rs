@@ -236,7 +236,7 @@ fn each_kind_of_client_has_its_verdict() {
 fn the_first_end_of_the_chain_counts() {
     let root = ca("Root", None, |it| it.not_after = now() + Duration::days(900));
     let soon = ca("Between", Some(&root), |it| {
-        it.not_after = now() + Duration::days(4)
+        it.not_after = now() + Duration::days(4);
     });
     let made = leaf(&soon, |_| ());
     let chain = format!("{}{}", made.chain, soon.pem);

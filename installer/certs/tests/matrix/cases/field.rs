@@ -65,7 +65,7 @@ fn policy_after<const COUNT: u8>(p: &mut CertificateParams) {
 pub(super) fn of_the_field() -> Vec<Case> {
     let names = &[DOMAIN, WILDCARD];
     let root = Root::new("Field Root", |p| {
-        p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)
+        p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     });
     let below = |name: &str, change: Change, expected: Row| {
         let between = root.below("Field Intermediate", change);
