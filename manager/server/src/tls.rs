@@ -9,6 +9,7 @@ use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
+use silica_api::names;
 use silica_certs::pem;
 
 use crate::secret::Data;
@@ -61,12 +62,12 @@ fn read_pair(data: &Data) -> Result<CertifiedKey, Error> {
     // By the reader that judges and writes the Secret, so that no command calls a certificate good
     // that is not served.
     let bad = |entry| move |source| Error::Pem { entry, source };
-    let chain = pem::text(entry("tls.crt")?)
+    let chain = pem::text(entry(names::TLS_CERTIFICATE)?)
         .and_then(|text| pem::certificates(&text))
-        .map_err(bad("tls.crt"))?;
-    let key = pem::text(entry("tls.key")?)
+        .map_err(bad(names::TLS_CERTIFICATE))?;
+    let key = pem::text(entry(names::TLS_PRIVATE_KEY)?)
         .and_then(|text| pem::private_key(&text))
-        .map_err(bad("tls.key"))?;
+        .map_err(bad(names::TLS_PRIVATE_KEY))?;
     CertifiedKey::from_der(chain, key.clone_key(), &ring::default_provider()).map_err(Error::Pair)
 }
 

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The file with our CA alone, in the folder.
-const OURS: &str = "ca.crt";
+const OURS: &str = silica_api::names::CA_BUNDLE_KEY;
 
 /// Flags of `silica certs export`.
 #[derive(Args, Clone, Debug)]

@@ -19,9 +19,9 @@ use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 use super::decide::FoundLeaf;
 
-pub(super) const CERTIFICATE: &str = "tls.crt";
-pub(super) const PRIVATE_KEY: &str = "tls.key";
-pub(super) const CA_CERTIFICATE: &str = "ca.crt";
+pub(super) const CERTIFICATE: &str = names::TLS_CERTIFICATE;
+pub(super) const PRIVATE_KEY: &str = names::TLS_PRIVATE_KEY;
+pub(super) const CA_CERTIFICATE: &str = names::CA_BUNDLE_KEY;
 
 /// One object of interest; `None` when it does not exist.
 pub(super) enum Change {

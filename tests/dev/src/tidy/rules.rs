@@ -96,6 +96,9 @@ pub(super) const FOLDERS: &[(&str, Edges)] = &[];
 pub(super) const LITERALS: &[(&str, &str)] = &[
     ("49999", "runtime/api/src/wire.rs"),
     ("SILICA_ACCESS_TOKEN_SHA256", "runtime/api/src/wire.rs"),
+    ("\"tls.crt\"", "manifests/api/src/names.rs"),
+    ("\"tls.key\"", "manifests/api/src/names.rs"),
+    ("\"ca.crt\"", "manifests/api/src/names.rs"),
 ];
 
 /// Crates whose library has another name: the package, and the library.
