@@ -72,6 +72,10 @@ def test_a_timeout_pauses_and_traffic_resumes():
             assert sandbox.get_info().lifecycle == {"on_timeout": "pause", "auto_resume": True}
             sandbox.files.write("/tmp/note", note)
             assert sandbox.files.read("/tmp/note") == note
+            # Traffic wakes it for at least five minutes, whatever its first timeout was.
+            info = sandbox.get_info()
+            assert (info.end_at - info.started_at).total_seconds() > 240
+            sandbox.set_timeout(2)
         wait_for_state(sandbox, SandboxState.PAUSED)
     finally:
         sandbox.kill()
