@@ -63,16 +63,6 @@ impl Ingress<'_> {
         let by_gateway = self.sdk(&[&tests[..], &["-k", THROUGH_GATEWAY]].concat())?;
         self.expect_well(&at_443)?;
 
-        // While the Gateway is there it may answer first: what only the former installation had is
-        // removed when the new one serves.
-        let without_gateway = ["--expose", "direct", "--service-type", "NodePort"];
-        command::run(&mut up::install_command(
-            self.cluster,
-            self.silica,
-            Delivery::Node,
-            &without_gateway,
-        )?)?;
-
         let port = HOST_PORT.to_string();
         let on_host = ["--expose", "direct", "--service-type", "HostPort"];
         let ports = ["--host-port-https", port.as_str(), "--manager-replicas", "1"];
