@@ -55,8 +55,7 @@ impl Ready {
         if self.applied.settings.skip_verify {
             self.applied.settle(context, cluster).await?;
         } else {
-            let client = self.reach(context, cluster, &domain).await?;
-            route = Some(client.route().clone());
+            let mut client = self.reach(context, cluster, &domain).await?;
             certificate(
                 context,
                 cluster,
@@ -65,6 +64,12 @@ impl Ready {
             )
             .await?;
             self.applied.settle(context, cluster).await?;
+            // What answered first may be a way in that was removed just now.
+            self.addresses = Addresses::read(cluster).await?;
+            if !self.addresses.routes().contains(client.route()) {
+                client = self.reach(context, cluster, &domain).await?;
+            }
+            route = Some(client.route().clone());
             if let Some(proven) = self.proven(template.is_some()) {
                 let when = &proven.time;
                 context
