@@ -76,14 +76,16 @@ pub(crate) fn private_keys() -> Vec<Secret> {
         .collect()
 }
 
+/// A kubeconfig for a server that nobody is, with this user.
+fn kubeconfig(user: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: a\nclusters:\n- name: a\n  cluster: {{server: 'https://127.0.0.1:1'}}\n\
+         contexts:\n- name: a\n  context: {{cluster: a, user: a}}\nusers:\n- name: a\n  user:\n    {user}\n"
+    )
+}
+
 /// Kubeconfigs with a token, a password and a key inside.
 pub(crate) fn kubeconfigs() -> Vec<Secret> {
-    let kubeconfig = |user: &str| {
-        format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: a\nclusters:\n- name: a\n  cluster: {{server: 'https://127.0.0.1:1'}}\n\
-             contexts:\n- name: a\n  context: {{cluster: a, user: a}}\nusers:\n- name: a\n  user:\n    {user}\n"
-        )
-    };
     [
         ("token", kubeconfig(&format!("token: {TOKEN}"))),
         (
@@ -178,8 +180,11 @@ pub(crate) fn mutations(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     all
 }
 
-/// `good.pem`, a CA certificate, and its key.
+/// What is needed beside the damaged file: `good.pem`, a CA certificate, with its key, and a
+/// kubeconfig of nobody's in its usual place, without which no other file would be read.
 pub(crate) fn write_good(folder: &Path) {
+    fs::create_dir(folder.join(".kube")).unwrap();
+    fs::write(folder.join(".kube/config"), kubeconfig("username: u")).unwrap();
     openssl(
         folder,
         &[
