@@ -63,11 +63,14 @@ impl Ready {
                 &self.addresses,
             )
             .await?;
+            let removes = !self.applied.leftovers.is_empty();
             self.applied.settle(context, cluster).await?;
-            // What answered first may be a way in that was removed just now.
-            self.addresses = Addresses::read(cluster).await?;
-            if !self.addresses.routes().contains(client.route()) {
-                client = self.reach(context, cluster, &domain).await?;
+            if removes {
+                // What answered first may be a way in that was removed just now.
+                self.addresses = Addresses::read(cluster).await?;
+                if !self.addresses.routes().contains(client.route()) {
+                    client = self.reach(context, cluster, &domain).await?;
+                }
             }
             route = Some(client.route().clone());
             if let Some(proven) = self.proven(template.is_some()) {
