@@ -38,6 +38,7 @@ use crate::sandbox::Sandbox;
 /// All routes of the daemon's main port.
 pub fn router(sandbox: Arc<Sandbox>) -> Router {
     let services = services::connect(&sandbox);
+    let only_awake = from_fn_with_state(Arc::clone(&sandbox), freeze::refuse_while_frozen);
     let always = Router::new()
         .route(METRICS_PATH, get(metrics::serve))
         .route(METRICS_HISTORY_PATH, get(metrics::serve_history))
@@ -49,16 +50,10 @@ pub fn router(sandbox: Arc<Sandbox>) -> Router {
         .route(&format!("{LOOPBACK_PATH}{{port}}"), get(loopback::serve))
         .route_service("/process.Process/{method}", services.clone())
         .route_service("/filesystem.Filesystem/{method}", services)
-        .layer(from_fn_with_state(
-            Arc::clone(&sandbox),
-            freeze::refuse_while_frozen,
-        ));
+        .layer(only_awake.clone());
     let files = Router::new()
         .route(FILES_PATH, get(files::download).post(files::upload))
-        .layer(from_fn_with_state(
-            Arc::clone(&sandbox),
-            freeze::refuse_while_frozen,
-        ));
+        .layer(only_awake);
     let protected = always
         .merge(awake)
         .layer(from_fn_with_state(Arc::clone(&sandbox), auth::require_token));
