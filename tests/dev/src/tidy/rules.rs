@@ -90,7 +90,25 @@ pub(super) const CRATES: Edges = &[
 ];
 
 /// Crates with the edges between their folders.
-pub(super) const FOLDERS: &[(&str, Edges)] = &[];
+pub(super) const FOLDERS: &[(&str, Edges)] = &[
+    (
+        "manager/controller/src",
+        &[
+            ("sandbox_claim", &["sandbox"]),
+            ("sandbox_set", &["memory", "sandbox"]),
+        ],
+    ),
+    (
+        "runtime/src",
+        &[
+            ("account", &["os"]),
+            ("filesystem", &["account", "os"]),
+            ("http", &["access", "account", "filesystem", "freeze", "process"]),
+            ("interpreter", &["account", "filesystem", "http", "os", "process"]),
+            ("process", &["account", "filesystem", "os"]),
+        ],
+    ),
+];
 
 /// Literals and the one file that they stand in, tests not counted.
 pub(super) const LITERALS: &[(&str, &str)] = &[
