@@ -8,12 +8,10 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use silica_cluster::Cluster;
-use silica_provision::command::cargo;
 use silica_provision::progress;
-
 use xtask::cli::fuzz::Arguments;
 
+use crate::tool::{self, Speed};
 use crate::{command, workspace};
 
 /// The version of cargo-fuzz that is installed; its flags are used here.
@@ -39,7 +37,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
     };
     let toolchain = Toolchain::choose()?;
-    let program = cargo_fuzz(&Cluster::of_checkout()?.layout().cache)?;
+    let program = tool::install("cargo-fuzz", CARGO_FUZZ, Speed::Optimised)?;
     for target in &chosen {
         let started = Instant::now();
         progress::starting(&format!(
@@ -111,34 +109,6 @@ fn version(program: &str, arguments: &[&str]) -> Option<(u32, u32)> {
 fn parse_version(text: &str) -> Option<(u32, u32)> {
     let mut numbers = text.split_whitespace().nth(1)?.split('.');
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-}
-
-/// The program, installed into the cache when it is not there.
-fn cargo_fuzz(cache: &Path) -> Result<PathBuf> {
-    let root = cache.join(format!("cargo-fuzz-{CARGO_FUZZ}"));
-    let program = root.join("bin/cargo-fuzz");
-    if program.exists() {
-        return Ok(program);
-    }
-    let started = Instant::now();
-    progress::starting("installing cargo-fuzz");
-    command::run(
-        cargo()
-            .args([
-                "install",
-                "cargo-fuzz",
-                "--locked",
-                "--quiet",
-                "--version",
-                CARGO_FUZZ,
-                "--root",
-            ])
-            .arg(&root)
-            .env_remove("CARGO_TARGET_DIR"),
-    )
-    .context("failed to install cargo-fuzz from crates.io")?;
-    progress::done("cargo-fuzz installed", started);
-    Ok(program)
 }
 
 fn fuzz(program: &Path, toolchain: &Toolchain, target: &str, seconds: u32) -> Result<()> {

@@ -15,6 +15,7 @@ mod python;
 mod rotator;
 mod test;
 mod tidy;
+mod tool;
 mod up;
 mod workspace;
 

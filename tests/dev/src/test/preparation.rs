@@ -11,7 +11,7 @@ use xtask::cli::suites::Suite;
 
 use super::{bare, sdk};
 use crate::build::Profile;
-use crate::{build as artifacts, images, python, up, workspace};
+use crate::{build as artifacts, images, python, tidy, up, workspace};
 
 /// Work under way.
 pub(super) struct Preparation {
@@ -37,6 +37,9 @@ pub(super) fn start(cluster: &Cluster, suites: &[Suite]) -> Preparation {
     if suites.iter().any(|suite| suite.needs_cluster()) {
         let (cluster, suites) = (cluster.clone(), suites.to_vec());
         parts.push(("tools", spawn_blocking(move || tools(&cluster, &suites))));
+    }
+    if has(Suite::Tidy) {
+        parts.push(("cargo-deny", spawn_blocking(tidy::prepare)));
     }
     let images = (uses_sandboxes || has(Suite::Daemon)).then(|| up::make_images(cluster));
     Preparation { parts, images }

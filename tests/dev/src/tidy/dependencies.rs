@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use anyhow::{Context, Result};
-use silica_provision::{cache_dir, command::cargo, progress};
 
 use super::crates::Crate;
 use super::{Source, rules};
-use crate::{command, workspace};
+use crate::tool::{self, Speed};
+use crate::workspace;
 
 /// The version that is installed; its configuration is `deny.toml`.
 const CARGO_DENY: &str = "0.20.2";
@@ -91,26 +90,9 @@ fn advisories() -> Option<PathBuf> {
     home.map(|home| home.join("advisory-dbs"))
 }
 
-/// cargo-deny in the cache.
-pub(crate) fn install() -> Result<PathBuf> {
-    let folder = cache_dir()?.join(format!("cargo-deny-{CARGO_DENY}"));
-    let program = folder.join("bin/cargo-deny");
-    if program.exists() {
-        return Ok(program);
-    }
-    let began = Instant::now();
-    progress::starting("installing cargo-deny (once)");
-    let mut install = cargo();
-    // Not the target folder of the workspace, whose settings are of no use to it.
-    install
-        .args(["install", "--quiet", "--locked", "--debug", "--root"])
-        .arg(&folder)
-        .args(["--version", CARGO_DENY, "cargo-deny"])
-        .current_dir(std::env::temp_dir())
-        .env_remove("CARGO_TARGET_DIR");
-    command::run(&mut install).context("failed to install cargo-deny")?;
-    progress::done("cargo-deny installed", began);
-    Ok(program)
+/// cargo-deny, which takes a minute to install.
+pub(super) fn install() -> Result<PathBuf> {
+    tool::install("cargo-deny", CARGO_DENY, Speed::Plain)
 }
 
 #[cfg(test)]

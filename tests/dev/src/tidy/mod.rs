@@ -2,7 +2,7 @@
 //! The table of what is allowed is in [`rules`].
 
 mod crates;
-pub(crate) mod dependencies;
+mod dependencies;
 mod documentation;
 mod folders;
 mod layout;
@@ -21,6 +21,11 @@ use crate::workspace;
 pub(crate) fn run() -> Result<()> {
     println!("{}", check()?);
     Ok(())
+}
+
+/// Installs what [`check`] needs, which takes a minute once.
+pub(crate) fn prepare() -> Result<()> {
+    dependencies::install().map(drop)
 }
 
 /// Checks every rule; returns what was looked at. The error names everything that breaks a rule.
