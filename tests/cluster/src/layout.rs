@@ -1,10 +1,10 @@
 //! Where everything of the local cluster is: addresses, names and files.
 
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
-use silica_provision::cache_dir;
+use anyhow::{Result, ensure};
+use silica_provision::{cache_dir, workspace};
 
 /// The host's end of the veth pair.
 pub const HOST_ADDRESS: Ipv4Addr = Ipv4Addr::new(172, 30, 0, 1);
@@ -50,12 +50,7 @@ pub struct Layout {
 impl Layout {
     /// The layout of this checkout: `target/silica`, and the user's cache directory.
     pub fn of_checkout() -> Result<Self> {
-        let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = crate_dir
-            .ancestors()
-            .nth(2)
-            .context("failed to find the workspace of this crate")?;
-        let target = root.join("target/silica");
+        let target = workspace::target();
         let layout = Self {
             state: target.join("cluster"),
             run: PathBuf::from("/run/silica"),

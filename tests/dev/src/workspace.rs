@@ -1,17 +1,8 @@
 //! Paths of the workspace.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// The workspace's root directory.
-pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).unwrap_or(here).to_owned()
-}
-
-/// Where everything goes that is made here and does not outlive `cargo clean`.
-pub(crate) fn target() -> PathBuf {
-    root().join("target/silica")
-}
+pub(crate) use silica_provision::workspace::{root, target};
 
 /// Where Cargo puts what it builds: `target`, or what `CARGO_TARGET_DIR` names.
 pub(crate) fn cargo_target() -> PathBuf {

@@ -10,5 +10,6 @@ pub mod command;
 pub mod packages;
 pub mod progress;
 pub mod timeline;
+pub mod workspace;
 
 pub use cache::cache_dir;

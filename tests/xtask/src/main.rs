@@ -5,7 +5,7 @@ mod plan;
 mod prepare;
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -14,6 +14,7 @@ use clap::Parser;
 use silica_provision::command::cargo;
 use silica_provision::progress::Long;
 use silica_provision::timeline::Timeline;
+use silica_provision::workspace;
 use xtask::cli::Arguments;
 
 use plan::Plan;
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
 }
 
 fn run(plan: &Plan) -> Result<ExitCode> {
-    let timeline = Timeline::begin(root().join("target/silica/timeline"))?;
+    let timeline = Timeline::begin(workspace::target().join("timeline"))?;
     for line in plan.lines()? {
         println!("{line}");
     }
@@ -67,7 +68,7 @@ fn compile(timeline: &Timeline, is_long: bool) -> Result<PathBuf> {
     let long = is_long.then(|| Long::start("compiling the developer program with Cargo"));
     let status = cargo()
         .args(["build", "--quiet", "--workspace", "--bin", PROGRAM])
-        .current_dir(root())
+        .current_dir(workspace::root())
         .status()
         .context("failed to run cargo")?;
     drop(long);
@@ -76,10 +77,4 @@ fn compile(timeline: &Timeline, is_long: bool) -> Result<PathBuf> {
     // Cargo has put this program beside it.
     let here = env::current_exe().context("failed to find this program")?;
     Ok(here.with_file_name(PROGRAM))
-}
-
-/// The workspace's root directory.
-fn root() -> &'static Path {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).unwrap_or(here)
 }

@@ -62,7 +62,7 @@ impl Profile {
     fn bin(self) -> PathBuf {
         match self {
             Self::Local => local::bin(),
-            Self::Release => workspace::target().join("bin"),
+            Self::Release => release::bin(),
         }
     }
 }

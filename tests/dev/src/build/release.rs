@@ -18,10 +18,7 @@ const LEVEL: i32 = 19;
 /// Builds everything that changed and returns the path of `silica`.
 pub(super) fn build(more: Option<More>) -> Result<PathBuf> {
     let began = Instant::now();
-    let (bin, bundle) = (
-        workspace::target().join("bin"),
-        workspace::target().join("bundle"),
-    );
+    let (bin, bundle) = (bin(), workspace::target().join("bundle"));
     create(&[&bin, &bundle])?;
     // Those of an earlier run may be of other sources than what is carried beside them.
     let others = MEMBERS.into_iter().chain([LOADER]);
@@ -55,6 +52,11 @@ pub(super) fn build(more: Option<More>) -> Result<PathBuf> {
         println!("  {:<44} {:>8}", path.display().to_string(), megabytes(&path)?);
     }
     Ok(silica)
+}
+
+/// Where the executables are.
+pub(super) fn bin() -> PathBuf {
+    workspace::target().join("bin")
 }
 
 /// What `silica` carries for one architecture.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -23,9 +24,7 @@ pub(super) struct Module {
 impl Module {
     /// Where the executable of these inputs is once it is built.
     pub(super) fn executable(&self, cache: &Path) -> Result<PathBuf> {
-        let go = run(command(["go", "version"]).env("GOTOOLCHAIN", "local"))
-            .context("failed to find the Go toolchain, which builds Kubernetes and the tools of the tests")?;
-        let key = input_hash(&self.folder, &[&go, self.package, &self.link_flags])?;
+        let key = input_hash(&self.folder, &[go_version()?, self.package, &self.link_flags])?;
         let folder = cache.join("go").join(format!("{}-{key}", self.name));
         Ok(folder.join(self.name))
     }
@@ -54,6 +53,17 @@ impl Module {
         progress::done(&format!("{} built with Go", self.name), started);
         Ok(executable)
     }
+}
+
+/// The version of the toolchain, asked for once: the place of a program is looked up often.
+fn go_version() -> Result<&'static str> {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    if let Some(version) = VERSION.get() {
+        return Ok(version);
+    }
+    let version = run(command(["go", "version"]).env("GOTOOLCHAIN", "local"))
+        .context("failed to find the Go toolchain, which builds Kubernetes and the tools of the tests")?;
+    Ok(VERSION.get_or_init(|| version))
 }
 
 /// The folder with the Go modules.
