@@ -145,7 +145,7 @@ impl Cluster {
         };
         let (alive, ended): (Vec<_>, Vec<_>) =
             record.processes.into_iter().partition(ProcessRecord::is_alive);
-        let complete = ended.is_empty() && self.layout.kubeconfig.exists() && alive.len() >= start::DAEMONS;
+        let complete = record.is_complete && ended.is_empty() && self.layout.kubeconfig.exists();
         Ok(if complete {
             Status::Running(alive)
         } else {

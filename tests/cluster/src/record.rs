@@ -31,6 +31,10 @@ pub struct Record {
     pub processes: Vec<ProcessRecord>,
     /// Paths of the machine that were not there before and go away again.
     pub created: Vec<PathBuf>,
+    /// The start came to its end: the node was Ready, and DNS answered. Daemons of a start that was
+    /// killed before may all run.
+    #[serde(default)]
+    pub is_complete: bool,
 }
 
 impl Record {

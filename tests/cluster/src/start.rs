@@ -17,9 +17,6 @@ use crate::{Options, cgroup, config, forward, holder, images, kubeconfig, networ
 use silica_provision::build::Binaries;
 use silica_provision::progress;
 
-/// How many daemons a complete cluster has at least (the forwarder is optional).
-pub(crate) const DAEMONS: usize = 9;
-
 /// What [`start`] keeps at hand.
 struct Starting<'a> {
     layout: &'a Layout,
@@ -55,6 +52,8 @@ pub(crate) async fn start(layout: &Layout, binaries: &Binaries, options: &Option
     wait::until(layout, &kubelet, || wait::probe_node(&client)).await?;
     wait::until(layout, &coredns, || async { wait::probe_dns() }).await?;
     wait::until(layout, &kubelet, || wait::probe_service_account(&client)).await?;
+    starting.record.is_complete = true;
+    starting.record.write(&layout.record())?;
     progress::done("node is Ready, DNS answers", step);
     progress::done("cluster is up", began);
     Ok(())
