@@ -37,13 +37,10 @@ pub(super) fn certificate(existing: &Existing, name: &str, what: &str, now: Offs
     let ends = inspect::first_to_end(&chain, trusted.as_deref().unwrap_or_default())?;
     let days = (ends.not_after - now).whole_days();
     let title = format!("{what}: {days} days left, until {}", ends.not_after.date());
-    let (which, hint) = if ends.fingerprint == first.fingerprint {
-        ("it".to_owned(), hint)
+    let which = if ends.fingerprint == first.fingerprint {
+        "it".to_owned()
     } else {
-        (
-            format!("the CA certificate {:?} of its chain", ends.subject),
-            hint,
-        )
+        format!("the CA certificate {:?} of its chain", ends.subject)
     };
     Some(if !first.is_valid_at(now) {
         Check::fail(id, title, "it is not valid now").hint(hint)
